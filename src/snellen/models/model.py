@@ -1,0 +1,108 @@
+"""A model: a module, the preprocessing that travels with it, and where it came from."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from snellen.base import ModelError
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What happens to an RGB picture in [0, 1] before the module sees it: `(scale * x[channels] - mean) / std`.
+
+    Args:
+        scale: 1 for modules that take [0, 1], 255 for bytes.
+        mean: subtracted after scaling; one value for each channel the module sees.
+        std: divides after the mean is taken off; likewise.
+        channels: "rgb", "bgr" (reversed) or "grey" (ITU-R 601 luma, one channel).
+    """
+
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    channels: Literal["rgb", "bgr", "grey"] = "rgb"
+
+    def __post_init__(self) -> None:
+        if min(self.std) <= 0:
+            raise ModelError(f"expected standard deviations above 0, got {self.std}")
+
+    def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
+        """The module's input for RGB pictures in [0, 1]."""
+        if self.channels == "bgr":
+            images = images.flip(1)
+        elif self.channels == "grey":
+            luma = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+            images = (images * luma).sum(1, keepdim=True)
+        if self.scale == 1.0 and not any(self.mean) and all(s == 1.0 for s in self.std):
+            return images
+        count = images.shape[1]
+        gain = images.new_tensor([self.scale / s for s in self.std[:count]]).view(1, -1, 1, 1)
+        shift = images.new_tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)][:count]).view(1, -1, 1, 1)
+        return images * gain + shift
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A vision network as this package sees it. Making one puts the module in eval mode.
+
+    Args:
+        module: takes what `preprocess` returns, (n, c, h, w); returns (n, classes), or a tuple, mapping or object whose
+            first tensor (or `.logits`) is that.
+        name: for people; appears in reports.
+        size: height and width of the input in pixels.
+        preprocess: from RGB in [0, 1] to the module's input. The default leaves pictures as they are.
+        labels: names of the last layer's units, or empty.
+        provenance: plain data on where the module and its weights came from.
+    """
+
+    module: nn.Module
+    name: str = "model"
+    size: tuple[int, int] = (224, 224)
+    preprocess: Preprocess = Preprocess()
+    labels: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, nn.Module):
+            raise ModelError(f"expected a torch.nn.Module, got {type(self.module).__name__}")
+        self.module.eval()
+
+    def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Tensor:
+        """The network's output for RGB pictures in [0, 1]: (n, classes) for a classifier."""
+        return _first_tensor(self.module(self.preprocess(images)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module's weights are."""
+        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the module has."""
+        return sum(p.numel() for p in self.module.parameters())
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the printed architecture, the preprocessing and every tensor of the state dict."""
+        digest = hashlib.sha256(f"{self.module!r}|{self.preprocess!r}".encode())
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _first_tensor(output: Any) -> Tensor:
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(getattr(output, "logits", None), Tensor):
+        return output.logits
+    values = output.values() if isinstance(output, Mapping) else output if isinstance(output, list | tuple) else ()
+    found = next((v for v in values if isinstance(v, Tensor)), None)
+    if found is None:
+        raise ModelError(f"expected the module to return a tensor, got {type(output).__name__}; wrap it so that it does")
+    return found

@@ -1,0 +1,147 @@
+"""Addresses: which number inside a network is meant."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from snellen.base import LayerError, UnitError, nearest
+
+_ADDRESS = re.compile(r"(?P<layer>[^:@]+):(?P<channels>\*|\d+(?:-\d+)?)(?:@(?P<h>\d+),(?P<w>\d+))?")
+_PRE = "/pre"
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """One channel of one layer, averaged over positions (or tokens), or read at one position.
+
+    Written `layer:channel`, `layer:channel@h,w`, and `layer/pre:channel` for the value that enters the ReLU which closes
+    the layer (a ReLU's output has no minimum worth a picture: everything below zero looks the same to it).
+
+    Args:
+        layer: dotted path of a submodule, as in `module.named_modules()`.
+        channel: 0 or more.
+        position: row and column in the layer's own map (for tokens: in its grid of patches).
+        pre: read before the closing ReLU.
+    """
+
+    layer: str
+    channel: int
+    position: tuple[int, int] | None = None
+    pre: bool = False
+
+    @staticmethod
+    def parse(text: str) -> "Unit":
+        """The unit that `str(unit)` writes.
+
+        Raises:
+            UnitError: the text is no address of a single unit.
+        """
+        found = parse_range(text)
+        if found.first is None or found.first != found.last:
+            raise UnitError(f'expected one unit as in "layer:17", got "{text}"')
+        return Unit(found.layer, found.first, found.position, found.pre)
+
+    @property
+    def address(self) -> str:
+        """The layer as `observe` takes it: its path, with /pre where the unit is read before the ReLU."""
+        return self.layer + _PRE * self.pre
+
+    def __str__(self) -> str:
+        at = "" if self.position is None else f"@{self.position[0]},{self.position[1]}"
+        return f"{self.address}:{self.channel}{at}"
+
+
+@dataclass(frozen=True)
+class UnitRange:
+    """What a person writes on a command line: a layer and one, some (`0-9`) or all (`*`) of its channels."""
+
+    layer: str
+    first: int | None
+    last: int | None
+    position: tuple[int, int] | None
+    pre: bool
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One submodule, as one forward pass of one picture found it.
+
+    Args:
+        name: dotted path.
+        kind: class name of the module.
+        shape: of its output for one picture: (c, h, w), (tokens, d), (h, w, c) or (d,).
+        units: number of channels.
+        main: whether it is one of the blocks a reader would draw in a diagram of the network.
+        rectified: whether its output is that of a ReLU, so that `/pre` exists.
+        depth: how many submodules had finished before it.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    units: int
+    main: bool
+    rectified: bool
+    depth: int
+
+
+def parse_range(text: str) -> UnitRange:
+    """Reads `layer:channel`, `layer:channel@h,w`, `layer:0-9` or `layer:*`.
+
+    Raises:
+        UnitError: the text is none of these.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise UnitError(f'expected a unit as in "layer:17", "layer:17@3,4", "layer:0-9" or "layer:*", got "{text}"')
+    layer, channels = match["layer"], match["channels"]
+    first, _, last = channels.partition("-")
+    position = (int(match["h"]), int(match["w"])) if match["h"] else None
+    bounds = (None, None) if channels == "*" else (int(first), int(last or first))
+    return UnitRange(layer.removesuffix(_PRE), *bounds, position, layer.endswith(_PRE))
+
+
+def expand(text: str, known: Iterable[Layer]) -> tuple[Unit, ...]:
+    """The units that `text` names among the layers of a model.
+
+    Raises:
+        LayerError: no such layer; the message offers the nearest names.
+        UnitError: a channel or position outside the layer.
+    """
+    wanted = parse_range(text)
+    layers = {layer.name: layer for layer in known}
+    if wanted.layer not in layers:
+        hint = nearest(wanted.layer, layers) or "`snellen layers MODEL` lists them"
+        raise LayerError(f'expected a layer of the model, got "{wanted.layer}"; {hint}')
+    layer = layers[wanted.layer]
+    first, last = (0, layer.units - 1) if wanted.first is None or wanted.last is None else (wanted.first, wanted.last)
+    if not first <= last < layer.units:
+        raise UnitError(f'expected a channel of "{layer.name}" in 0-{layer.units - 1}, got "{text.split(":")[-1]}"')
+    if wanted.pre and not layer.rectified:
+        raise UnitError(f'expected a layer that ends in a ReLU for "/pre", got "{layer.name}"; leave "/pre" away')
+    grid = positions(layer.shape)
+    if wanted.position and (grid is None or wanted.position[0] >= grid[0] or wanted.position[1] >= grid[1]):
+        what = f"positions up to {grid[0] - 1},{grid[1] - 1}" if grid else "no positions"
+        raise UnitError(f'expected a position of "{layer.name}", which has {what}, got "{text}"')
+    template = Unit(layer.name, first, wanted.position, wanted.pre)
+    return tuple(replace(template, channel=c) for c in range(first, last + 1))
+
+
+def channel_axis(shape: tuple[int, ...]) -> int:
+    """Which axis of one picture's activation holds the channels.
+
+    Last for vectors and tokens; first for maps, except square maps stored channels-last (h, h, c) as Swin's are.
+    """
+    if len(shape) != 3:
+        return len(shape) - 1
+    return 2 if shape[0] == shape[1] != shape[2] else 0
+
+
+def positions(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Rows and columns of one picture's activation: of the map, or of the grid of patches; None where there is none."""
+    if len(shape) == 3:
+        return (shape[0], shape[1]) if channel_axis(shape) == 2 else (shape[1], shape[2])
+    if len(shape) == 2:
+        side = int(shape[0] ** 0.5)
+        return (side, side) if side else None
+    return None
