@@ -1,0 +1,23 @@
+"""Jobs: plans of plain data, a local runner that resumes, a store that never holds half a file. No science here."""
+
+from snellen.jobs.lock import locked
+from snellen.jobs.plan import Job, Plan
+from snellen.jobs.run import Context, Function, Progress, Report, missing, results, run
+from snellen.jobs.store import Store, encode_json, sweep, write_atomic
+
+__all__ = [
+    "Context",
+    "Function",
+    "Job",
+    "Plan",
+    "Progress",
+    "Report",
+    "Store",
+    "encode_json",
+    "locked",
+    "missing",
+    "results",
+    "run",
+    "sweep",
+    "write_atomic",
+]

@@ -1,0 +1,85 @@
+"""The local runner: does what is not stored yet, one job after the other, and stores each part as it appears."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snellen.jobs.plan import Job, Plan
+from snellen.jobs.store import Store
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, in units of cost: `done` of `total`, now at the job called `title`."""
+
+    title: str
+    done: float
+    total: float
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a job's function may use beside its spec.
+
+    Args:
+        store: for blobs; the values that the function yields are stored by the runner.
+        tick: call with the fraction of the job that is done, in [0, 1].
+    """
+
+    store: Store
+    tick: Callable[[float], None]
+
+
+Function = Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]
+
+
+def missing(job: Job, store: Store) -> tuple[str, ...]:
+    """The parts of a job that are not stored."""
+    return tuple(part for part, key in job.keys.items() if not store.has(key, ".json"))
+
+
+def results(job: Job, store: Store) -> dict[str, Any]:
+    """The stored results of a job by part; parts that are not there yet are left out."""
+    return {part: store.get_json(key) for part, key in job.keys.items() if store.has(key, ".json")}
+
+
+def run(plan: Plan, functions: Mapping[str, Function], store: Store, *, progress: Report | None = None) -> int:
+    """Run every job that has a part missing and return how many ran.
+
+    A function yields `(part, value)` with plain data for values; each is stored at once, so that a killed run loses at
+    most what was being computed. A job of which some parts are stored runs whole, and what is stored stays as it is.
+
+    Raises:
+        ValueError: a function yields a part that its job does not have, or leaves one out.
+        OutputError: the store cannot be written to.
+    """
+    done, ran = 0.0, 0
+    for job in plan.jobs:
+        if missing(job, store):
+            _run_one(job, functions[job.function], Context(store, _ticker(job, done, plan.cost, progress)))
+            ran += 1
+        done += job.cost
+        if progress is not None:
+            progress(Progress(job.title, done, plan.cost))
+    return ran
+
+
+def _run_one(job: Job, function: Function, context: Context) -> None:
+    context.tick(0.0)
+    for part, value in function(job.spec, context):
+        if part not in job.keys:
+            raise ValueError(f'expected parts {job.parts} of job "{job.function}", got "{part}"')
+        context.store.put_json(job.keys[part], value)
+    if left := missing(job, context.store):
+        raise ValueError(f'expected parts {job.parts} of job "{job.function}", got none for {left}')
+
+
+def _ticker(job: Job, done: float, total: float, progress: Report | None) -> Callable[[float], None]:
+    def tick(fraction: float) -> None:
+        if progress is not None:
+            progress(Progress(job.title, done + job.cost * min(max(fraction, 0.0), 1.0), total))
+
+    return tick
