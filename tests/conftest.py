@@ -6,7 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
-# beartype looks at a random item of each container; let it draw from a generator of its own, so that ours can be watched
+# beartype looks at a random item of each container: it gets a generator of its own, so that ours can be watched
 _getrandbits, random.getrandbits = random.getrandbits, random.Random(0).getrandbits
 import beartype.door  # noqa: E402
 
@@ -23,6 +23,10 @@ import torch  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 torch.set_num_threads(2)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "global_random: may move global generators without seeding them")
 
 
 def _declare_torchvision_operators() -> torch.library.Library | None:

@@ -1,0 +1,116 @@
+"""From a word on the command line to a model that is known to run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from snellen.base import UsageError
+from snellen.models.model import Model
+from snellen.models.sources.file import from_file, from_pickle
+from snellen.models.sources.found import Found
+from snellen.models.sources.hub import from_timm, from_torchvision
+from snellen.models.sources.probe import probe, runs_at
+from snellen.models.sources.weights import fill, is_pickle_name, read_weights
+
+_FORMS = '"builtin", "path/to/file.py:factory", "torchvision:NAME" or "timm:NAME"'
+
+
+def load_model(
+    spec: str,
+    *,
+    weights: Path | str | None = None,
+    size: int | tuple[int, int] | None = None,
+    trust_pickle: bool = False,
+    device: str = "cpu",
+) -> Model:
+    """Load a model; global random state stays as it is, and nothing is downloaded.
+
+    Args:
+        spec: "builtin", "path/to/file.py:factory" (returns an `nn.Module` that takes RGB in [0, 1], or a
+            `snellen.Model`), "torchvision:NAME", "timm:NAME", or a pickled module "FILE.pt" with `trust_pickle`.
+        weights: a local safetensors file that fits the module exactly. Without it torchvision and timm networks get
+            random weights (always the same), and the provenance says so.
+        size: input size in pixels; else what the model or its library says, else a guess that is noted.
+        trust_pickle: allow pickled weights; a pickle can run any code.
+        device: "cpu" or "cuda".
+
+    Raises:
+        UsageError: the spec or the device makes no sense.
+        ModelError: the model cannot be found, loaded or run.
+        WeightsError: the weights are refused, unreadable or do not fit.
+        DependencyError: torchvision or timm is asked for and not installed.
+    """
+    found = _find(spec, trust_pickle=trust_pickle)
+    if weights is not None:
+        found = _filled(found, Path(weights), trust_pickle=trust_pickle)
+    elif found.provenance.get("weights") == "random":
+        found = replace(
+            found, notes=(*found.notes, "random weights: give trained ones with --weights FILE.safetensors")
+        )
+    model = _settled(found, spec, _pair(size))
+    model.module.to(_device(device))
+    return model
+
+
+def _find(spec: str, *, trust_pickle: bool) -> Found:
+    head, colon, tail = spec.partition(":")
+    if spec == "builtin":
+        from snellen.models.builtin import load_builtin
+
+        model = load_builtin()
+        return Found(
+            model.module, model.name, model.size, "the model", model.preprocess, model.labels, dict(model.provenance)
+        )
+    if colon and head in ("torchvision", "timm"):
+        return (from_torchvision if head == "torchvision" else from_timm)(tail)
+    path, colon, factory = spec.rpartition(":")
+    if colon and path.endswith(".py"):
+        return from_file(Path(path), factory)
+    if spec.endswith(".py"):
+        raise UsageError(f'expected the name of a factory after the file, as in "{spec}:load", got "{spec}"')
+    if is_pickle_name(spec):
+        return from_pickle(Path(spec), trust_pickle=trust_pickle)
+    raise UsageError(f'expected a model as {_FORMS}, got "{spec}"')
+
+
+def _filled(found: Found, weights: Path, *, trust_pickle: bool) -> Found:
+    if found.provenance.get("source") == "builtin":
+        raise UsageError("expected no --weights with the built-in model, whose weights are its own; leave them away")
+    state, digest = read_weights(weights, trust_pickle=trust_pickle)
+    fill(found.module, state, weights)
+    return replace(found, provenance={**found.provenance, "weights": {"file": weights.name, "sha256": digest}})
+
+
+def _settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
+    """Fix what the source left open by trying, and make sure that one picture goes through."""
+    size, size_from = (asked, "--size") if asked else (found.size, found.size_from)
+    preprocess, notes = found.preprocess, found.notes
+    if size is None or preprocess is None:
+        tried = probe(found.module, size=size, preprocess=preprocess)
+        size_from = size_from or f"guessed: {tried.why}"
+        size, preprocess = tried.size, tried.preprocess
+        if preprocess.channels == "grey":
+            notes = (*notes, "the network takes one channel: pictures are turned to grey before it sees them")
+    provenance = {**found.provenance, "spec": spec, "size_from": size_from, "notes": list(notes)}
+    model = Model(found.module, found.name, size, preprocess, found.labels, provenance)
+    runs_at(model, size)
+    return model
+
+
+def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    pair = (size, size) if isinstance(size, int) else size
+    if pair is not None and not all(1 <= side <= 4096 for side in pair):
+        raise UsageError(f"expected a size between 1 and 4096 pixels, got {pair[0]}x{pair[1]}")
+    return pair
+
+
+def _device(name: str) -> str:
+    chosen = name
+    if name == "auto":
+        chosen = "cuda" if torch.cuda.is_available() else "cpu"
+    if chosen.split(":")[0] not in ("cpu", "cuda"):
+        raise UsageError(f'expected the device "auto", "cpu" or "cuda", got "{name}"')
+    if chosen.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("expected a CUDA device, but PyTorch finds none; use --device cpu")
+    return chosen

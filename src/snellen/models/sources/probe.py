@@ -1,0 +1,114 @@
+"""What a network takes, found out by trying: its input size and whether it wants colour."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snellen.base import ModelError
+from snellen.models.model import Model, Preprocess
+
+SIZES = (224, 32, 64, 96, 128, 256, 299, 384, 28)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Size and preprocessing that work, and why this size."""
+
+    size: tuple[int, int]
+    preprocess: Preprocess
+    why: str
+
+
+def probe(module: nn.Module, *, size: tuple[int, int] | None, preprocess: Preprocess | None) -> Probed:
+    """Try sizes, in colour first and in grey if no size works in colour.
+
+    A network that takes 224 pixels gets 224, unless its total stride says that it was made for less: up to 4 means 32
+    pixels, up to 8 means 64. One that does not gets the first of the other usual sizes that it takes.
+
+    Args:
+        module: the network.
+        size: try only this one.
+        preprocess: try only this one.
+
+    Raises:
+        ModelError: nothing works; the message is the network's own at the first size.
+    """
+    module.eval()
+    ways = (preprocess,) if preprocess else (Preprocess(), Preprocess(mean=(0.0,), std=(1.0,), channels="grey"))
+    for way in ways:
+        model = Model(module, preprocess=way)
+        if size is not None and _runs(model, size):
+            return Probed(size, way, "")
+        if size is None and (found := _usual(model)):
+            return Probed(found[0], way, found[1])
+    first = size or (SIZES[0], SIZES[0])
+    runs_at(Model(module, preprocess=ways[0]), first)
+    raise ModelError(f"expected the network to do the same twice at {first[0]} px, got an error only the first time")
+
+
+def _usual(model: Model) -> tuple[tuple[int, int], str] | None:
+    largest = (SIZES[0], SIZES[0])
+    if _runs(model, largest):
+        stride = _total_stride(model, largest)
+        side = 32 if stride <= 4 else 64 if stride <= 8 else SIZES[0]
+        if side == SIZES[0] or _runs(model, (side, side)):
+            return (side, side), f"total stride {stride}"
+        return largest, "the first usual size that the network takes"
+    side = next((s for s in SIZES[1:] if _runs(model, (s, s))), 0)
+    return ((side, side), "the first usual size that the network takes") if side else None
+
+
+def runs_at(model: Model, size: tuple[int, int]) -> None:
+    """Send one picture through.
+
+    Raises:
+        ModelError: the network fails at this size.
+    """
+    with torch.no_grad():
+        try:
+            model(_picture(model, size))
+        except ModelError:
+            raise
+        except Exception as error:  # the user's network: whatever it raises is the answer
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"expected the network to take pictures of {size[0]}x{size[1]} px, got {type(error).__name__}: "
+                f"{first}; give its size with --size"
+            ) from error
+
+
+def _runs(model: Model, size: tuple[int, int]) -> bool:
+    try:
+        runs_at(model, size)
+    except ModelError:
+        return False
+    return True
+
+
+def _picture(model: Model, size: tuple[int, int]) -> Tensor:
+    return torch.full((1, 3, *size), 0.5, device=model.device)
+
+
+def _total_stride(model: Model, size: tuple[int, int]) -> int:
+    sides: list[int] = []
+    with _watched(model.module, sides), torch.no_grad():
+        model(_picture(model, size))
+    return size[0] // min((s for s in sides if s > 1), default=1)
+
+
+@contextlib.contextmanager
+def _watched(module: nn.Module, sides: list[int]) -> Iterator[None]:
+    def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.dim() == 4:
+            sides.append(output.shape[2])
+
+    handles = [m.register_forward_hook(note) for m in module.modules() if isinstance(m, nn.Conv2d)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
