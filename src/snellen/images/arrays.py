@@ -46,7 +46,7 @@ def open_arrays(file: Path, split: str | None = None) -> ImageSet:
         ImageError: the file is damaged, holds no such split, or its arrays have another type or shape.
     """
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             chosen = _split(file, archive.files, split)
             pixels = archive[f"{chosen}_x" if chosen else "x"]
             labels_key = f"{chosen}_y" if chosen else "y"

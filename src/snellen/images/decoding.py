@@ -4,9 +4,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm .avif .heic .heif".split()
-)
+_NAMES = "jpg jpeg jpe jfif png webp bmp gif tif tiff ppm pgm pbm pnm avif heic heif"
+EXTENSIONS = frozenset("." + name for name in _NAMES.split())
 MOST_PIXELS = 89_478_485
 """Pillow's own bound against decompression bombs (a 256 MB picture); what is larger is skipped."""
 
@@ -15,7 +14,7 @@ _ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 _BITS_PER_SAMPLE = 258  # the TIFF tag
 
 
-class Unusable(Exception):
+class UnusableError(Exception):
     """Why a file cannot serve as an image: the text is the reason shown to the user."""
 
 
@@ -28,7 +27,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
             never with a shorter side below twice this.
 
     Raises:
-        Unusable: the file is damaged, truncated, animated, huge or deeper than 8 bits.
+        UnusableError: the file is damaged, truncated, animated, huge or deeper than 8 bits.
     """
     try:
         with Image.open(path) as image:
@@ -37,27 +36,27 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
                 image.draft(None, (2 * at_least, 2 * at_least))
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
-    except Unusable:
+    except UnusableError:
         raise
     except UnidentifiedImageError as error:
-        raise Unusable("not an image that Pillow can read") from error
+        raise UnusableError("not an image that Pillow can read") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise Unusable(_huge()) from error
+        raise UnusableError(_huge()) from error
     except Exception as error:  # a decoder may raise anything on damaged bytes: struct.error, SyntaxError, KeyError ...
-        raise Unusable(_damaged(error)) from error
+        raise UnusableError(_damaged(error)) from error
 
 
 def _refuse(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MOST_PIXELS:
-        raise Unusable(_huge(f", this one has {width * height / 1e6:.0f}"))
+        raise UnusableError(_huge(f", this one has {width * height / 1e6:.0f}"))
     if min(width, height) < 1:
-        raise Unusable("no pixels")
+        raise UnusableError("no pixels")
     if _is_deep(image):
-        raise Unusable("more than 8 bits a channel")
+        raise UnusableError("more than 8 bits a channel")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # an MPO is a photograph with a preview behind it
-        raise Unusable(f"animated or several pages ({frames} frames)")
+        raise UnusableError(f"animated or several pages ({frames} frames)")
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -66,7 +65,7 @@ def _is_deep(image: Image.Image) -> bool:
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))
         return max(bits if isinstance(bits, tuple) else (bits,)) > 8
-    raw = [tile[3] for tile in image.tile]
+    raw = [tile[3] for tile in getattr(image, "tile", ())]
     if image.format == "PNG":
         return any("16" in str(arguments) for arguments in raw)
     if image.format == "PPM":

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from snellen.base import ImageError
-from snellen.images.decoding import EXTENSIONS, Unusable, decode
+from snellen.images.decoding import EXTENSIONS, UnusableError, decode
 from snellen.images.imageset import ImageSet, Skipped
 
 Progress = Callable[[int, int], None]
@@ -29,7 +29,7 @@ class Files:
         """The file's picture; see `decode`."""
         try:
             return decode(self.paths[member], at_least)
-        except Unusable as reason:
+        except UnusableError as reason:
             raise self._gone(member, str(reason)) from reason
 
     def content(self, member: int) -> bytes:
@@ -123,7 +123,7 @@ def _check(paths: list[Path], progress: Progress | None) -> list[str | None]:
 def _reason(path: Path) -> str | None:
     try:
         decode(path, _PROBE)
-    except Unusable as reason:
+    except UnusableError as reason:
         return str(reason)
     return None
 

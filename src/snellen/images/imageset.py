@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,7 @@ class Skipped:
     reason: str
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """Where pixels come from. Members are numbered; both methods must be safe to call from several threads."""
 

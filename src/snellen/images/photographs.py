@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from snellen.base import DependencyError, ImageError, UsageError, nearest
-from snellen.images.decoding import Unusable, decode
+from snellen.images.decoding import UnusableError, decode
 from snellen.images.imageset import ImageSet
 
 Box = tuple[int, int, int, int]
@@ -153,7 +153,7 @@ def photograph(which: Photograph) -> Image.Image:
     path = _folder() / which.file
     try:
         picture = decode(path)
-    except Unusable as reason:
+    except UnusableError as reason:
         raise ImageError(f"expected the photograph {path}, got: {reason}; reinstall scikit-image") from reason
     if picture.size != (which.width, which.height):
         raise ImageError(f"expected {path} at {which.width}x{which.height}, got {picture.size}; reinstall scikit-image")

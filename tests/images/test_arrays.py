@@ -1,0 +1,102 @@
+"""NumPy archives."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from snellen.base import ImageError
+from snellen.images import open_images
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
+LABELS = np.array([0, 2, 1, 0, 2, 1])
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    file = tmp_path / "set.npz"
+    names = np.array(["ant", "bee", "cat"])
+    np.savez(file, train_x=PIXELS[:4], train_y=LABELS[:4], test_x=PIXELS[4:], test_y=LABELS[4:], classes=names)
+    return file
+
+
+def test_the_test_split_is_the_default(archive: Path) -> None:
+    images = open_images(archive)
+    assert images.ids == ("test/000000", "test/000001")
+    assert images.name == "set:test"
+    assert images.labels == (2, 1)
+    assert images.class_names == ("ant", "bee", "cat")
+    assert torch.equal((images.load(1, (5, 4)) * 255).round().to(torch.uint8), torch.tensor(PIXELS[5]).permute(2, 0, 1))
+
+
+def test_a_split_by_name(archive: Path) -> None:
+    assert len(open_images(f"{archive}:train")) == 4
+    with pytest.raises(ImageError, match='got "trane"; it has train, test did you mean "train"'):
+        open_images(f"{archive}:trane")
+
+
+def test_plain_x_and_y_without_names(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=PIXELS, y=LABELS)
+    images = open_images(tmp_path / "a.npz")
+    assert images.ids[0] == "000000"
+    assert images.class_names == ("0", "1", "2")
+    np.savez(tmp_path / "b.npz", x=PIXELS)
+    assert open_images(tmp_path / "b.npz").labels is None
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 4), (6, 5, 4, 1)])
+def test_grey_arrays(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    grey = PIXELS[..., 0].reshape(shape)
+    np.savez(tmp_path / "a.npz", x=grey)
+    loaded = open_images(tmp_path / "a.npz").load(3, (5, 4))
+    expected = torch.tensor(grey[3].reshape(5, 4)).expand(3, 5, 4)
+    assert torch.equal((loaded * 255).round().to(torch.uint8), expected)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": PIXELS.astype(np.float32)}, "uint8"),
+        ({"x": PIXELS.astype(np.uint16)}, "uint8"),
+        ({"x": PIXELS.transpose(0, 3, 1, 2)}, "uint8 of shape"),
+        ({"x": PIXELS[:0]}, "uint8 of shape"),
+        ({"x": PIXELS, "y": LABELS[:3]}, "labels"),
+        ({"x": PIXELS, "y": LABELS - 1}, "labels"),
+        ({"x": PIXELS, "y": LABELS + 0.5}, "labels"),
+        ({"x": PIXELS, "y": LABELS, "classes": np.array(["a"])}, "3 names"),
+        ({"images": PIXELS}, "expected arrays x"),
+    ],
+)
+def test_other_arrays_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(ImageError, match=message):
+        open_images(tmp_path / "a.npz")
+
+
+class Trap:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path("sprung"),))
+
+
+def test_pickles_are_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("object.npz", x=np.array([Trap()], dtype=object))
+    Path("bare.npz").write_bytes(pickle.dumps(Trap()))
+    for name in ("object.npz", "bare.npz"):
+        with pytest.raises(ImageError, match="plain arrays"):
+            open_images(name)
+    assert not Path("sprung").exists()
+
+
+def test_damaged_archives_are_one_line(archive: Path, tmp_path: Path) -> None:
+    whole = archive.read_bytes()
+    for i, data in enumerate((b"", b"no archive", whole[: len(whole) // 2], whole[:200] + b"\xff" * 40 + whole[240:])):
+        file = tmp_path / f"{i}.npz"
+        file.write_bytes(data)
+        with pytest.raises(ImageError) as caught:
+            open_images(f"{file}:train")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ImageError, match="does not exist"):
+        open_images(tmp_path / "none.npz:test")
