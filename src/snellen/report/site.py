@@ -1,0 +1,166 @@
+"""Building the site: the pages of a record, rendered in memory, then written whole."""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from snellen.report import curve, panels, words
+from snellen.report.cards import Card, card
+from snellen.report.frieze import frieze
+from snellen.report.record import read_record
+from snellen.report.verdict import main_finding, paths, verdict
+from snellen.report.write import write
+
+TEMPLATES = Path(__file__).parent / "templates"
+WHOLE = 60  # as many cards fit on the first page
+FEWEST = 4  # of each group, however many groups there are
+PAGE = 60  # cards on each further page
+
+
+@dataclass(frozen=True)
+class Group:
+    """The units of one layer: cards for the first page, and further pages where there are more."""
+
+    name: str
+    anchor: str
+    classes: bool
+    units: tuple[Mapping[str, Any], ...]
+    shown: int
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Paths of the further pages; none where the first page shows all units."""
+        if self.shown == len(self.units):
+            return ()
+        return tuple(f"pages/{self.anchor}-{i + 1}.html" for i in range(-(-len(self.units) // PAGE)))
+
+
+def build(run_dir: Path) -> Path:
+    """Write the report of a run: RUN_DIR/index.html and, for many units, RUN_DIR/pages/.
+
+    A pure function of audit.json and its blobs: the same record gives the same bytes.
+
+    Args:
+        run_dir: a directory that an audit wrote.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        RecordError: the record is missing, damaged, of another version, or misses a blob.
+        OutputError: the pages cannot be written.
+    """
+    run_dir = Path(run_dir)
+    record = read_record(run_dir)
+    return write(run_dir, dict(_pages(record)))
+
+
+def groups(record: Mapping[str, Any]) -> tuple[Group, ...]:
+    """The record's units by layer: classes first, then in the order of the layers."""
+    order = {layer["name"]: i for i, layer in enumerate(record["layers"])}
+    gathered: dict[tuple[bool, str], list[Mapping[str, Any]]] = {}
+    for unit in record["units"]:
+        gathered.setdefault((unit["role"] != "class", unit["layer"]), []).append(unit)
+    ranked = sorted(gathered.items(), key=lambda item: (item[0][0], order.get(item[0][1], len(order))))
+    whole = len(record["units"]) <= WHOLE
+    most = max(FEWEST, WHOLE // max(len(ranked), 1))
+    return tuple(
+        Group(layer, f"group-{i + 1}", not inner, tuple(units), len(units) if whole else min(len(units), most))
+        for i, ((inner, layer), units) in enumerate(ranked)
+    )
+
+
+def _pages(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Paths in the run directory and texts of all pages, the first page last."""
+    found = groups(record)
+    names = {c["unit"]: c["label"] or c["name"] for c in record["images"]["classes"] if c["unit"] is not None}
+    common = {"record": record, **_safe(), "words": words}
+    for group in found:
+        for i, path in enumerate(group.pages):
+            cards = [card(unit, names) for unit in group.units[i * PAGE : (i + 1) * PAGE]]
+            here = {"group": group, "cards": cards, "page": i, "root": "../"}
+            yield path, _environment().get_template("units.html").render(common | here)
+    cards_of: dict[str, list[Card]] = {g.anchor: [card(unit, names) for unit in g.units[: g.shown]] for g in found}
+    view = {"groups": found, "cards_of": cards_of, "frieze": frieze(cards_of[found[0].anchor]) if found else ()}
+    yield "index.html", _environment().get_template("index.html").render(common | view | _told(record))
+
+
+def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict, the findings, the charts and the tables of the first page."""
+    main, known = main_finding(record), paths(record)
+    made = {"seed": record["settings"].get("seed"), "network": record["model"]["fingerprint"]}
+    made |= {"photographs": record["images"]["digest"]}
+    return {
+        "root": "",
+        "verdict": verdict(record),
+        "main": main,
+        "more": [f for f in known if f is not main],
+        "others": [f for f in record["findings"] if f not in known],
+        "charts": curve,
+        "panels": panels,
+        "details": [
+            ("What identifies this run", made | {"finished": record["created"]}, True),
+            ("Settings", record["settings"], False),
+            ("Versions and machine", record["environment"], False),
+            ("Network", {k: v for k, v in record["model"].items() if k != "name"}, False),
+        ],
+    }
+
+
+@lru_cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "listing": words.listing,
+        "date": words.date,
+        "rows": rows,
+        "fixed": words.fixed,
+    }
+    return environment
+
+
+@lru_cache
+def _safe() -> dict[str, Markup]:
+    """The style sheet and script, and the policy that allows these two and nothing else."""
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    allowed = {
+        "default-src": "'none'",
+        "img-src": "'self' file: data:",
+        "style-src": _digest(style),
+        "script-src": _digest(script),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    policy = "; ".join(f"{name} {value}" for name, value in allowed.items())
+    return {"style": Markup(style), "script": Markup(script), "policy": Markup(policy)}
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def rows(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested plain data as (dotted name, text) rows."""
+    found = []
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            found += rows(value, f"{prefix}{name}.")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
+            found.append((prefix + name, text))
+    return found

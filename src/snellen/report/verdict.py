@@ -1,0 +1,118 @@
+"""The verdict in plain words: a headline, what the figures say, and what a reader may and may not conclude."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snellen.report.cards import alive
+from snellen.report.words import count, listing, middle, number
+
+Record = Mapping[str, Any]
+HEADLINES = {
+    "consistent": "The pictures of {model} are processed much like photographs",
+    "unreliable here": "The pictures of {model} take their own path through the network",
+    "suspicious": "The pictures of {model} do not fit how it treats photographs",
+    "unknown": "What the units of {model} look for, on too few photographs to judge",
+}
+PLAIN = "What the units of {model} look for"
+ONLY = {
+    "consistent": "That a picture shows everything its unit responds to: it is one optimum of many, and a similar path "
+    "is a necessary condition for trusting it, not a sufficient one.",
+    "unknown": "Anything about how the network processes these pictures: too little was measured.",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the report opens with."""
+
+    headline: str
+    claims: tuple[str, ...]
+    may: tuple[str, ...]
+    may_not: tuple[str, ...]
+
+
+def main_finding(record: Record) -> Record | None:
+    """The path-similarity finding that the report opens with: that of the classes, else the first."""
+    found = paths(record)
+    return next((f for f in found if f["evidence"]["group"] == "classes"), found[0] if found else None)
+
+
+def paths(record: Record) -> list[Record]:
+    """All findings of the path-similarity check."""
+    return [f for f in record["findings"] if f["check"] == "path-similarity"]
+
+
+def verdict(record: Record) -> Verdict:
+    """The verdict on a record; without a finding, what was drawn and that nothing was checked."""
+    main, name = main_finding(record), record["model"]["name"]
+    headline = (HEADLINES.get(main["verdict"], PLAIN) if main else PLAIN).format(model=name)
+    claims = [main["claim"]] if main else ["No check was run, so nothing is known about how far to trust them."]
+    return Verdict(headline, (*claims, *_units(record)), tuple(_may(record, main)), tuple(_may_not(record, main)))
+
+
+def _units(record: Record) -> list[str]:
+    """How many units were drawn, and how many could not be."""
+    wanted = [u for u in record["units"] if u["pictures"]]
+    said = []
+    for status, words in (("dead", "never fired and has no picture"), ("diverged", "diverged and has no picture")):
+        lost = [u["unit"] for u in wanted if any(p["status"] == status for p in u["pictures"])]
+        if lost:
+            plural = words.replace("has", "have") if len(lost) > 1 else words
+            said.append(f"Of {count(len(wanted), 'unit')} drawn, {len(lost):,} {plural} ({listing(lost)}).")
+    if record["status"] == "partial":
+        said.append("The audit was stopped before its end: this report shows what exists so far.")
+    return said
+
+
+def _may(record: Record, main: Record | None) -> list[str]:
+    said = []
+    factors = reach(record)
+    if len(factors) > 1:
+        above = sum(f > 1 for f in factors)
+        said.append(
+            f"That the pictures are extreme: {above} of {len(factors)} excite their unit more than any of "
+            f"{record['images']['count']:,} photographs does, at the median {number(middle(factors))} times as much."
+        )
+    if main and main["evidence"]["trusted_from"]:
+        start, layers = main["evidence"]["trusted_from"], main["evidence"]["layers"]
+        late = layers[layers.index(start) :] if start in layers else [start]
+        said.append(
+            f"That from {start} on (the last {len(late)} of {count(len(layers), 'layer')}), a picture causes "
+            "activations about as similar to those of its photographs as theirs are to each other."
+        )
+    said.append("Which of these photographs excite each unit most and least: they stand under every picture.")
+    return said
+
+
+def _may_not(record: Record, main: Record | None) -> list[str]:
+    said = []
+    if main and main["verdict"] in ONLY:
+        said.append(ONLY[main["verdict"]])
+    if main and (early := _early(main["evidence"])):
+        said.append(
+            f"That a picture explains how the network processes photographs in {early}: there its activations are not "
+            "like those of the photographs it should stand for."
+        )
+    said.append("That a unit responds to a photograph because it contains what the picture shows.")
+    said.append("That nobody tampered with the network: manipulated units can be made to show any picture.")
+    return said
+
+
+def _early(evidence: Record) -> str:
+    """The layers before the trusted ones, in words; "" where there are none."""
+    layers, start = evidence["layers"], evidence["trusted_from"]
+    if start is None:
+        return "any of its layers" if layers else ""
+    before = layers.index(start) if start in layers else 0
+    return f"the {count(before, 'layer')} before {start}" if before > 1 else f"{layers[0]}" if before else ""
+
+
+def reach(record: Record) -> list[float]:
+    """Each unit's best picture's response over its strongest natural one, where that is a positive number."""
+    factors = []
+    for unit in record["units"]:
+        drawn = [p["response"] for p in alive(unit, "max")]
+        if drawn and unit["natural"] and unit["natural"]["quantiles"][-1] > 0:
+            factors.append(max(drawn) / unit["natural"]["quantiles"][-1])
+    return factors
