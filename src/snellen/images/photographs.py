@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageStat
 
 from snellen.base import DependencyError, ImageError, UsageError, nearest
 from snellen.images.decoding import UnusableError, decode
@@ -60,9 +60,9 @@ PHOTOGRAPHS = (
     Photograph("grass", "grass.png", 512, 512, "right", 128),
     Photograph("gravel", "gravel.png", 512, 512, "right", 128),
     Photograph("handwriting", "text.png", 448, 172, "right", 112),
-    Photograph("moon", "moon.png", 512, 512, "right", 128),
-    Photograph("motorcycle", "motorcycle_left.png", 741, 500, "top", 125),
-    Photograph("print", "page.png", 384, 191, "right", 96),
+    Photograph("moon", "moon.png", 512, 512, "bottom", 128),
+    Photograph("motorcycle", "motorcycle_left.png", 741, 500, "left", 180),
+    Photograph("print", "page.png", 384, 191, "left", 96),
     Photograph("retina", "retina.jpg", 1411, 1411, "right", 355),
     Photograph("rocket", "rocket.jpg", 640, 427, "left", 160),
     Photograph("tissue", "ihc.png", 512, 512, "right", 128),
@@ -73,6 +73,9 @@ _GRIDS = {
     "train": ((1.0, 1, 5), (0.75, 3, 3), (0.5, 3, 5), (0.3, 4, 5)),
 }
 """For each split: side of the crops as a part of the region's shorter side, places across it and along it."""
+
+_BLANK = 3.0
+"""Standard deviation, in grey levels of 255, below which a crop shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def open_photographs(split: str = "test") -> ImageSet:
 
 
 def cut(index: int, split: str) -> tuple[Crop, ...]:
-    """The squares of one photograph's region, at several scales on even grids."""
+    """The squares of one photograph's region, at several scales on even grids, without blank ones (night, paper)."""
     left, top, right, bottom = PHOTOGRAPHS[index].region(split)
     width, height = right - left, bottom - top
     crops = []
@@ -139,7 +142,12 @@ def cut(index: int, split: str) -> tuple[Crop, ...]:
         for y in _places(height - side, rows):
             for x in _places(width - side, columns):
                 crops.append(Crop(index, (left + x, top + y, left + x + side, top + y + side)))
-    return tuple(dict.fromkeys(crops))
+    return tuple(crop for crop in dict.fromkeys(crops) if not _blank(crop))
+
+
+def _blank(crop: Crop) -> bool:
+    grey = photograph(PHOTOGRAPHS[crop.photograph]).crop(crop.box).convert("L")
+    return ImageStat.Stat(grey).stddev[0] < _BLANK
 
 
 @cache
