@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from snellen.report.panels import history
 from snellen.report.strip import Mark, strip
-from snellen.report.words import number
+from snellen.report.words import number, rough
 
 Record = Mapping[str, Any]
 ABSENT = {
@@ -147,7 +147,7 @@ def sentence(direction: str, response: float, natural: Record) -> str:
     low, high = quantiles[0], quantiles[-1]
     if direction == "max" and response > high:
         times = (
-            f", {number(response / high)} times the strongest"
+            f", {rough(response / high)} times the strongest"
             if high > 0 and response >= 1.05 * high
             else ", above the strongest"
         )

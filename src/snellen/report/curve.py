@@ -10,7 +10,7 @@ from snellen.report import svg
 from snellen.report.frame import Frame, Values, apart, band, curve, limits
 from snellen.report.words import short
 
-METRICS = {"spearman": "Spearman", "pearson": "Pearson", "cosine": "cosine"}
+METRICS = {"spearman": "Spearman", "pearson": "Pearson", "cosine": "Cosine"}
 MOST = (-2.5, 3.0)
 
 
@@ -58,7 +58,7 @@ def tall(evidence: Mapping[str, Any]) -> Markup:
     items = [*_ground(frame, evidence), *_series(frame, evidence), *_layers(frame, evidence)]
     for level, text, anchor in ((0.0, words.other_short, "end"), (1.0, words.same_short, "middle")):
         x, y = frame.at(0, level)
-        x = min(x, frame.size[0] - 56) if anchor == "middle" else x + 24
+        x = min(x, frame.size[0] - 56) if anchor == "middle" else x + 8
         items.append(svg.text((x, y - 34), text, "reference-label", anchor))
     return svg.picture(frame.size, _name(evidence), items, "curve tall")
 

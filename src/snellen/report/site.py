@@ -129,6 +129,7 @@ def _environment() -> Environment:
         "date": words.date,
         "rows": rows,
         "fixed": words.fixed,
+        "rough": words.rough,
     }
     return environment
 

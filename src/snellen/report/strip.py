@@ -74,7 +74,7 @@ def _axis(scale: Axis) -> list[Markup]:
 def _range(quantiles: Sequence[float], scale: Axis) -> list[Markup]:
     """Ticks and numbers at the weakest, the median and the strongest natural response, where there is room."""
     low, median, high = (_x(scale, quantiles[i]) for i in (0, 50, 100))
-    items = [svg.line([(x, FLOOR), (x, FLOOR + 5)], "axis") for x in (low, high)]
+    items = [svg.line([(low - 1, FLOOR), (high + 1, FLOOR)], "range")]
     items.append(svg.line([(median, FLOOR), (median, FLOOR - 7)], "median"))
     if high - low < 60:
         both = f"{number(quantiles[0])} to {number(quantiles[100])}"

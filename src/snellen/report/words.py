@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 def number(value: float | None) -> str:
-    """Three significant digits with a true minus sign: 35.2, −0.0312, 1,240, 3.1×10⁻⁶; "unknown" for None."""
+    """Three significant digits with a true minus sign: 35.2, 0.700, −0.0312, 1,240, 3.1×10⁻⁶; "unknown" for None."""
     if value is None or not math.isfinite(value):
         return "unknown"
     size = abs(value)
@@ -19,6 +19,11 @@ def number(value: float | None) -> str:
         digits = max(0, 2 - math.floor(math.log10(size)))
         text = f"{size:,.{digits}f}"
     return f"−{text}" if value < 0 and text.strip("0.") else text
+
+
+def rough(value: float) -> str:
+    """Two significant digits, no idle zeros, for prose: 6.04 -> "6", 2.23 -> "2.2", 0.7 -> "0.7", 13.8 -> "14"."""
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}".replace("-", "−")
 
 
 def fixed(value: float | None) -> str:
@@ -61,7 +66,10 @@ def short(text: str, most: int) -> str:
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 
 
 def _superscript(power: int) -> str:
