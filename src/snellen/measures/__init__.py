@@ -1,0 +1,32 @@
+"""Numbers about numbers: ranks, similarities, running statistics that merge, bootstrap intervals, quantiles."""
+
+from snellen.measures.blocks import Block, correlations, correlations_and_cosines, rank_block, raw_block
+from snellen.measures.bootstrap import Draws, bootstrap_mean, hierarchical, interval
+from snellen.measures.quantiles import quantiles
+from snellen.measures.ranks import centred_ranks, ranks
+from snellen.measures.running import Extremes, Moments
+from snellen.measures.similarity import MEASURES, Measure, cosine, pearson, similarities, spearman, within
+
+__all__ = [
+    "MEASURES",
+    "Block",
+    "Draws",
+    "Extremes",
+    "Measure",
+    "Moments",
+    "bootstrap_mean",
+    "centred_ranks",
+    "correlations",
+    "correlations_and_cosines",
+    "cosine",
+    "hierarchical",
+    "interval",
+    "pearson",
+    "quantiles",
+    "rank_block",
+    "ranks",
+    "raw_block",
+    "similarities",
+    "spearman",
+    "within",
+]
