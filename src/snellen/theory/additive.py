@@ -1,0 +1,120 @@
+"""Additive functions f(x) = sum_i f_i(x_i): a linear program over the values that matter (docs, section 7)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+from torch import Tensor
+
+from snellen.base import UsageError
+from snellen.theory.classes import FunctionClass
+from snellen.theory.domain import Array, Ball
+from snellen.theory.evidence import Evidence
+from snellen.theory.programs import Program
+
+
+@dataclass(frozen=True, eq=False)
+class AdditiveProgram:
+    """Program whose variables are a, then u_i = f_i(x_max_i), then f_i(t) for every other t that occurs.
+
+    f_i is shifted so that f_i(x_min_i) = 0; then 0 <= f_i <= u_i everywhere and f(x) = a + sum_i f_i(x_i).
+    """
+
+    program: Program
+    grids: tuple[Array, ...]
+    columns: tuple["np.ndarray[tuple[int], np.dtype[np.int64]]", ...]
+    objective: Array
+
+
+def additive_envelope(
+    function_class: FunctionClass, evidence: Evidence, x: "Array | Tensor"
+) -> tuple[Array, Array] | tuple[Array, Array, Array]:
+    """On a box: the range of f(x), exact. On a ball: [a, b] with the gap stated, see docs/theory.md, section 7."""
+    rows = np.asarray(x, dtype=np.float64)
+    if isinstance(evidence.domain, Ball):
+        return _on_ball(evidence, rows)
+    if evidence.x_min is None or evidence.x_max is None:
+        raise UsageError("expected x_min and x_max for an additive class; give both")
+    lo, up = np.empty(len(rows)), np.empty(len(rows))
+    for i, row in enumerate(rows):
+        posed = additive_program(evidence, row)
+        up[i] = posed.program.extreme(posed.objective)[0]
+        lo[i] = -posed.program.extreme(-posed.objective)[0]
+    return lo, up
+
+
+def additive_program(evidence: Evidence, x: Array) -> AdditiveProgram:
+    """The program for one point x (d,)."""
+    if evidence.x_min is None or evidence.x_max is None:
+        raise UsageError("expected x_min and x_max for an additive class; give both")
+    places = [n.place for n in evidence.nodes() if n.value is not None]
+    names = [n.name for n in evidence.nodes() if n.value is not None]
+    values = np.array([n.value for n in evidence.nodes() if n.value is not None], dtype=np.float64)
+    asked = np.array([*places, x]).reshape(len(places) + 1, -1)
+    layout = _Layout(evidence.x_min, evidence.x_max, asked)
+    rows = csr_array(np.stack([layout.row(p) for p in asked]))
+    lower = np.zeros(layout.size)
+    lower[0] = -np.inf
+    matrix, limits = layout.caps()
+    upper = np.full(layout.size, np.inf)
+    upper[layout.idle] = 0.0
+    program = Program(
+        csr_array(rows[: len(places)]), values, tuple(names), lower, upper, matrix, limits, evidence.slack
+    )
+    return AdditiveProgram(program, layout.grids, layout.columns, rows[[len(places)]].toarray()[0])
+
+
+class _Layout:
+    """Which variable holds f_i(t): column 0 is a, column 1 + i is u_i, the rest in order of coordinate and t."""
+
+    def __init__(self, x_min: Array, x_max: Array, asked: Array) -> None:
+        self.x_min, self.x_max, dim = x_min, x_max, len(x_min)
+        self.size = 1 + dim
+        self.idle = [1 + i for i in range(dim) if x_min[i] == x_max[i]]
+        self.index: list[dict[float, int]] = []
+        for i in range(dim):
+            place: dict[float, int] = {float(x_min[i]): -1}
+            place.setdefault(float(x_max[i]), 1 + i)
+            for t in np.unique(asked[:, i]).tolist():
+                if t not in place:
+                    place[t] = self.size
+                    self.size += 1
+            self.index.append(place)
+        self.grids = tuple(np.array(sorted(p)) for p in self.index)
+        self.columns = tuple(np.array([p[t] for t in sorted(p)]) for p in self.index)
+
+    def row(self, x: Array) -> Array:
+        """Coefficients of a + sum_i f_i(x_i)."""
+        row = np.zeros(self.size)
+        row[0] = 1.0
+        for i, t in enumerate(x.tolist()):
+            if self.index[i][t] >= 0:
+                row[self.index[i][t]] += 1.0
+        return row
+
+    def caps(self) -> tuple[csr_array | None, Array | None]:
+        """f_i(t) <= u_i."""
+        pairs = [(c, 1 + i) for i, p in enumerate(self.index) for c in p.values() if c > len(self.x_min)]
+        if not pairs:
+            return None, None
+        number = np.arange(len(pairs))
+        cells = np.array(pairs)
+        data = np.concatenate([np.ones(len(pairs)), -np.ones(len(pairs))])
+        where = (np.concatenate([number, number]), np.concatenate([cells[:, 0], cells[:, 1]]))
+        return csr_array(coo_array((data, where), shape=(len(pairs), self.size))), np.zeros(len(pairs))
+
+
+def _on_ball(evidence: Evidence, x: Array) -> tuple[Array, Array, Array]:
+    """[a, b]; exact at x where one coordinate is neither x_min's nor equal in both visualizations (and likewise up)."""
+    if evidence.x_min is None or evidence.x_max is None or not np.isfinite(evidence.spread):
+        raise UsageError("expected x_min and x_max with their values for an additive class on a ball; give them")
+    a, b = float(evidence.value_min or 0.0), float(evidence.value_max or 0.0)
+    moving = evidence.x_min != evidence.x_max
+    off_min, off_max = ((x != evidence.x_min) & moving).any(1), ((x != evidence.x_max) & moving).any(1)
+    at_min, at_max = (x == evidence.x_min).all(1), (x == evidence.x_max).all(1)
+    gap = np.where(off_min & off_max & (len(evidence.values) == 0), 0.0, b - a)
+    lo, up = np.where(at_max, b, a), np.where(at_min, a, b)
+    for place, value in zip(evidence.points, evidence.values, strict=True):
+        here = (x == place).all(1)
+        lo, up = np.where(here, value, lo), np.where(here, value, up)
+    return lo, up, np.where(lo == up, 0.0, gap)

@@ -1,0 +1,160 @@
+"""The tightest bounds that a function class and evidence allow, and the best decoder they imply."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from snellen.base import UsageError
+from snellen.theory.additive import additive_envelope
+from snellen.theory.affine import affine_envelope
+from snellen.theory.classes import (
+    FLEXIBLE,
+    Additive,
+    Affine,
+    AffineAlong,
+    Concave,
+    Constant,
+    Convex,
+    FunctionClass,
+    Lipschitz,
+    Monotone,
+    Smooth,
+    SparseAffine,
+)
+from snellen.theory.differences import difference_envelope
+from snellen.theory.domain import Array
+from snellen.theory.evidence import Evidence, InconsistentEvidenceError
+from snellen.theory.hull import convex_envelope
+from snellen.theory.smooth import smooth_envelope
+
+Bounds: TypeAlias = tuple[Array, Array] | tuple[Array, Array, Array]
+"""(lo, up), exact, or (lo, up, gap)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Envelope:
+    """lo(x) <= f(x) <= up(x) for every f of the class with this evidence; unpacks into (lo, up).
+
+    Args:
+        lo, up: (n,), infinite where nothing is implied.
+        gap: (n,), the most by which lo or up may fall short of the tightest bound; 0 where they are the tightest.
+    """
+
+    lo: Array
+    up: Array
+    gap: Array
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter((self.lo, self.up))
+
+    @property
+    def width(self) -> Array:
+        """up - lo, (n,); 0 where rounding makes it negative."""
+        return np.maximum(self.up - self.lo, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The best prediction of f(x) and the most it can err, (n,) each."""
+
+    prediction: Array
+    error: Array
+
+
+def envelope(function_class: FunctionClass, evidence: Evidence, x: "npt.ArrayLike | Tensor") -> Envelope:
+    """lo(x) = inf f(x) and up(x) = sup f(x) over all f in the class that have this evidence.
+
+    Exact (a closed form or a linear program) for every class but `Smooth`, `Additive` on a ball and `Convex` and
+    `Concave` on a ball with exemplars, whose bounds hold and whose `gap` says how far from the tightest they may be.
+
+    Args:
+        function_class: what f is assumed to be.
+        evidence: what is known of f.
+        x: (n, ...) with d entries each, in the domain (not checked). float32 tensors stay float32 (see `Cones`).
+
+    Raises:
+        InconsistentEvidenceError: no f of the class has this evidence (the conflicting pieces are named).
+        UsageError: points of another dimension, or evidence this class needs and lacks.
+    """
+    points = _points(evidence, x)
+    _first_order(function_class, evidence)
+    bounds = _solver(function_class)(function_class, evidence, points)
+    lo, up = bounds[0], bounds[1]
+    gap = bounds[2] if len(bounds) == 3 else np.zeros(len(lo))
+    return Envelope(lo, up, gap)
+
+
+def envelopes(
+    function_class: FunctionClass, evidence: Evidence, chunks: "Iterable[npt.ArrayLike | Tensor]"
+) -> Iterator[Envelope]:
+    """`envelope` for chunks of points as they come: memory is bounded by one chunk."""
+    for chunk in chunks:
+        yield envelope(function_class, evidence, chunk)
+
+
+def decode(function_class: FunctionClass, evidence: Evidence, x: "npt.ArrayLike | Tensor") -> Decoded:
+    """The minimax-best prediction (lo + up) / 2 and its worst error (up - lo) / 2; NaN and infinity where unbounded."""
+    bounds = envelope(function_class, evidence, x)
+    finite = np.isfinite(bounds.lo) & np.isfinite(bounds.up)
+    with np.errstate(invalid="ignore"):
+        middle = np.where(finite, (bounds.lo + bounds.up) / 2, np.nan)
+    return Decoded(middle, np.where(finite, bounds.width / 2, np.inf))
+
+
+def _points(evidence: Evidence, x: "npt.ArrayLike | Tensor") -> "Array | Tensor":
+    rows = x.detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+    rows = rows if rows.dtype == torch.float32 else rows.to(torch.float64)
+    dim = evidence.domain.dim
+    if rows.ndim == 1 and dim != 1 and rows.numel() == dim:
+        rows = rows[None]
+    rows = rows.reshape(len(rows), -1) if len(rows) else rows.reshape(0, dim)
+    if rows.shape[1] != dim:
+        raise UsageError(f"expected points with {dim} entries, got {rows.shape[1]}; give them the shape of the domain")
+    return rows
+
+
+def _solver(function_class: FunctionClass) -> Callable[..., Bounds]:
+    table: tuple[tuple[tuple[type[FunctionClass], ...], Callable[..., Bounds]], ...] = (
+        ((*FLEXIBLE, Lipschitz, Monotone, Constant), difference_envelope),
+        ((Affine, AffineAlong, SparseAffine), affine_envelope),
+        ((Convex, Concave), convex_envelope),
+        ((Additive,), additive_envelope),
+        ((Smooth,), smooth_envelope),
+    )
+    for kinds, solver in table:
+        if isinstance(function_class, kinds):
+            return solver
+    raise UsageError(f"expected one of the classes of snellen.theory, got {type(function_class).__name__}")
+
+
+def _first_order(function_class: FunctionClass, evidence: Evidence) -> None:
+    """Known gradients fit the class and the visualizations: g . (y - x_min) >= 0 and g . (y - x_max) <= 0 on X."""
+    if isinstance(function_class, Convex | Concave):
+        return
+    for i, slope in evidence.slopes().items():
+        _fits(function_class, evidence, i)
+        scale = max(1e-12, float(np.abs(slope).sum())) * 1e-6
+        for name, place, sign in (("x_min", evidence.x_min, -1.0), ("x_max", evidence.x_max, 1.0)):
+            if place is None or not np.array_equal(place, evidence.points[i]):
+                continue
+            climb = float(sign * slope @ (evidence.domain.farthest(sign * slope) - place))
+            if climb > scale + evidence.slack:
+                raise InconsistentEvidenceError(f"the gradient at {name} points into the domain", (f"point {i}", name))
+
+
+def _fits(function_class: FunctionClass, evidence: Evidence, i: int) -> None:
+    slope = evidence.slopes()[i]
+    name = (f"gradient of point {i}",)
+    if isinstance(function_class, Lipschitz):
+        size = np.linalg.norm(slope, {"l1": np.inf, "l2": 2, "linf": 1}[function_class.norm])
+        if size > function_class.bound * (1 + 1e-6):
+            raise InconsistentEvidenceError(f"its dual norm {size:g} exceeds L = {function_class.bound:g}", name)
+    if isinstance(function_class, Monotone) and slope.min() < -1e-9 - 1e-6 * np.abs(slope).max():
+        raise InconsistentEvidenceError("a monotone function has no negative derivative", name)
+    if isinstance(function_class, Constant) and np.abs(slope).max() > 1e-9:
+        raise InconsistentEvidenceError("a constant function has no gradient but 0", name)

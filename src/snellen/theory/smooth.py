@@ -1,0 +1,156 @@
+"""Smooth functions: bounds along lines, with the gap to functions known to exist (docs/theory.md, section 8)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from snellen.base import UsageError
+from snellen.theory.classes import FunctionClass, Smooth
+from snellen.theory.domain import Array
+from snellen.theory.evidence import Evidence, InconsistentEvidenceError
+
+_HALVINGS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """The way from a known place to x: length t, room to go on beyond x, room behind the place, all (n,)."""
+
+    length: Array
+    ahead: Array
+    behind: Array
+
+
+def radial_rise(t: Array, spread: float, bound: float) -> Array:
+    """The highest smooth climb from a minimum: L t^2 / 2, then D - L (T - t)^2 / 2, then D, with T = 2 sqrt(D / L)."""
+    turn = np.sqrt(spread / bound)
+    late = spread - bound / 2 * np.maximum(2 * turn - t, 0.0) ** 2
+    return np.where(t <= turn, bound / 2 * t**2, late)
+
+
+def line_rise(line: Line, start: float, spread: float, bound: float) -> Array:
+    """The most that f(x) - v can be, for a place with value v = a + start, along the line alone; cut at D - start.
+
+    Among all phi with phi(0) = 0, |phi''| <= L and -start <= phi <= D - start on the whole line (n,).
+    """
+    left = spread - start
+    slope = steepest(line.behind, start, bound)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        most = np.minimum(slope + bound * line.length, left / line.length + bound * (line.length + 1.0))
+    low, high = np.zeros_like(line.length), np.where(line.length > 0, most, 0.0)
+    for _ in range(_HALVINGS):
+        q = (low + high) / 2
+        over = climb(line.length, slope, q, bound) + overshoot(q, line.ahead, bound) > left
+        low, high = np.where(over, low, q), np.where(over, q, high)
+    return np.minimum(climb(line.length, slope, high, bound), left)
+
+
+def climb(t: Array, slope: Array, q: Array, bound: float) -> Array:
+    """The highest phi(t) with phi(0) = 0, phi'(0) <= slope, phi'(t) = q and |phi''| <= L."""
+    coast = q * t + bound / 2 * t**2
+    finite = np.where(np.isfinite(slope), slope, 0.0)
+    peak = (finite + q + bound * t) / 2
+    turned = (2 * peak**2 - finite**2 - q**2) / (2 * bound)
+    return np.where(slope >= q + bound * t, coast, turned)
+
+
+def overshoot(q: Array, room: Array, bound: float) -> Array:
+    """How much more f must rise beyond a point where it has slope q >= 0, within the room."""
+    inside = np.where(np.isfinite(room), room, 0.0)
+    return np.where(q <= bound * room, q**2 / (2 * bound), q * inside - bound / 2 * inside**2)
+
+
+def steepest(room: Array, start: float, bound: float) -> Array:
+    """The largest slope away from `room` at a height `start` above the minimum: else f falls below it behind."""
+    fall = np.sqrt(2 * max(start, 0.0) / bound)
+    wall = room <= 1e-12
+    short = max(start, 0.0) / np.where(wall, 1.0, room) + bound / 2 * room
+    return np.where(wall, np.inf, np.where(fall <= room, bound * fall, short))
+
+
+def smooth_envelope(
+    function_class: FunctionClass, evidence: Evidence, x: "Array | Tensor"
+) -> tuple[Array, Array, Array]:
+    """Outer bounds, and how far they may be from the tightest.
+
+    Raises:
+        UsageError: x_min or x_max or their values are missing.
+        InconsistentEvidenceError: a value outside the bounds that the others imply.
+    """
+    if not isinstance(function_class, Smooth) or not np.isfinite(evidence.spread):
+        raise UsageError("expected x_min and x_max with their values for a smooth class; give them")
+    rows = np.asarray(x, dtype=np.float64)
+    _check(function_class.bound, evidence)
+    low = float(evidence.value_min or 0.0)
+    up = low + _highest(function_class.bound, evidence, rows)
+    lo = low + evidence.spread - _highest(function_class.bound, evidence.flipped(), rows)
+    return lo, up, _gap(function_class.bound, evidence, rows, (lo, up))
+
+
+def _highest(bound: float, evidence: Evidence, x: Array) -> Array:
+    """The lowest of the bounds from every node, above value_min, (n,)."""
+    best = np.full(len(x), evidence.spread)
+    first = len(evidence.nodes()) - len(evidence.values)
+    for number, node in enumerate(evidence.nodes()):
+        start = min(max((node.value or 0.0) - (evidence.value_min or 0.0), 0.0), evidence.spread)
+        best = np.minimum(best, start + _from(bound, evidence, (node.place, start), x))
+        slope = evidence.slopes().get(number - first)
+        if slope is not None:
+            step = x - node.place
+            best = np.minimum(best, start + step @ slope + bound / 2 * (step**2).sum(1))
+    return best
+
+
+def _from(bound: float, evidence: Evidence, known: tuple[Array, float], x: Array) -> Array:
+    place, start = known
+    step = x - place
+    length = np.linalg.norm(step, axis=1)
+    unit = step / np.where(length > 0, length, 1.0)[:, None]
+    line = Line(
+        length,
+        np.where(length > 0, evidence.domain.room(x, unit), 0.0),
+        np.where(length > 0, evidence.domain.room(np.broadcast_to(place, x.shape), -unit), 0.0),
+    )
+    return np.where(length > 0, line_rise(line, start, evidence.spread, bound), 0.0)
+
+
+def _gap(bound: float, evidence: Evidence, x: Array, outer: tuple[Array, Array]) -> Array:
+    """The distance to the two radial members, where they exist; else the whole width: nothing tighter is shown."""
+    lo, up = outer
+    width = np.maximum(up - lo, 0.0)
+    if evidence.x_min is None or evidence.x_max is None or not radial(bound, evidence):
+        return width
+    rise = radial_rise(np.linalg.norm(x - evidence.x_min, axis=1), evidence.spread, bound)
+    fall = radial_rise(np.linalg.norm(x - evidence.x_max, axis=1), evidence.spread, bound)
+    low, high = float(evidence.value_min or 0.0), float(evidence.value_max or 0.0)
+    return np.minimum(np.maximum(up - low - rise, high - fall - lo).clip(min=0.0), width)
+
+
+def radial(bound: float, evidence: Evidence) -> bool:
+    """Whether a + rise(||x - x_min||) and b - rise(||x - x_max||) have the evidence: room for both, no exemplars."""
+    if evidence.x_min is None or evidence.x_max is None or len(evidence.values):
+        return False
+    apart = float(np.linalg.norm(evidence.x_max - evidence.x_min))
+    return 4 * evidence.spread <= bound * apart**2 * (1 + 1e-9)
+
+
+def _check(bound: float, evidence: Evidence) -> None:
+    """Every value lies inside the bounds that the other pieces imply, one by one."""
+    places = np.array([n.place for n in evidence.nodes()])
+    for flip in (False, True):
+        known = evidence.flipped() if flip else evidence
+        for node in known.nodes():
+            start = min(max((node.value or 0.0) - (known.value_min or 0.0), 0.0), known.spread)
+            limit = start + _from(bound, known, (node.place, start), places)
+            values = np.array([(n.value or 0.0) for n in evidence.nodes()]) * (-1 if flip else 1)
+            excess = values - (known.value_min or 0.0) - limit
+            worst = int(excess.argmax())
+            if excess[worst] > known.slack + 1e-9 * known.spread:
+                names = (evidence.nodes()[worst].name, _swap(node.name) if flip else node.name)
+                reason = f"f changes by more between them than a gradient with Lipschitz constant {bound:g} lets it"
+                raise InconsistentEvidenceError(reason, names)
+
+
+def _swap(name: str) -> str:
+    return {"x_min": "x_max", "x_max": "x_min"}.get(name, name)

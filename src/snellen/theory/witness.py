@@ -1,0 +1,175 @@
+"""Two members of a class with the same evidence that lie as low and as high as the envelope says, as modules."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+
+from snellen.base import UsageError
+from snellen.theory.additive import additive_program
+from snellen.theory.affine import affine_program
+from snellen.theory.classes import (
+    FLEXIBLE,
+    Additive,
+    Affine,
+    AffineAlong,
+    Concave,
+    Constant,
+    Convex,
+    FunctionClass,
+    Lipschitz,
+    Monotone,
+    Smooth,
+    SparseAffine,
+)
+from snellen.theory.differences import tighten, with_training_data
+from snellen.theory.domain import Array, Ball, vector
+from snellen.theory.envelope import envelope
+from snellen.theory.evidence import Evidence
+from snellen.theory.modules import AffineMap, ConeNet, MaxAffine, RadialRise, StepNet, SumOfCurves
+from snellen.theory.spikes import spike_net
+from snellen.theory.supports import Known, gather, upper_support
+
+End: TypeAlias = Literal["lower", "upper"]
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """A member of the class with the evidence.
+
+    Args:
+        module: (n, ...) -> (n, 1), float64.
+        value: its value at x.
+        bound: lo(x) or up(x), which it attains up to `gap`.
+        gap: |bound - value|; 0 to rounding wherever the envelope is exact.
+    """
+
+    module: nn.Module
+    value: float
+    bound: float
+
+    @property
+    def gap(self) -> float:
+        return abs(self.bound - self.value)
+
+
+def witnesses(function_class: FunctionClass, evidence: Evidence, x: Array) -> tuple[Witness, Witness]:
+    """The pair (lower, upper) of members of the class with this evidence that attain lo(x) and up(x).
+
+    Args:
+        x: one point with d entries.
+
+    Raises:
+        UsageError: a bound is infinite, or no witness is known (additive on a ball, smooth with exemplars).
+        InconsistentEvidenceError: no member has this evidence.
+    """
+    place = vector(x, evidence.domain.dim, "x")
+    bounds = envelope(function_class, evidence, place[None])
+    if not (np.isfinite(bounds.lo[0]) and np.isfinite(bounds.up[0])):
+        raise UsageError("expected finite bounds at x, got an unbounded response; give x_min and x_max their values")
+    pair = []
+    for end, bound in (("lower", float(bounds.lo[0])), ("upper", float(bounds.up[0]))):
+        module = _member(function_class, evidence, (place, bound), end)  # type: ignore[arg-type]
+        with torch.no_grad():
+            value = float(module(torch.tensor(place)[None]))
+        pair.append(Witness(module, value, bound))
+    return pair[0], pair[1]
+
+
+def _member(function_class: FunctionClass, evidence: Evidence, target: tuple[Array, float], end: End) -> nn.Module:
+    x, bound = target
+    match function_class:
+        case Lipschitz() | Monotone():
+            return _extremal(function_class, evidence, end)
+        case Constant():
+            return AffineMap(np.zeros(len(x)), bound)
+        case Affine() | AffineAlong() | SparseAffine():
+            return _affine(function_class, evidence, x, end)
+        case Convex():
+            return _interpolant(gather(evidence), target, 1.0)
+        case Concave():
+            return _interpolant(gather(evidence.flipped()), (x, -bound), -1.0)
+        case Additive():
+            return _curves(evidence, x, end)
+        case Smooth():
+            return _radial(function_class.bound, evidence, end)
+    if isinstance(function_class, FLEXIBLE):
+        return _spiked(with_training_data(function_class, evidence), target)
+    raise UsageError(f"expected one of the classes of snellen.theory, got {type(function_class).__name__}")
+
+
+def _spiked(evidence: Evidence, target: tuple[Array, float]) -> nn.Module:
+    """A ReLU network through all known values and the target."""
+    known = {n.place.tobytes(): (n.place, n.value) for n in evidence.nodes() if n.value is not None}
+    known.setdefault((target[0] + 0.0).tobytes(), target)
+    places = np.array([p for p, _ in known.values()])
+    values = np.array([v for _, v in known.values()], dtype=np.float64)
+    return spike_net(places, values, float((values.min() + values.max()) / 2))
+
+
+def _extremal(function_class: Lipschitz | Monotone, evidence: Evidence, end: End) -> nn.Module:
+    """The envelope itself: the largest and the smallest member."""
+    tight = tighten(function_class, evidence)
+    sign = 1.0 if end == "upper" else -1.0
+    heights, limit = (tight.high, tight.ceiling) if end == "upper" else (tight.low, tight.floor)
+    if not (np.isfinite(heights).all() and np.isfinite(limit)):
+        raise UsageError("expected bounded values of x_min and x_max for a witness; give them")
+    if isinstance(function_class, Monotone):
+        return StepNet(tight.places, heights, limit=limit, sign=sign)
+    return ConeNet(tight.places, heights, bound=function_class.bound, norm=function_class.norm, limit=limit, sign=sign)
+
+
+def _affine(function_class: FunctionClass, evidence: Evidence, x: Array, end: End) -> AffineMap:
+    sign = 1.0 if end == "upper" else -1.0
+    program, features = affine_program(function_class, evidence)
+    z = program.extreme(sign * features(x))[1]
+    if z is None:
+        raise UsageError("expected a bounded program for a witness; give x_min and x_max their values")
+    basis = features.basis
+    slope = z[1 : 1 + len(x)] if basis is None else basis.T @ z[1 : 1 + len(basis)]
+    return AffineMap(slope, float(z[0] - slope @ features.origin))
+
+
+def _interpolant(known: Known, target: tuple[Array, float], sign: float) -> MaxAffine:
+    """max of affine minorants that touch the evidence and the target: convex, at most b on X."""
+    x, height = target
+    joined = replace(
+        known,
+        names=(*known.names, "x"),
+        places=np.concatenate([known.places, x[None]]),
+        values=np.append(known.values, height),
+    )
+    found = [upper_support(joined, p) for p in joined.places]
+    slopes = [s.slope for s in found if s is not None] + list(known.slopes.values())
+    origin = known.domain.centre
+    offsets = [float(s(origin)) for s in found if s is not None]
+    offsets += [float(known.values[i] + g @ (origin - known.places[i])) for i, g in known.slopes.items()]
+    if np.isfinite(known.floor):
+        slopes, offsets = [*slopes, np.zeros(len(x))], [*offsets, known.floor]
+    return MaxAffine(np.array(slopes), np.array(offsets), origin, sign)
+
+
+def _curves(evidence: Evidence, x: Array, end: End) -> SumOfCurves:
+    if isinstance(evidence.domain, Ball):
+        raise UsageError("expected a box for a witness of an additive class, got a ball; use a box around it")
+    posed = additive_program(evidence, x)
+    z = posed.program.extreme(posed.objective if end == "upper" else -posed.objective)[1]
+    if z is None:
+        raise UsageError("expected a bounded program for a witness; give x_min and x_max their values")
+    curves = [np.where(c < 0, 0.0, z[c]) for c in posed.columns]
+    return SumOfCurves(float(z[0]), posed.grids, curves)
+
+
+def _radial(bound: float, evidence: Evidence, end: End) -> RadialRise:
+    if evidence.x_min is None or evidence.x_max is None or len(evidence.values):
+        raise UsageError("expected x_min and x_max without exemplars for a smooth witness; none is known otherwise")
+    apart = float(np.linalg.norm(evidence.x_max - evidence.x_min))
+    if 4 * evidence.spread > bound * apart**2 * (1 + 1e-9):
+        raise UsageError("expected room for a radial witness, x_min and x_max are too near; none is known here")
+    if end == "upper":
+        return RadialRise(
+            evidence.x_min, float(evidence.value_min or 0.0), spread=evidence.spread, bound=bound, sign=1.0
+        )
+    return RadialRise(evidence.x_max, float(evidence.value_max or 0.0), spread=evidence.spread, bound=bound, sign=-1.0)
