@@ -70,7 +70,9 @@ def run_to_end(model: Model, images: Tensor) -> None:
             raise torch.OutOfMemoryError(str(error)) from error
         size = "x".join(str(s) for s in images.shape[2:])
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"expected the model to take {size} px pictures, but it failed: {first}; try --size") from error
+        raise ModelError(
+            f"expected the model to take {size} px pictures, but it failed: {first}; try --size"
+        ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -150,7 +152,8 @@ def response(activation: Tensor, unit: Unit) -> Tensor:
     if len(shape) == 3:
         return channel[:, row, column]
     grid = positions(shape)
-    assert grid is not None  # `expand` refused the unit otherwise
+    if grid is None:
+        raise LayerError(f'expected a map or tokens at "{unit.layer}" for a position, got {shape}')
     prefix = shape[0] - grid[0] * grid[1]  # class and register tokens come first
     return channel[:, prefix + row * grid[1] + column]
 

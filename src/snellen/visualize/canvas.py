@@ -1,0 +1,127 @@
+"""Canvases: what the optimizer really changes, and how that becomes pictures."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from snellen.base import Seed, UsageError
+from snellen.images.spectra import COLOR_SQRT
+
+
+def generator(seed: Seed) -> torch.Generator:
+    """A stream of random numbers on the CPU, so that every device draws the same ones."""
+    return torch.Generator().manual_seed(seed.value)
+
+
+class Canvas(ABC):
+    """A parameterization of pictures. Every picture has a state of its own and depends on nothing else."""
+
+    @abstractmethod
+    def start(self, size: tuple[int, int], seeds: Sequence[Seed]) -> Float[Tensor, "u ..."]:
+        """One random state for each seed, near a grey picture of `size` (height, width)."""
+
+    @abstractmethod
+    def draw(self, state: Float[Tensor, "u ..."], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+        """RGB pictures in (0, 1)."""
+
+    @abstractmethod
+    def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u ..."]:
+        """States that draw these pictures (RGB in [0, 1], clipped to what a sigmoid reaches): the way to start from one."""
+
+
+@dataclass(frozen=True)
+class Pixel(Canvas):
+    """State: one number for each pixel and decorrelated colour; picture = sigmoid(C z).
+
+    Args:
+        spread: standard deviation of the first state.
+        decorrelate: mix the colours as natural images do.
+    """
+
+    spread: float = 0.01
+    decorrelate: bool = True
+
+    def start(self, size: tuple[int, int], seeds: Sequence[Seed]) -> Float[Tensor, "u 3 h w"]:
+        return torch.stack([torch.randn(3, *size, generator=generator(s)) for s in seeds]) * self.spread
+
+    def draw(self, state: Float[Tensor, "u 3 h w"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+        return torch.sigmoid(_mix(state, _colors(state) if self.decorrelate else None))
+
+    def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u 3 h w"]:
+        mixing = _colors(images) if self.decorrelate else None
+        return _mix(_logit(images), None if mixing is None else torch.linalg.inv(mixing))
+
+
+@dataclass(frozen=True)
+class Fourier(Canvas):
+    """State: the picture's real-input Fourier coefficients, preconditioned by 1 / frequency^decay.
+
+    picture = sigmoid(C irfft2(z s)) with the orthonormal transform, s_k = 1 / (4 max(|k|, 1 / max(h, w))^decay), |k| in
+    cycles per pixel, C the square root of natural images' colour correlation (Olah, Mordvintsev, Schubert 2017, "Preconditioning and
+    parameterization"; scaling as in lucid so that learning rates carry over). Any height and width, odd ones too.
+
+    Args:
+        decay: 1 gives every frequency the energy it has in natural images.
+        spread: standard deviation of the first state.
+        decorrelate: mix the colours as natural images do.
+    """
+
+    decay: float = 1.0
+    spread: float = 0.01
+    decorrelate: bool = True
+
+    def start(self, size: tuple[int, int], seeds: Sequence[Seed]) -> Float[Tensor, "u 3 h f 2"]:
+        shape = (3, size[0], size[1] // 2 + 1, 2)
+        return torch.stack([torch.randn(shape, generator=generator(s)) for s in seeds]) * self.spread
+
+    def draw(self, state: Float[Tensor, "u 3 h f 2"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+        spectrum = torch.view_as_complex(state * self._scale(size, state)[..., None])
+        plane = torch.fft.irfft2(spectrum, s=size, norm="ortho")
+        return torch.sigmoid(_mix(plane, _colors(plane) if self.decorrelate else None))
+
+    def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u 3 h f 2"]:
+        size = (images.shape[2], images.shape[3])
+        mixing = _colors(images) if self.decorrelate else None
+        plane = _mix(_logit(images), None if mixing is None else torch.linalg.inv(mixing))
+        spectrum = torch.fft.rfft2(plane, norm="ortho")
+        return torch.view_as_real(spectrum) / self._scale(size, images)[..., None]
+
+    def _scale(self, size: tuple[int, int], like: Tensor) -> Tensor:
+        h, w = size
+        rows = torch.fft.fftfreq(h, dtype=like.dtype, device=like.device)
+        columns = torch.fft.rfftfreq(w, dtype=like.dtype, device=like.device)
+        frequency = torch.hypot(rows[:, None], columns[None, :]).clamp_min(1.0 / max(h, w))
+        return frequency**-self.decay / 4.0
+
+
+CANVASES: dict[str, Canvas] = {"fourier": Fourier(), "pixel": Pixel()}
+
+
+def canvas_named(name: str) -> Canvas:
+    """The canvas that the command line calls by this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in CANVASES:
+        raise UsageError(f'expected one of {", ".join(CANVASES)} as canvas, got "{name}"')
+    return CANVASES[name]
+
+
+def _colors(like: Tensor) -> Tensor:
+    return like.new_tensor(COLOR_SQRT)
+
+
+def _mix(plane: Tensor, mixing: Tensor | None) -> Tensor:
+    """Every pixel's three numbers through a 3 x 3 matrix."""
+    if mixing is None:
+        return plane
+    return torch.matmul(mixing, plane.flatten(2)).view_as(plane)
+
+
+def _logit(images: Tensor) -> Tensor:
+    return torch.logit(images, eps=1e-3)

@@ -1,0 +1,75 @@
+"""Exemplars: the natural images that excite units most and least, from one streaming pass."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from snellen.images import ImageSet
+from snellen.models import Model, Unit, observe, response, responses
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """How natural images excite units.
+
+    Args:
+        units: u of them.
+        responses: of every unit to every natural image, (u, n).
+        top: indices of the most exciting images, the most exciting first, (u, k).
+        bottom: indices of the least exciting images, the least exciting first, (u, k).
+    """
+
+    units: tuple[Unit, ...]
+    responses: Float[Tensor, "u n"]
+    top: Int[Tensor, "u k"]
+    bottom: Int[Tensor, "u k"]
+
+
+def exemplars(
+    model: Model,
+    images: ImageSet,
+    units: Sequence[Unit],
+    *,
+    most: int = 9,
+    batch: int = 16,
+    size: tuple[int, int] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Exemplars:
+    """The natural images that excite and that calm each unit most; ties go to the earlier image.
+
+    Only (u, n) numbers are kept of the pass, never activations or images.
+
+    Args:
+        model: the network.
+        images: n natural images.
+        units: whose exemplars.
+        most: how many at either end; fewer where there are fewer images.
+        batch: images that go through the network together.
+        size: height and width; the model's by default.
+        progress: called with the number of images just done.
+    """
+    chosen = tuple(units)
+    found = torch.empty(len(chosen), len(images))
+    for rows, values in _streamed(model, images, chosen, batch, size or model.size):
+        found[:, rows] = values
+        if progress is not None:
+            progress(len(rows))
+    order = found.sort(dim=1, descending=True, stable=True).indices[:, :most]
+    reverse = found.sort(dim=1, descending=False, stable=True).indices[:, :most]
+    return Exemplars(chosen, found, order, reverse)
+
+
+def _streamed(
+    model: Model, images: ImageSet, units: tuple[Unit, ...], batch: int, size: tuple[int, int]
+) -> Iterator[tuple[list[int], Tensor]]:
+    addresses = sorted({u.address for u in units})
+    for rows, pictures in images.batches(size, batch):
+        activations = observe(model, pictures.to(model.device), addresses)
+        means = {a: responses(v) for a, v in activations.items()}
+        values = [
+            means[u.address][:, u.channel] if u.position is None else response(activations[u.address], u) for u in units
+        ]
+        yield rows, torch.stack(values).cpu().float()

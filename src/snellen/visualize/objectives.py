@@ -1,0 +1,109 @@
+"""Objectives: what to maximize, as polynomials in units' responses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from snellen.base import UsageError
+from snellen.models import Unit, response, responses
+
+Monomial = tuple[Unit, ...]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A polynomial in the responses of units, always maximized; minimize by maximizing `-objective`.
+
+    `+`, `-` and `*` close over objectives and numbers and obey the laws of a ring exactly: (a - b) + b == a.
+
+    Args:
+        terms: (monomial, coefficient) pairs in canonical order; make objectives with `Objective.of` and arithmetic.
+    """
+
+    terms: tuple[tuple[Monomial, float], ...]
+
+    @staticmethod
+    def of(what: "Objective | Unit | str | float") -> "Objective":
+        """A unit's response (or its address), a constant, or an objective as it is."""
+        if isinstance(what, Objective):
+            return what
+        if isinstance(what, str):
+            what = Unit.parse(what)
+        return _canonical({(what,): 1.0} if isinstance(what, Unit) else {(): float(what)})
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The layers it reads."""
+        return frozenset(unit.address for monomial, _ in self.terms for unit in monomial)
+
+    @property
+    def unit(self) -> Unit | None:
+        """The unit it is the plain or negated response of, if it is one."""
+        if len(self.terms) == 1 and len(self.terms[0][0]) == 1 and abs(self.terms[0][1]) == 1.0:
+            return self.terms[0][0][0]
+        return None
+
+    def score(self, activations: Mapping[str, Tensor]) -> Tensor:
+        """Its value for every picture: activations (n, ...) by address -> (n,)."""
+        total: Tensor | None = None
+        for monomial, coefficient in self.terms:
+            value: Tensor | None = None
+            for unit in monomial:
+                one = response(activations[unit.address], unit)
+                value = one if value is None else value * one
+            if value is not None:
+                total = coefficient * value if total is None else total + coefficient * value
+        constant = dict(self.terms).get((), 0.0)
+        if total is None:
+            raise UsageError("expected an objective that reads at least one unit, got a constant")
+        return total + constant if constant else total
+
+    def __add__(self, other: "Objective | Unit | float") -> "Objective":
+        totals = dict(self.terms)
+        for monomial, coefficient in Objective.of(other).terms:
+            totals[monomial] = totals.get(monomial, 0.0) + coefficient
+        return _canonical(totals)
+
+    def __mul__(self, other: "Objective | Unit | float") -> "Objective":
+        totals: dict[Monomial, float] = {}
+        for mine, a in self.terms:
+            for theirs, b in Objective.of(other).terms:
+                monomial = tuple(sorted((*mine, *theirs), key=str))
+                totals[monomial] = totals.get(monomial, 0.0) + a * b
+        return _canonical(totals)
+
+    def __neg__(self) -> "Objective":
+        return self * -1.0
+
+    def __sub__(self, other: "Objective | Unit | float") -> "Objective":
+        return self + -Objective.of(other)
+
+    def __rsub__(self, other: "Objective | Unit | float") -> "Objective":
+        return -self + other
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        parts = [" ".join([f"{c:+g}", *(str(u) for u in monomial)]) for monomial, c in self.terms]
+        return " ".join(parts).removeprefix("+1 ") or "0"
+
+
+def scores(objectives: Sequence[Objective], activations: Mapping[str, Tensor]) -> Tensor:
+    """Objective i's value for picture i: (u,). One gather where all are channels of one layer."""
+    plain = [o.unit for o in objectives]
+    if all(u is not None and u.position is None for u in plain) and len({u.address for u in plain if u}) == 1:
+        units = [u for u in plain if u is not None]
+        channels = responses(activations[units[0].address])
+        index = torch.tensor([u.channel for u in units], device=channels.device)
+        signs = channels.new_tensor([o.terms[0][1] for o in objectives])
+        return channels.gather(1, index[:, None])[:, 0] * signs
+    rows = {address: a.unbind(0) for address, a in activations.items()}
+    return torch.stack([o.score({a: rows[a][i][None] for a in o.addresses})[0] for i, o in enumerate(objectives)])
+
+
+def _canonical(totals: Mapping[Monomial, float]) -> Objective:
+    kept = [(m, c) for m, c in totals.items() if c != 0.0]
+    return Objective(tuple(sorted(kept, key=lambda item: tuple(str(u) for u in item[0]))))

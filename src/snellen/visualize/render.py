@@ -1,0 +1,286 @@
+"""The one render loop: many units in one batch, every picture independent of the others."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from snellen.base import Seed, UsageError
+from snellen.models import Model, Unit, observe, units
+from snellen.models.edits import frozen, streamlined
+from snellen.models.rectifiers import Rectifiers
+from snellen.models.taps import is_out_of_memory, run_to_end, tapped
+from snellen.visualize.canvas import Canvas, Fourier, generator
+from snellen.visualize.objectives import Objective, scores
+from snellen.visualize.transforms import STANDARD, Transform, draw_numbers, resample
+
+Status = Literal["ok", "dead", "diverged", "interrupted"]
+Precision = Literal["float32", "bfloat16"]
+Target = Objective | Unit | str
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How pictures are optimized. The defaults are the field's usual ones (lucid, lucent) but for the decaying rate.
+
+    Args:
+        steps: gradient steps.
+        rate: Adam's learning rate; it falls to zero along a half cosine over the last `settle` of the steps.
+        settle: fraction of the steps over which the rate falls, in [0, 1].
+        redirect: steps at the start during which dead rectifiers pass helpful gradients.
+        canvas: parameterization.
+        transforms: drawn for every picture and step.
+        precision: "bfloat16" runs the network under autocast; canvas, transforms and scores stay in float32.
+    """
+
+    steps: int = 512
+    rate: float = 0.05
+    settle: float = 0.5
+    redirect: int = 16
+    canvas: Canvas = field(default_factory=Fourier)
+    transforms: Transform = STANDARD
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UsageError(f"expected at least 1 step, got {self.steps}")
+        if not 0 <= self.settle <= 1 or self.rate <= 0 or self.redirect < 0:
+            raise UsageError(f"expected settle in [0, 1], rate > 0 and redirect >= 0, got {asdict(self)}")
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of a step, counted from 0."""
+        start = (1 - self.settle) * self.steps
+        if step < start:
+            return self.rate
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - start) / max(self.steps - start, 1)))
+
+
+@dataclass(frozen=True)
+class Render:
+    """What a render returns.
+
+    Args:
+        objectives: what was maximized, one for each picture.
+        images: RGB in [0, 1], (u, 3, h, w), on the CPU.
+        history: score at every step under that step's transform, (u, steps); NaN from where a picture was interrupted.
+        responses: score of the untransformed picture, (u,).
+        status: "ok"; "dead" (no gradient ever came back: the picture shows nothing); "diverged" (scores or gradients
+            became infinite: the last finite picture is kept); "interrupted".
+        settings: how they were made.
+    """
+
+    objectives: tuple[Objective, ...]
+    images: Float[Tensor, "u 3 h w"]
+    history: Float[Tensor, "u s"]
+    responses: Float[Tensor, " u"]
+    status: tuple[Status, ...]
+    settings: Settings
+
+
+def render(
+    model: Model,
+    targets: Sequence[Target] | Target,
+    settings: Settings | None = None,
+    *,
+    direction: Literal["max", "min"] = "max",
+    size: tuple[int, int] | None = None,
+    seeds: Sequence[Seed] | Seed = Seed(0),  # noqa: B008 - a value
+    start: Float[Tensor, "u 3 h w"] | None = None,
+    batch: int | None = None,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> Render:
+    """Draws the pictures that excite (or least excite) units most.
+
+    Every picture has its own random streams, forked from its seed by its objective and direction, so it does not depend
+    on what it is rendered with (beyond the rounding of batched arithmetic).
+
+    Args:
+        model: the network.
+        targets: units, their addresses, or objectives.
+        settings: how; `changes` replace single settings: `render(model, "fc:3", steps=64)`.
+        direction: "max" or "min" of each target.
+        size: height and width of the pictures; the model's by default.
+        seeds: one for all pictures or one for each.
+        start: pictures to start from, instead of noise.
+        batch: pictures optimized together; by default what suits the device. Halved where memory runs out.
+        progress: called with the number of picture-steps just done.
+
+    Raises:
+        LayerError, UnitError: a target that the model does not have.
+        UsageError: settings or numbers of seeds that make no sense.
+    """
+    settings = _changed(settings or Settings(), changes)
+    listed = [targets] if isinstance(targets, Objective | Unit | str) else list(targets)
+    if not listed or direction not in ("max", "min"):
+        raise UsageError(f'expected at least one target and "max" or "min", got {len(listed)} and "{direction}"')
+    objectives = [Objective.of(t) for t in listed]
+    units(
+        [str(u) for o in objectives for m, _ in o.terms for u in m], model
+    )  # a wrong address fails before work starts
+    seeds = [seeds] * len(objectives) if isinstance(seeds, Seed) else list(seeds)
+    if len(seeds) != len(objectives) or (start is not None and len(start) != len(objectives)):
+        raise UsageError(
+            f"expected one seed and one start for each of {len(objectives)} targets, got {len(seeds)} seeds"
+        )
+    streams = [s.fork(str(o), direction) for s, o in zip(seeds, objectives, strict=True)]
+    signed = [-o for o in objectives] if direction == "min" else objectives
+    size = size or model.size
+    width = batch or (64 if model.device.type == "cuda" else 4)
+    parts: list[_Batch] = []
+    for i in range(0, len(objectives), width):
+        rows = slice(i, i + width)
+        first = None if start is None else start[rows]
+        part = _Batch(model, signed[rows], streams[rows], settings, size, first)
+        parts.append(part)
+        if part.optimize(progress):
+            break
+    return _collected(objectives[: sum(len(p.objectives) for p in parts)], parts, settings, direction)
+
+
+class _Batch:
+    """Pictures that go through the network together, and all that is known of them so far."""
+
+    def __init__(
+        self,
+        model: Model,
+        objectives: Sequence[Objective],
+        streams: Sequence[Seed],
+        settings: Settings,
+        size: tuple[int, int],
+        start: Tensor | None,
+    ) -> None:
+        self.model, self.objectives, self.settings, self.size = model, list(objectives), settings, size
+        canvas, device = settings.canvas, model.device
+        first = canvas.start(size, [s.fork("canvas") for s in streams]) if start is None else canvas.fit(start)
+        self.state = first.to(device=device, dtype=_working_dtype(model)).contiguous()
+        self.numbers = draw_numbers(
+            settings.transforms, [generator(s.fork("transforms")) for s in streams], settings.steps
+        )
+        count = len(self.objectives)
+        self.history = torch.full((count, settings.steps), math.nan)
+        self.alive = torch.zeros(count, dtype=torch.bool)
+        self.diverged = torch.zeros(count, dtype=torch.bool)
+        self.interrupted = False
+        self.width = count
+
+    def optimize(self, progress: Progress | None) -> bool:
+        """All steps; True where a person interrupted them."""
+        adam = torch.optim.Adam([self.state], lr=self.settings.rate, eps=1e-16, fused=True)
+        redirect = min(self.settings.redirect, self.settings.steps // 2)
+        try:
+            with _fast(self.model, self.settings.precision):
+                for step in range(self.settings.steps):
+                    adam.param_groups[0]["lr"] = self.settings.learning_rate(step)
+                    with Rectifiers(redirect=True) if step < redirect else contextlib.nullcontext():
+                        self.state.grad = self._gradients(step, final=step >= redirect)
+                    adam.step()
+                    if progress is not None:
+                        progress(len(self.objectives))
+        except KeyboardInterrupt:
+            self.interrupted = True
+        return self.interrupted
+
+    def _gradients(self, step: int, *, final: bool) -> Tensor:
+        gradient = torch.zeros_like(self.state)
+        i = 0
+        while i < len(self.objectives):
+            rows = slice(i, i + self.width)
+            try:
+                values, part = self._scored(rows, step)
+            except Exception as error:
+                if not is_out_of_memory(error) or self.width == 1:
+                    raise
+                self.width = math.ceil(self.width / 2)
+                continue
+            gradient[rows] = part
+            self.history[rows, step] = values
+            i += self.width
+        flat = gradient.flatten(1)
+        finite = (torch.isfinite(flat).all(1).cpu()) & torch.isfinite(self.history[:, step])
+        self.diverged |= ~finite
+        if final:
+            self.alive |= (flat != 0).any(1).cpu()
+        if bool(self.diverged.any()):
+            gradient[self.diverged.to(gradient.device)] = 0.0
+        return gradient
+
+    def _scored(self, rows: slice, step: int) -> tuple[Tensor, Tensor]:
+        state = self.state[rows].detach().requires_grad_()
+        images = self.settings.canvas.draw(state, self.size)
+        moves = self.settings.transforms.matrices(self.numbers[rows, step], self.size)
+        values = self._respond(resample(images, moves), self.objectives[rows])
+        (gradient,) = torch.autograd.grad(-values.sum(), state)
+        return values.detach().cpu().float(), gradient
+
+    def _respond(self, images: Tensor, objectives: Sequence[Objective]) -> Tensor:
+        addresses = sorted({a for o in objectives for a in o.addresses})
+        watch = any(a.endswith("/pre") for a in addresses)
+        with contextlib.ExitStack() as stack:
+            mode = stack.enter_context(Rectifiers(watch=True)) if watch else None
+            found: dict[str, Tensor] = {}
+            stack.enter_context(tapped(self.model.module, addresses, found, mode=mode))
+            if self.settings.precision == "bfloat16":
+                stack.enter_context(torch.autocast(images.device.type, dtype=torch.bfloat16))
+            run_to_end(self.model, images.contiguous(memory_format=torch.channels_last))
+        return scores(objectives, {a: v if v.dtype is torch.float64 else v.float() for a, v in found.items()})
+
+    @torch.no_grad()
+    def finish(self) -> tuple[Tensor, Tensor]:
+        """The pictures and their scores as they are, in full precision."""
+        images = self.settings.canvas.draw(self.state, self.size)
+        with _fast(self.model, "float32"):
+            plain = [self._plain(images[i : i + self.width], i) for i in range(0, len(images), self.width)]
+        return images.cpu().float(), torch.cat(plain)
+
+    def _plain(self, images: Tensor, first: int) -> Tensor:
+        chosen = self.objectives[first : first + self.width]
+        return (
+            scores(chosen, observe(self.model, images, sorted({a for o in chosen for a in o.addresses}))).cpu().float()
+        )
+
+    def status(self) -> list[Status]:
+        """What became of each picture."""
+        if self.interrupted:
+            return ["interrupted"] * len(self.objectives)
+        pairs = zip(self.diverged.tolist(), self.alive.tolist(), strict=True)
+        return ["diverged" if bad else "ok" if alive else "dead" for bad, alive in pairs]
+
+
+@contextlib.contextmanager
+def _fast(model: Model, precision: Precision) -> Iterator[None]:
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    with frozen(model.module), streamlined(model.module, dtype=dtype):
+        yield
+
+
+def _collected(objectives: list[Objective], parts: list[_Batch], settings: Settings, direction: str) -> Render:
+    sign = -1.0 if direction == "min" else 1.0
+    drawn = [part.finish() for part in parts]
+    return Render(
+        objectives=tuple(objectives),
+        images=torch.cat([images for images, _ in drawn]),
+        history=torch.cat([part.history for part in parts]) * sign,
+        responses=torch.cat([plain for _, plain in drawn]) * sign,
+        status=tuple(s for part in parts for s in part.status()),
+        settings=settings,
+    )
+
+
+def _working_dtype(model: Model) -> torch.dtype:
+    floating = next((p.dtype for p in model.module.parameters() if p.is_floating_point()), torch.float32)
+    return torch.float64 if floating is torch.float64 else torch.float32
+
+
+def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
+    known = {f.name: getattr(settings, f.name) for f in fields(Settings)}
+    unknown = set(changes) - set(known)
+    if unknown:
+        raise UsageError(f"expected settings among {', '.join(known)}, got {', '.join(sorted(unknown))}")
+    return Settings(**{**known, **changes})
