@@ -29,7 +29,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "base": (set(), set()),
     "models": ({"base"}, {"torch", "numpy", "safetensors", "jaxtyping", "torchvision", "timm", "transformers"}),
     "images": ({"base"}, {"torch", "numpy", "scipy", "PIL", "skimage", "jaxtyping"}),
-    "measures": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping"}),
+    "measures": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "threadpoolctl"}),
     "visualize": ({"base", "models", "images"}, {"torch", "numpy", "jaxtyping"}),
     "attacks": ({"base", "models", "images", "measures", "visualize"}, {"torch", "numpy", "jaxtyping"}),
     "theory": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping"}),

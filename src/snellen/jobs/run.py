@@ -26,10 +26,12 @@ class Context:
 
     Args:
         store: for blobs; the values that the function yields are stored by the runner.
+        keys: the key of every part, for a blob that belongs to it.
         tick: call with the fraction of the job that is done, in [0, 1].
     """
 
     store: Store
+    keys: Mapping[str, str]
     tick: Callable[[float], None]
 
 
@@ -59,7 +61,7 @@ def run(plan: Plan, functions: Mapping[str, Function], store: Store, *, progress
     done, ran = 0.0, 0
     for job in plan.jobs:
         if missing(job, store):
-            _run_one(job, functions[job.function], Context(store, _ticker(job, done, plan.cost, progress)))
+            _run_one(job, functions[job.function], Context(store, job.keys, _ticker(job, done, plan.cost, progress)))
             ran += 1
         done += job.cost
         if progress is not None:

@@ -33,6 +33,10 @@ class Store:
             raise ValueError(f'expected a hexadecimal key, got "{key}"')
         return self.root / key[:2] / f"{key}{suffix}"
 
+    def name(self, key: str, suffix: str) -> str:
+        """Where it lies as seen from the folder that the store is in, with forward slashes: for records."""
+        return self.path(key, suffix).relative_to(self.root.parent).as_posix()
+
     def has(self, key: str, suffix: str) -> bool:
         """Whether the result is stored."""
         return self.path(key, suffix).is_file()
@@ -47,6 +51,18 @@ class Store:
         if not path.is_file():
             write_atomic(path, data, replace=False)
         return path
+
+    def discard(self, key: str, suffix: str) -> None:
+        """Forget a result, so that it is computed again; only for the holder of the folder's lock.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
+        path = self.path(key, suffix)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot remove {path}: {_reason(error)}") from error
 
     def get(self, key: str, suffix: str) -> bytes:
         """The bytes of a stored result.

@@ -49,7 +49,7 @@ def load_model(
             found, notes=(*found.notes, "random weights: give trained ones with --weights FILE.safetensors")
         )
     model = _settled(found, spec, _pair(size))
-    model.module.to(_device(device))
+    model.module.to(chosen_device(device))
     return model
 
 
@@ -105,7 +105,12 @@ def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return pair
 
 
-def _device(name: str) -> str:
+def chosen_device(name: str) -> str:
+    """What a device's name comes to on this machine; "auto" is "cuda" where there is one, else "cpu".
+
+    Raises:
+        UsageError: no such device.
+    """
     chosen = name
     if name == "auto":
         chosen = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,28 @@
+"""Arguments and options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help='"builtin", "path/to/file.py:factory", "torchvision:NAME" or "timm:NAME".',
+        show_default=False,
+    ),
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimization steps of each picture.", show_default=False)]
+Size = Annotated[int | None, typer.Option(min=1, metavar="PX", help="Input size; by default the model's own.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")]
+Seed = Annotated[int, typer.Option(min=0, help="Root of all random numbers.")]
+Weights = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Local weights (safetensors) to load into the model.")
+]
+TrustPickle = Annotated[
+    bool, typer.Option("--trust-pickle", help="Read pickled weights, which can run any code on this machine.")
+]
+Precision = Annotated[
+    str, typer.Option(metavar="float32|bfloat16", help="bfloat16 is faster where the hardware has it.")
+]
+Canvas = Annotated[str, typer.Option(metavar="fourier|pixel", help="What is optimized.")]

@@ -1,0 +1,59 @@
+"""snellen visualize: pictures of single units."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snellen.cli import options
+
+
+def visualize(
+    model: options.Model,
+    units: Annotated[
+        list[str], typer.Argument(metavar="UNIT...", help='"layer:3", "layer:3@2,4", "layer:0-9" or "layer:*".')
+    ],
+    *,
+    minimize: Annotated[bool, typer.Option("--minimize", help="Draw what a unit responds to least.")] = False,
+    canvas: options.Canvas = "fourier",
+    steps: options.Steps = None,
+    size: options.Size = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pictures.")] = Path("pictures"),
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    weights: options.Weights = None,
+    trust_pickle: options.TrustPickle = False,
+    precision: options.Precision = "float32",
+) -> None:
+    """Draw what units look for: a PNG and a small JSON for each."""
+    from snellen.cli.progress import bar, console
+
+    with bar("loading") as tell:
+        from snellen.audit.gallery import visualize as draw
+        from snellen.models.sources import load_model
+
+        loaded = load_model(
+            model,
+            weights=None if weights is None else Path(weights),
+            size=size,
+            trust_pickle=trust_pickle,
+            device=device,
+        )
+        for line in loaded.provenance.get("notes", ()):
+            console().print(f"snellen: {loaded.name}: {line}", markup=False, soft_wrap=True)
+        written = draw(
+            loaded,
+            units,
+            direction="min" if minimize else "max",
+            canvas=canvas,
+            steps=steps or 512,
+            seed=seed,
+            precision=precision,
+            out=out,
+            progress=lambda done, total: tell("drawing", done, total),
+        )
+    for picture in written:
+        response = "none" if picture.response is None else f"{picture.response:.4g}"
+        typer.echo(
+            f"{picture.unit} {picture.direction}: {picture.status}, response {response}, {picture.path or 'no picture'}"
+        )
