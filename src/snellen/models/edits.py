@@ -61,8 +61,8 @@ def _laid_out(weight: Tensor) -> Tensor:
 class BandedResponseNorm(nn.Module):
     """`nn.LocalResponseNorm` for (n, c, h, w) with its sum over neighbouring channels as a banded 1x1 convolution.
 
-    y = x (k + alpha / size * sum over |j - i| <= size / 2 of x_j^2)^-beta (Krizhevsky et al. 2012, section 3.3). For even
-    sizes the window leans as PyTorch's does.
+    y = x (k + alpha / size * sum over |j - i| <= size / 2 of x_j^2)^-beta (Krizhevsky et al. 2012, section 3.3). For
+    even sizes the window leans as PyTorch's does.
 
     Args:
         norm: the layer it stands in for.
@@ -92,7 +92,8 @@ class BandedResponseNorm(nn.Module):
 
 class _ResponseNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, band: Tensor, transposed: Tensor, k: float, beta: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, *constants: Any) -> Tensor:
+        band, transposed, k, beta = constants
         total = F.conv2d(x * x, band).add_(k)
         gain = torch.rsqrt(total * total.sqrt()) if beta == 0.75 else total.pow(-beta)
         y = x * gain

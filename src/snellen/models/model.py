@@ -104,5 +104,5 @@ def _first_tensor(output: Any) -> Tensor:
     values = output.values() if isinstance(output, Mapping) else output if isinstance(output, list | tuple) else ()
     found = next((v for v in values if isinstance(v, Tensor)), None)
     if found is None:
-        raise ModelError(f"expected the module to return a tensor, got {type(output).__name__}; wrap it so that it does")
+        raise ModelError(f"expected the module to return a tensor, got {type(output).__name__}; wrap it")
     return found

@@ -23,10 +23,10 @@ _CLAMP: tuple[Callable[..., Any], ...] = (torch.clamp, Tensor.clamp, torch.clamp
 class Rectifiers(TorchFunctionMode):
     """Watches, and if asked redirects, every ReLU, ReLU6 and GELU that runs while the mode is entered.
 
-    Redirected: where a picture gets no gradient at all through a rectifier, the gradient passes wherever it would push a
-    closed entry up (or an entry above ReLU6's ceiling down). Other pictures of the batch keep their true gradients.
-    The idea is lucid's (Olah, Mordvintsev, Schubert 2017, "Feature Visualization", on ReLU gradients); deciding for each
-    picture by itself is what keeps pictures independent of their batch.
+    Redirected: where a picture gets no gradient at all through a rectifier, the gradient passes wherever it would push
+    a closed entry up (or an entry above ReLU6's ceiling down). Other pictures of the batch keep their true gradients.
+    The idea is lucid's (Olah, Mordvintsev, Schubert 2017, "Feature Visualization", on ReLU gradients); deciding for
+    each picture by itself is what keeps pictures independent of their batch.
 
     Args:
         watch: remember what entered the latest ReLU, for `entered`.

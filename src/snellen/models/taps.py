@@ -70,9 +70,7 @@ def run_to_end(model: Model, images: Tensor) -> None:
             raise torch.OutOfMemoryError(str(error)) from error
         size = "x".join(str(s) for s in images.shape[2:])
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"expected the model to take {size} px pictures, but it failed: {first}; try --size"
-        ) from error
+        raise ModelError(f"expected the model to take {size} px, but it failed: {first}; try --size") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

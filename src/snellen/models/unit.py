@@ -14,8 +14,8 @@ _PRE = "/pre"
 class Unit:
     """One channel of one layer, averaged over positions (or tokens), or read at one position.
 
-    Written `layer:channel`, `layer:channel@h,w`, and `layer/pre:channel` for the value that enters the ReLU which closes
-    the layer (a ReLU's output has no minimum worth a picture: everything below zero looks the same to it).
+    Written `layer:channel`, `layer:channel@h,w`, and `layer/pre:channel` for the value that enters the ReLU which
+    closes the layer (a ReLU's output has no minimum worth a picture: everything below zero looks the same to it).
 
     Args:
         layer: dotted path of a submodule, as in `module.named_modules()`.
@@ -97,8 +97,8 @@ def parse_range(text: str) -> UnitRange:
     layer, channels = match["layer"], match["channels"]
     first, _, last = channels.partition("-")
     position = (int(match["h"]), int(match["w"])) if match["h"] else None
-    bounds = (None, None) if channels == "*" else (int(first), int(last or first))
-    return UnitRange(layer.removesuffix(_PRE), *bounds, position, layer.endswith(_PRE))
+    low, high = (None, None) if channels == "*" else (int(first), int(last or first))
+    return UnitRange(layer.removesuffix(_PRE), low, high, position, layer.endswith(_PRE))
 
 
 def expand(text: str, known: Iterable[Layer]) -> tuple[Unit, ...]:

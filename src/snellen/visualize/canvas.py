@@ -30,7 +30,7 @@ class Canvas(ABC):
 
     @abstractmethod
     def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u ..."]:
-        """States that draw these pictures (RGB in [0, 1], clipped to what a sigmoid reaches): the way to start from one."""
+        """States that draw these pictures (RGB in [0, 1], clipped to what a sigmoid reaches)."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Fourier(Canvas):
     """State: the picture's real-input Fourier coefficients, preconditioned by 1 / frequency^decay.
 
     picture = sigmoid(C irfft2(z s)) with the orthonormal transform, s_k = 1 / (4 max(|k|, 1 / max(h, w))^decay), |k| in
-    cycles per pixel, C the square root of natural images' colour correlation (Olah, Mordvintsev, Schubert 2017, "Preconditioning and
-    parameterization"; scaling as in lucid so that learning rates carry over). Any height and width, odd ones too.
+    cycles per pixel, C the square root of natural images' colour covariance (Olah, Mordvintsev, Schubert 2017,
+    "Preconditioning and parameterization"; scaling as in lucid, so learning rates carry over). Any height and width.
 
     Args:
         decay: 1 gives every frequency the energy it has in natural images.

@@ -53,7 +53,7 @@ def exemplars(
     """
     chosen = tuple(units)
     found = torch.empty(len(chosen), len(images))
-    for rows, values in _streamed(model, images, chosen, batch, size or model.size):
+    for rows, values in _streamed(model, images, chosen, batch=batch, size=size or model.size):
         found[:, rows] = values
         if progress is not None:
             progress(len(rows))
@@ -63,7 +63,7 @@ def exemplars(
 
 
 def _streamed(
-    model: Model, images: ImageSet, units: tuple[Unit, ...], batch: int, size: tuple[int, int]
+    model: Model, images: ImageSet, units: tuple[Unit, ...], *, batch: int, size: tuple[int, int]
 ) -> Iterator[tuple[list[int], Tensor]]:
     addresses = sorted({u.address for u in units})
     for rows, pictures in images.batches(size, batch):

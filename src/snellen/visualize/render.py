@@ -121,14 +121,10 @@ def render(
     if not listed or direction not in ("max", "min"):
         raise UsageError(f'expected at least one target and "max" or "min", got {len(listed)} and "{direction}"')
     objectives = [Objective.of(t) for t in listed]
-    units(
-        [str(u) for o in objectives for m, _ in o.terms for u in m], model
-    )  # a wrong address fails before work starts
+    units([str(u) for o in objectives for m, _ in o.terms for u in m], model)
     seeds = [seeds] * len(objectives) if isinstance(seeds, Seed) else list(seeds)
     if len(seeds) != len(objectives) or (start is not None and len(start) != len(objectives)):
-        raise UsageError(
-            f"expected one seed and one start for each of {len(objectives)} targets, got {len(seeds)} seeds"
-        )
+        raise UsageError(f"expected one seed and one start for each of {len(objectives)} targets, got {len(seeds)}")
     streams = [s.fork(str(o), direction) for s, o in zip(seeds, objectives, strict=True)]
     signed = [-o for o in objectives] if direction == "min" else objectives
     size = size or model.size
@@ -137,7 +133,7 @@ def render(
     for i in range(0, len(objectives), width):
         rows = slice(i, i + width)
         first = None if start is None else start[rows]
-        part = _Batch(model, signed[rows], streams[rows], settings, size, first)
+        part = _Batch(model, signed[rows], streams[rows], settings, size=size, start=first)
         parts.append(part)
         if part.optimize(progress):
             break
@@ -153,6 +149,7 @@ class _Batch:
         objectives: Sequence[Objective],
         streams: Sequence[Seed],
         settings: Settings,
+        *,
         size: tuple[int, int],
         start: Tensor | None,
     ) -> None:

@@ -137,7 +137,7 @@ def resample(
 
 
 def draw_numbers(transform: Transform, generators: Sequence[torch.Generator], steps: int) -> Float[Tensor, "u s d"]:
-    """Every step's random numbers for every picture, each from its own stream; a longer run begins like a shorter one."""
+    """Every step's random numbers for every picture, each from its own stream; longer runs begin like shorter."""
     return torch.stack([torch.rand(steps, transform.draws, generator=g, dtype=torch.float64) for g in generators])
 
 
