@@ -66,5 +66,5 @@ def _tiles(layer: str, size: int, memory: int) -> Pass:
     rows = memory // (8 * size)
     if rows < 2:
         raise UsageError(f'expected memory for 4 images of "{layer}", got {memory} bytes; give at least {16 * size}')
-    piece = max(1, min(32, rows // 4))
+    piece = max(1, min(16, rows // 4))
     return Pass((layer,), rows - piece, piece)

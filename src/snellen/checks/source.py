@@ -1,11 +1,12 @@
 """What checks are given: activations on demand, never a model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 
+@runtime_checkable
 class ActivationSource(Protocol):
     """Where activations come from. Images are numbered, natural ones first, then pictures."""
 

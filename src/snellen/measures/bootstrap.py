@@ -65,8 +65,8 @@ def interval(samples: Float[np.ndarray, "r ..."], level: float = 0.95) -> tuple[
         defined = flat[~np.isnan(flat[:, column]), column]
         if 2 * len(defined) > len(flat):
             ends[:, column] = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    low, high = ends.reshape(2, *samples.shape[1:])
-    return low, high
+    ends = ends.reshape(2, *samples.shape[1:])
+    return ends[0, ...], ends[1, ...]
 
 
 def bootstrap_mean(groups: Sequence[np.ndarray], resamples: int, seed: Seed) -> Float[np.ndarray, " r"]:
