@@ -13,7 +13,7 @@ from snellen.checks._streaming import Matrices, stream
 from snellen.checks.finding import Finding, number
 from snellen.checks.groups import Grouping
 from snellen.checks.source import ActivationSource
-from snellen.measures import MEASURES, interval
+from snellen.measures import MEASURES, interval, single_threaded_products
 
 LEVEL, SPREAD = 0.95, 0.90
 _RESOLUTION = 1e-5  # of similarities computed in float32; baselines nearer than that are one
@@ -77,7 +77,8 @@ def path_similarity(
     if not paths.layers:
         raise UsageError("expected layers to compare at, got none; name at least one")
     _check(paths, grouping)
-    curves = _curves(paths, grouping, resamples, seed)
+    with single_threaded_products():
+        curves = _curves(paths, grouping, resamples, seed)
     reading = read(curves["spearman"], paths.layers, grouping, threshold)
     return Finding(
         "path-similarity",

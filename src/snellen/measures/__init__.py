@@ -6,6 +6,7 @@ from snellen.measures.quantiles import quantiles
 from snellen.measures.ranks import centred_ranks, ranks
 from snellen.measures.running import Extremes, Moments
 from snellen.measures.similarity import MEASURES, Measure, cosine, pearson, similarities, spearman, within
+from snellen.measures.threads import single_threaded_products
 
 __all__ = [
     "MEASURES",
@@ -27,6 +28,7 @@ __all__ = [
     "ranks",
     "raw_block",
     "similarities",
+    "single_threaded_products",
     "spearman",
     "within",
 ]

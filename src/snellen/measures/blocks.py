@@ -1,21 +1,15 @@
 """Similarities of many long vectors at once: blocks of rows, their centred products, ranks in place."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from snellen.measures.ranks import centred_ranks
+from snellen.measures.threads import each, single_threaded_products
 
 _CHUNK = 2048  # features in one float32 product; the sum over chunks is float64
 _LANES = 8  # partial sums, whatever the number of threads, so that it cannot change a bit of the result
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +47,7 @@ def raw_block(rows: Float[np.ndarray, "n d"]) -> Block:
     def summarize(i: int) -> None:
         mean[i], size[i], norm[i] = _summary(rows[i])
 
-    _each(summarize, len(rows))
+    each(summarize, len(rows))
     return Block(rows, mean, size, norm)
 
 
@@ -69,7 +63,7 @@ def rank_block(raw: Block, out: Float[np.ndarray, "n d"] | None = None) -> Block
             centred_ranks(raw.rows[i], target[i])
             norm[i] = np.sqrt(_squares(target[i]))
 
-    _each(rank, len(target))
+    each(rank, len(target))
     return Block(target, np.zeros(len(target)), np.ones(len(target)), norm, ranked=True)
 
 
@@ -95,11 +89,7 @@ def _length(block: Block, shift: np.ndarray) -> np.ndarray:
 
 
 def _products(a: Block, b: Block) -> np.ndarray:
-    """Inner products of centred, scaled rows; each thread takes chunks of its own with a BLAS of one thread.
-
-    A BLAS that spreads one product over threads makes them wait for each other many times in each product, which on
-    a busy machine costs more than ten times the work.
-    """
+    """Inner products of centred, scaled rows; every thread takes chunks of features of its own."""
 
     def lane(first: int) -> np.ndarray:
         total = np.zeros((len(a.rows), len(b.rows)))
@@ -108,8 +98,8 @@ def _products(a: Block, b: Block) -> np.ndarray:
             total += left @ (left if b is a else b.chunk(start)).T
         return total
 
-    with threadpool_limits(limits=1, user_api="blas"):
-        return np.sum(_each(lane, _LANES), axis=0)
+    with single_threaded_products():
+        return np.sum(each(lane, _LANES), axis=0)
 
 
 def _summary(row: np.ndarray) -> tuple[float, float, float]:
@@ -134,9 +124,3 @@ def _squares(row: np.ndarray, mean: float = 0.0, size: float = 1.0) -> float:
         wide = part.astype(np.float64)
         total += float(wide @ wide)
     return total
-
-
-def _each(work: Callable[[int], _T], count: int) -> list[_T]:
-    """`work` of 0..count-1 on as many threads as torch may use; NumPy sorts, sums and multiplies without the lock."""
-    with ThreadPoolExecutor(max_workers=max(1, torch.get_num_threads())) as pool:
-        return list(pool.map(work, range(count)))
