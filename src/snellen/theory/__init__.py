@@ -21,7 +21,7 @@ from snellen.theory.classes import (
 from snellen.theory.domain import Ball, Box
 from snellen.theory.envelope import Decoded, Envelope, decode, envelope, envelopes
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
-from snellen.theory.spikes import ReLUPair, SpikeNet, relu_pair
+from snellen.theory.spikes import ReLUPair, SpikeNet, relu_pair, spike_net
 from snellen.theory.witness import Witness, witnesses
 
 __all__ = [
@@ -54,5 +54,6 @@ __all__ = [
     "envelope",
     "envelopes",
     "relu_pair",
+    "spike_net",
     "witnesses",
 ]

@@ -10,8 +10,9 @@ from snellen.theory.domain import Array, Box, Domain
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
 from snellen.theory.programs import Program
 
-_ROUNDS = 100
-_STEEPEST = 1e7
+_ROUNDS = 60
+_STEEPEST = 1e5
+_CLOSE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def upper_support(known: Known, x: Array) -> Support | None:
     objective = np.concatenate([np.zeros(known.domain.dim), [1.0]])
     last = None
     for last in _rounds(known, x, objective, None):
-        if last.gap <= 1e-9 * known.scale:
+        if last.gap <= _CLOSE * known.scale:
             break
     return last
 
@@ -88,7 +89,7 @@ def lower_support(known: Known, i: int, x: Array) -> Support | None:
     objective = np.concatenate([known.places[i] - x, [0.0]])
     last = None
     for last in _rounds(known, known.places[i], objective, float(known.values[i])):
-        if last.gap <= 1e-9 * known.scale:
+        if last.gap <= _CLOSE * known.scale:
             return last
     return None if last is None else replace(last, gap=np.inf)
 
@@ -120,7 +121,9 @@ def _first_cuts(known: Known, x: Array) -> list[Array]:
     units = steps[lengths > 0] / lengths[lengths > 0, None]
     ends, here = known.places[lengths > 0], np.broadcast_to(x, units.shape)
     beyond = [*(ends + known.domain.room(ends, units)[:, None] * units)]
-    return [*beyond, *(here - known.domain.room(here, -units)[:, None] * units)]
+    axes = np.concatenate([np.eye(known.domain.dim), -np.eye(known.domain.dim)])
+    corners = [known.domain.farthest(axis) for axis in axes]
+    return [*beyond, *(here - known.domain.room(here, -units)[:, None] * units), *corners]
 
 
 def _solve(known: Known, around: tuple[Array, list[Array]], objective: Array, height: float | None) -> Array | None:
@@ -135,7 +138,8 @@ def _solve(known: Known, around: tuple[Array, list[Array]], objective: Array, he
     if np.isfinite(known.ceiling) and isinstance(known.domain, Box):
         wall = np.concatenate([known.domain.upper - origin, origin - known.domain.lower, [1.0]])
         matrix, limits = np.concatenate([matrix, wall[None]]), np.append(limits, known.ceiling)
-    most = np.inf if isinstance(known.domain, Box) or not np.isfinite(known.ceiling) else _STEEPEST * known.scale
+    ball = not isinstance(known.domain, Box) and np.isfinite(known.ceiling)
+    most = _STEEPEST * known.scale if ball else np.inf
     low, high = (-np.inf, np.inf) if height is None else (height, height)
     lower, upper = np.append(np.zeros(2 * dim), low), np.append(np.full(2 * dim, most), high)
     both = np.concatenate([objective[:dim], -objective[:dim], objective[dim:]])
@@ -145,5 +149,9 @@ def _solve(known: Known, around: tuple[Array, list[Array]], objective: Array, he
             z = program.extreme(both)[1]
         except InconsistentEvidenceError:
             continue
-        return None if z is None or (np.isfinite(most) and z[: 2 * dim].max() >= 0.99 * most) else z
+        if z is None:
+            return None
+        fallen = height is not None and np.isfinite(most) and objective @ objective > 0
+        far = float(np.abs(objective[:dim]).max()) * most
+        return None if fallen and float(both @ z) - (height or 0.0) * objective[dim] > 0.5 * far else z
     raise InconsistentEvidenceError("no convex function has all these values", known.names)

@@ -1,0 +1,102 @@
+"""What any envelope, decoder and witness must pass; mutants of ours must fail it (test_mutations.py)."""
+
+import numpy as np
+import torch
+from theory_members import Case, asked
+
+from snellen.theory import (
+    Additive,
+    Affine,
+    AffineAlong,
+    Concave,
+    Constant,
+    Convex,
+    Lipschitz,
+    Monotone,
+    Smooth,
+    SparseAffine,
+)
+
+
+def size(case: Case) -> float:
+    """The size of the values, for tolerances; a function that is 0 has size 0.01."""
+    return max(1e-2, *(abs(n.value) for n in case.evidence.nodes() if n.value is not None))
+
+
+def escape(envelope, case: Case, seed: int, count: int = 6) -> float:
+    """By how much, relative to the size of f, the true value leaves the envelope at its worst (<= 0: never)."""
+    x = asked(case, seed, count)
+    bounds = envelope(case.function_class, case.evidence, x)
+    truth = case.f(x)
+    return float(np.maximum(bounds.lo - truth, truth - bounds.up).max() / size(case))
+
+
+def misprediction(decode, case: Case, seed: int, count: int = 6) -> float:
+    """By how much the decoder errs beyond the error it states."""
+    x = asked(case, seed, count)
+    decoded = decode(case.function_class, case.evidence, x)
+    return float((np.abs(decoded.prediction - case.f(x)) - decoded.error).max() / size(case))
+
+
+def respond(module: torch.nn.Module, x: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return module(torch.tensor(x))[:, 0].numpy()
+
+
+def unlike_evidence(module: torch.nn.Module, case: Case, seed: int) -> float:
+    """By how much a witness misses the evidence: values at all places, and the range over the domain."""
+    nodes = [n for n in case.evidence.nodes() if n.value is not None]
+    there = respond(module, np.array([n.place for n in nodes]))
+    worst = np.abs(there - np.array([n.value for n in nodes])).max()
+    everywhere = respond(module, asked(case, seed, 64))
+    low, high = case.evidence.value_min, case.evidence.value_max
+    return float(max(worst, low - everywhere.min(), everywhere.max() - high) / size(case))
+
+
+def outside_class(module: torch.nn.Module, case: Case, seed: int) -> float:
+    """By how much a witness breaks the definition of its class on random pairs of points (<= 0: never)."""
+    x = asked(case, seed, 48)
+    y = x[np.random.default_rng(seed).permutation(len(x))]
+    fx, fy, middle = respond(module, x), respond(module, y), respond(module, (x + y) / 2)
+    match case.function_class:
+        case Lipschitz(bound=bound, norm=norm):
+            order = {"l1": 1, "l2": 2, "linf": np.inf}[norm]
+            return float((np.abs(fx - fy) - bound * np.linalg.norm(x - y, order, axis=1)).max())
+        case Monotone():
+            return float((respond(module, np.minimum(x, y)) - np.minimum(fx, fy)).max())
+        case Convex():
+            return float((middle - (fx + fy) / 2).max() / size(case))
+        case Concave():
+            return float(((fx + fy) / 2 - middle).max() / size(case))
+        case Affine() | AffineAlong() | SparseAffine() | Constant():
+            return float(np.abs((fx + fy) / 2 - middle).max() / size(case)) + off_subspace(module, case)
+        case Smooth(bound=bound):
+            gx, gy = gradient(module, x), gradient(module, y)
+            return float((np.linalg.norm(gx - gy, axis=1) - bound * np.linalg.norm(x - y, axis=1)).max())
+        case Additive():
+            return mixed_difference(module, x, y) / size(case)
+    return 0.0
+
+
+def off_subspace(module: torch.nn.Module, case: Case) -> float:
+    slope = module.slope.detach().numpy()
+    if isinstance(case.function_class, AffineAlong):
+        basis = case.function_class.directions
+        return float(np.linalg.norm(basis.T @ np.linalg.lstsq(basis.T, slope, rcond=None)[0] - slope))
+    if isinstance(case.function_class, SparseAffine):
+        return float(np.sort(np.abs(slope))[::-1][case.function_class.nonzero :].sum())
+    return float(np.abs(slope).sum()) if isinstance(case.function_class, Constant) else 0.0
+
+
+def gradient(module: torch.nn.Module, x: np.ndarray) -> np.ndarray:
+    points = torch.tensor(x, requires_grad=True)
+    return torch.autograd.grad(module(points).sum(), points)[0].numpy()
+
+
+def mixed_difference(module: torch.nn.Module, x: np.ndarray, y: np.ndarray) -> float:
+    """f(x) + f(y) - f(u) - f(v), where u and v are x and y with their first coordinates exchanged: 0 if additive."""
+    if x.shape[1] == 1:
+        return 0.0
+    u, v = x.copy(), y.copy()
+    u[:, 0], v[:, 0] = y[:, 0], x[:, 0]
+    return float(np.abs(respond(module, x) + respond(module, y) - respond(module, u) - respond(module, v)).max())

@@ -1,0 +1,341 @@
+"""Random members of every function class, with their true extremes: none of this uses the code under test."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from snellen.theory import (
+    Additive,
+    Affine,
+    AffineAlong,
+    Ball,
+    BlackBox,
+    Box,
+    Concave,
+    Constant,
+    Convex,
+    Evidence,
+    FittedReLUNetwork,
+    FunctionClass,
+    Lipschitz,
+    LipschitzUnknown,
+    Monotone,
+    PiecewiseAffine,
+    ReLUNetwork,
+    Smooth,
+    SparseAffine,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A member f of a class, and what is known of it."""
+
+    function_class: FunctionClass
+    evidence: Evidence
+    f: Callable[[np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray], np.ndarray] | None = None
+    nonlinear: bool = True
+
+
+def box(rng, dim):
+    if rng.random() < 0.5:
+        return Box.unit(dim)
+    lower = rng.normal(size=dim)
+    return Box(lower, lower + rng.uniform(0.3, 2, dim))
+
+
+def ball(rng, dim):
+    return Ball(rng.normal(size=dim), float(rng.uniform(0.3, 2)))
+
+
+def seen(domain, f, low, high):
+    """Evidence of the two visualizations."""
+    a, b = f(np.array([low, high]))
+    return Evidence(domain, low, high, float(a), float(b))
+
+
+def grid_function(rng, domain, knots):
+    """A continuous piecewise affine function on the Kuhn triangulation of a grid, and its extremes (at grid points)."""
+    dim = domain.dim
+    values = rng.normal(size=(knots,) * dim)
+    step = (domain.upper - domain.lower) / (knots - 1)
+
+    def f(x):
+        t = np.clip((np.asarray(x) - domain.lower) / step, 0, knots - 1)
+        cell = np.minimum(t.astype(int), knots - 2)
+        rest = t - cell
+        order = np.argsort(-rest, axis=1)
+        corner = cell.copy()
+        total = values[tuple(corner.T)].copy()
+        rows = np.arange(len(t))
+        for axis in order.T:
+            before = values[tuple(corner.T)]
+            corner[rows, axis] += 1
+            total += rest[rows, axis] * (values[tuple(corner.T)] - before)
+        return total
+
+    places = [
+        domain.lower + np.array(np.unravel_index(k, values.shape)) * step for k in (values.argmin(), values.argmax())
+    ]
+    return f, places
+
+
+def flexible(kind):
+    def make(rng, dim):
+        domain = box(rng, dim)
+        f, (low, high) = grid_function(rng, domain, int(rng.integers(2, 5)))
+        function_class = kind()
+        if kind is FittedReLUNetwork:
+            raise AssertionError
+        return Case(function_class, seen(domain, f, low, high), f)
+
+    return make
+
+
+def fitted(rng, dim):
+    domain = box(rng, dim)
+    f, (low, high) = grid_function(rng, domain, int(rng.integers(2, 5)))
+    inputs = domain.sample(int(rng.integers(1, 5)), rng)
+    return Case(FittedReLUNetwork(inputs, f(inputs)), seen(domain, f, low, high), f)
+
+
+def lipschitz(norm):
+    order, dual = {"l1": (1, np.inf), "l2": (2, 2), "linf": (np.inf, 1)}[norm]
+
+    def make(rng, dim):
+        domain = (ball if rng.random() < 0.3 else box)(rng, dim)
+        bound = float(rng.uniform(0.1, 3))
+        low, high = domain.sample(2, rng)
+        if isinstance(domain, Box) and rng.random() < 0.5:
+            low, high = domain.lower, domain.upper
+        apart = np.linalg.norm(high - low, order)
+        spread = bound * apart * rng.uniform(0.2, 1)
+        ramp = rng.normal(size=dim)
+        ramp *= bound * rng.uniform(0.3, 1) / np.linalg.norm(ramp, dual)
+        apexes, heights = domain.sample(3, rng), rng.normal(size=3)
+
+        def f(x):
+            cones = heights + bound * rng_sign * np.linalg.norm(x[:, None] - apexes, order, axis=2)
+            inner = np.maximum(cones.min(1), x @ ramp) if rng_sign > 0 else np.minimum(cones.max(1), x @ ramp)
+            inner = np.maximum(np.maximum(inner, spread - bound * np.linalg.norm(x - high, order, axis=1)), 0)
+            return np.minimum(np.minimum(inner, bound * np.linalg.norm(x - low, order, axis=1)), spread) + shift
+
+        rng_sign, shift = rng.choice([-1.0, 1.0]), rng.normal()
+        return Case(Lipschitz(bound, norm), seen(domain, f, low, high), f)
+
+    return make
+
+
+def monotone(rng, dim):
+    domain = box(rng, dim)
+    rates, steps, places = rng.uniform(0, 1, (3, dim)), rng.uniform(0, 1, 3), domain.sample(3, rng)
+    rates[rng.random((3, dim)) < 0.4] = 0
+
+    def f(x):
+        jumps = (x[:, None] >= places).all(2) @ steps
+        return np.maximum((x @ rates[:2].T).min(1), x @ rates[2]) + jumps
+
+    return Case(Monotone(), seen(domain, f, domain.lower, domain.upper), f)
+
+
+def convex(rng, dim):
+    if rng.random() < 0.1:
+        return convex_on_ball(rng, dim)
+    domain = box(rng, dim)
+    low = domain.sample(1, rng)[0] if rng.random() < 0.7 else domain.lower.copy()
+    slopes, sinks = rng.normal(size=(4, dim)), rng.uniform(0, 0.5, 4)
+    curve = rng.choice([0.0, 1.0])
+
+    def f(x):
+        step = x - low
+        return np.maximum((step @ slopes.T - sinks).max(1), 0) + curve * (step**2).sum(1)
+
+    def slope(x):
+        step = x - low
+        pieces = step @ slopes.T - sinks
+        active = np.where((pieces.max(1) > 0)[:, None], slopes[pieces.argmax(1)], 0.0)
+        return active + 2 * curve * step
+
+    corners = np.array(list(itertools.product(*zip(domain.lower, domain.upper, strict=True))))
+    return Case(Convex(), seen(domain, f, low, corners[f(corners).argmax()]), f, slope)
+
+
+def convex_on_ball(rng, dim):
+    domain = ball(rng, dim)
+    ray = rng.normal(size=dim)
+    ray /= np.linalg.norm(ray)
+    low = domain.centre + domain.radius * rng.uniform(-0.9, 0.5) * ray
+    power = rng.choice([1.0, 2.0])
+
+    def f(x):
+        return np.maximum((x - low) @ ray, 0) ** power
+
+    def slope(x):
+        along = np.maximum((x - low) @ ray, 0)
+        return (power * along ** (power - 1) * (along > 0))[:, None] * ray
+
+    return Case(Convex(), seen(domain, f, low, domain.centre + domain.radius * ray), f, slope)
+
+
+def concave(rng, dim):
+    case = convex(rng, dim)
+    e = case.evidence
+    flipped = Evidence(e.domain, e.x_max, e.x_min, -e.value_max, -e.value_min)
+    return Case(Concave(), flipped, lambda x: -case.f(x), lambda x: -case.slope(x))
+
+
+def waves(rng, count):
+    amplitudes, rates, phases = rng.uniform(0.2, 1, count), rng.uniform(0.5, 6, count), rng.uniform(0, 6.28, count)
+    return amplitudes, rates, phases
+
+
+def turning(rate, phase, low, high):
+    """Ends of an interval and every place inside it where cos(rate t + phase) turns."""
+    first = int(np.ceil((rate * low + phase) / np.pi))
+    last = int(np.floor((rate * high + phase) / np.pi))
+    inside = [(k * np.pi - phase) / rate for k in range(first, last + 1)]
+    return np.clip(np.array([low, high, *inside]), low, high)
+
+
+def smooth(rng, dim):
+    if rng.random() < 0.3:
+        return smooth_on_ball(rng, dim)
+    domain = box(rng, dim)
+    amplitudes, rates, phases = waves(rng, dim)
+    low, high = np.empty(dim), np.empty(dim)
+    for i in range(dim):
+        turns = turning(rates[i], phases[i], domain.lower[i], domain.upper[i])
+        heights = np.cos(rates[i] * turns + phases[i])
+        low[i], high[i] = turns[heights.argmin()], turns[heights.argmax()]
+
+    def f(x):
+        return (amplitudes * np.cos(rates * x + phases)).sum(1)
+
+    def slope(x):
+        return -amplitudes * rates * np.sin(rates * x + phases)
+
+    bound = float((amplitudes * rates**2).max())
+    return Case(Smooth(bound), seen(domain, f, low, high), f, slope)
+
+
+def smooth_on_ball(rng, dim):
+    domain = ball(rng, dim)
+    (amplitude,), (rate,), (phase,) = waves(rng, 1)
+    ray = rng.normal(size=dim)
+    ray /= np.linalg.norm(ray)
+    turns = turning(rate, phase, -domain.radius, domain.radius)
+    heights = np.cos(rate * turns + phase)
+
+    def f(x):
+        return amplitude * np.cos(rate * ((x - domain.centre) @ ray) + phase)
+
+    def slope(x):
+        return (-amplitude * rate * np.sin(rate * ((x - domain.centre) @ ray) + phase))[:, None] * ray
+
+    low, high = (domain.centre + turns[k] * ray for k in (heights.argmin(), heights.argmax()))
+    return Case(Smooth(float(amplitude * rate**2)), seen(domain, f, low, high), f, slope)
+
+
+def additive(rng, dim):
+    domain = box(rng, dim)
+    knots = np.sort(domain.sample(4, rng), 0)
+    knots[0], knots[-1] = domain.lower, domain.upper
+    values = rng.normal(size=(4, dim)) * (rng.random(dim) < 0.8)
+
+    def f(x):
+        return sum(np.interp(x[:, i], knots[:, i], values[:, i]) for i in range(dim))
+
+    low = knots[values.argmin(0), range(dim)]
+    high = knots[values.argmax(0), range(dim)]
+    return Case(Additive(), seen(domain, f, low, high), f)
+
+
+def linear_case(function_class, domain, weights, offset):
+    def f(x):
+        return x @ weights + offset
+
+    def slope(x):
+        return np.broadcast_to(weights, x.shape)
+
+    if isinstance(domain, Box):
+        low, high = np.where(weights > 0, domain.lower, domain.upper), np.where(weights > 0, domain.upper, domain.lower)
+    else:
+        ray = weights / max(np.linalg.norm(weights), 1e-300)
+        low, high = domain.centre - domain.radius * ray, domain.centre + domain.radius * ray
+    return Case(function_class, seen(domain, f, low, high), f, slope, nonlinear=False)
+
+
+def affine(rng, dim):
+    domain = (ball if rng.random() < 0.3 else box)(rng, dim)
+    weights = rng.normal(size=dim) * (rng.random(dim) < 0.85)
+    weights[0] += weights[0] == 0
+    return linear_case(Affine(), domain, weights, rng.normal())
+
+
+def affine_along(rng, dim):
+    domain = (ball if rng.random() < 0.3 else box)(rng, dim)
+    directions = rng.normal(size=(int(rng.integers(1, dim + 1)), dim))
+    return linear_case(AffineAlong(directions), domain, rng.normal(size=len(directions)) @ directions, rng.normal())
+
+
+def sparse_affine(rng, dim):
+    domain = (ball if rng.random() < 0.2 else box)(rng, dim)
+    weights = np.zeros(dim)
+    nonzero = int(rng.integers(1, dim + 1))
+    weights[rng.choice(dim, nonzero, replace=False)] = rng.normal(size=nonzero)
+    return linear_case(SparseAffine(nonzero), domain, weights, rng.normal())
+
+
+def constant(rng, dim):
+    return linear_case(Constant(), box(rng, dim), np.zeros(dim), rng.normal())
+
+
+MAKERS: dict[str, Callable[[np.random.Generator, int], Case]] = {
+    "black-box": flexible(BlackBox),
+    "relu": flexible(ReLUNetwork),
+    "fitted": fitted,
+    "piecewise": flexible(PiecewiseAffine),
+    "lipschitz-unknown": flexible(LipschitzUnknown),
+    "lipschitz-l1": lipschitz("l1"),
+    "lipschitz-l2": lipschitz("l2"),
+    "lipschitz-linf": lipschitz("linf"),
+    "monotone": monotone,
+    "convex": convex,
+    "concave": concave,
+    "smooth": smooth,
+    "additive": additive,
+    "affine": affine,
+    "affine-along": affine_along,
+    "sparse-affine": sparse_affine,
+    "constant": constant,
+}
+
+
+def random_case(name: str, seed: int, *, dim: int, exemplars: int, gradients: bool = False) -> Case:
+    """A member of a class with `exemplars` true values (and gradients) beside its visualizations."""
+    rng = np.random.default_rng([seed, dim, exemplars, *name.encode()])
+    case = MAKERS[name](rng, dim)
+    points = case.evidence.domain.sample(exemplars, rng)
+    evidence = case.evidence.with_points(points, case.f(points)) if exemplars else case.evidence
+    if gradients and case.slope is not None and exemplars:
+        fields = {
+            k: getattr(evidence, k) for k in ("domain", "x_min", "x_max", "value_min", "value_max", "points", "values")
+        }
+        evidence = Evidence(**fields, gradients=case.slope(points))
+    return Case(case.function_class, evidence, case.f, case.slope, case.nonlinear)
+
+
+def asked(case: Case, seed: int, count: int) -> np.ndarray:
+    """Points to ask about: in the domain, on its boundary, between pieces of evidence, and at them."""
+    rng = np.random.default_rng([seed, 7])
+    domain = case.evidence.domain
+    inside = domain.sample(max(count, 4), rng)
+    edge = np.array([domain.farthest(s) for s in rng.normal(size=(2, domain.dim))])
+    known = np.array([n.place for n in case.evidence.nodes()])
+    share = rng.uniform(size=(2, 1))
+    between = share * known[rng.integers(len(known), size=2)] + (1 - share) * known[rng.integers(len(known), size=2)]
+    every = np.concatenate([inside, edge, between, known])
+    return every if count > len(every) else every[rng.choice(len(every), count, replace=False)]
