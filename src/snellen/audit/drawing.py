@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from snellen.audit.request import Request
+from snellen.audit.seeing import Counter
 from snellen.audit.world import World
 from snellen.base import Seed
 from snellen.jobs import Context
 from snellen.models import Unit
-from snellen.visualize.canvas import canvas_named
-from snellen.visualize.render import Render, Settings, render
+from snellen.visualize import Render, Settings, canvas_named, render
 
 POINTS = 128
 _NOTES = {
@@ -44,7 +44,7 @@ def draw(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
             direction=spec["direction"],
             seeds=Seed(spec["seed"]),
             batch=len(units),
-            progress=_counter(len(units) * settings.steps, context),
+            progress=Counter(len(units) * settings.steps, context.tick).more,
         )
         if "interrupted" in drawn.status:
             raise KeyboardInterrupt
@@ -99,14 +99,3 @@ def _entry(drawn: Render, index: int, spec: Mapping[str, Any], context: Context)
         "seed": spec["seed"],
         "note": _NOTES[status],
     }
-
-
-def _counter(total: int, context: Context) -> Callable[[int], None]:
-    done = 0
-
-    def count(steps: int) -> None:
-        nonlocal done
-        done += steps
-        context.tick(done / total)
-
-    return count

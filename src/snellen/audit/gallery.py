@@ -12,8 +12,7 @@ from snellen.audit.suite import Interrupted
 from snellen.base import Seed, UsageError, canonical
 from snellen.jobs import encode_json, write_atomic
 from snellen.models import Model, Unit, units
-from snellen.visualize.canvas import canvas_named
-from snellen.visualize.render import Render, Settings, render
+from snellen.visualize import Render, Settings, canvas_named, render
 
 BATCH, BATCH_CUDA = 4, 64
 

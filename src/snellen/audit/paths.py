@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snellen.audit.drawing import from_png
-from snellen.audit.seeing import batches, fast
+from snellen.audit.seeing import Counter, batches, fast
 from snellen.audit.world import World
 from snellen.base import Seed
 from snellen.checks import Group, Grouping, Paths, measure_paths, path_similarity
@@ -24,14 +24,14 @@ class Activations:
         world: model and images.
         natural: which natural images, in order.
         pictures: (p, 3, h, w).
-        progress: told the number of images seen, each time it grows.
+        progress: called with the number of images just seen.
     """
 
     def __init__(
         self, world: World, natural: Sequence[int], pictures: Tensor, progress: Callable[[int], None] | None = None
     ) -> None:
         self._world, self._natural, self._pictures = world, list(natural), pictures
-        self._progress, self._seen = progress, 0
+        self._progress = progress
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -45,9 +45,8 @@ class Activations:
         with fast(self._world):
             for numbers, images in self._images(indices):
                 yield numbers, observe(self._world.model, images, layers)
-                self._seen += len(numbers)
                 if self._progress is not None:
-                    self._progress(self._seen)
+                    self._progress(len(numbers))
 
     def _images(self, indices: Sequence[int]) -> Iterator[tuple[list[int], Tensor]]:
         first_picture, batch = len(self._natural), self._world.batch
@@ -71,7 +70,7 @@ def compare_paths(world: World) -> Callable[[Mapping[str, Any], Context], Iterat
         pictures = [_read(root, name) for name in spec["pictures"]]
         stacked = torch.stack(pictures) if pictures else torch.empty(0, 3, *world.model.size)
         total = len(spec["natural"]) + len(pictures)
-        source = Activations(world, spec["natural"], stacked, lambda seen: context.tick(0.9 * seen / total))
+        source = Activations(world, spec["natural"], stacked, Counter(2 * total, context.tick).more)
         paths = measure_paths(source, spec["layers"], total)
         for group in spec["groups"]:
             members = tuple(Group(tuple(g["images"]), tuple(g["pictures"])) for g in group["groups"])

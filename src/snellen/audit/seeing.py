@@ -10,8 +10,9 @@ from torch import Tensor
 from snellen.audit.world import World
 from snellen.base import key
 from snellen.jobs import Context
-from snellen.models import Unit, observe, response
+from snellen.models import Unit
 from snellen.models.edits import frozen, streamlined
+from snellen.visualize import exemplars
 
 THUMBNAIL = 224
 
@@ -34,15 +35,36 @@ def find_exemplars(world: World) -> Callable[[Mapping[str, Any], Context], Itera
     """A job's function: for every unit (a part each) all natural responses, and its top and bottom images as blobs."""
 
     def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
-        units = [Unit.parse(text) for text in spec["units"]]
-        found = _responses(world, units, context)
-        for unit, values in zip(units, found, strict=True):
-            order = sorted(range(len(values)), key=lambda i: (-values[i], i))
-            shown = {"top": order[: spec["shown"]], "bottom": order[::-1][: spec["shown"]]}
-            blobs = {end: [_thumbnail(world, i, context) for i in picked] for end, picked in shown.items()}
-            yield str(unit), {"responses": values, "top": order[: spec["most"]], "shown": shown, "blobs": blobs}
+        units, shown = [Unit.parse(text) for text in spec["units"]], spec["shown"]
+        count = Counter(len(world.images), context.tick)
+        with fast(world):
+            found = exemplars(
+                world.model, world.images, units, most=spec["most"], batch=world.batch, progress=count.more
+            )
+        rows = zip(found.responses.tolist(), found.top.tolist(), found.bottom.tolist(), strict=True)
+        for unit, (responses, top, bottom) in zip(units, rows, strict=True):
+            ends = {"top": top[:shown], "bottom": bottom[:shown]}
+            blobs = {end: [_thumbnail(world, i, context) for i in picked] for end, picked in ends.items()}
+            yield str(unit), {"responses": responses, "top": top, "shown": ends, "blobs": blobs}
 
     return function
+
+
+class Counter:
+    """Turns "so many more" into a fraction of a total.
+
+    Args:
+        total: what the whole comes to.
+        tick: told the fraction.
+    """
+
+    def __init__(self, total: int, tick: Callable[[float], None]) -> None:
+        self._done, self._total, self._tick = 0, total, tick
+
+    def more(self, count: int) -> None:
+        """So many more are done."""
+        self._done += count
+        self._tick(self._done / self._total)
 
 
 def batches(
@@ -58,18 +80,6 @@ def fast(world: World) -> Iterator[None]:
     """The same network, with its slow pieces lowered while the context is open."""
     with frozen(world.model.module), streamlined(world.model.module):
         yield
-
-
-def _responses(world: World, units: Sequence[Unit], context: Context) -> list[list[float]]:
-    addresses = list(dict.fromkeys(unit.address for unit in units))
-    found: list[list[float]] = [[] for _ in units]
-    with fast(world):
-        for chunk, images in batches(world):
-            activations = observe(world.model, images, addresses)
-            for values, unit in zip(found, units, strict=True):
-                values += response(activations[unit.address], unit).float().tolist()
-            context.tick((chunk[-1] + 1) / len(world.images))
-    return found
 
 
 def _thumbnail(world: World, index: int, context: Context) -> str:

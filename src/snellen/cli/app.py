@@ -50,8 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(args=words, prog_name="snellen", standalone_mode=False)
+        command = typer.main.get_command(app)
+        with command.make_context("snellen", words) as context:  # not command.main(): it has its own way with Ctrl-C
+            command.invoke(context)
         sys.stdout.flush()
+    except typer.Exit as asked:
+        sys.exit(asked.exit_code)
     except SnellenError as error:
         _fail(str(error))
     except KeyboardInterrupt as error:
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         told = " ".join(error.format_message().split()).rstrip(".")
         _fail(f"{told}; `snellen --help` lists what there is" if told else "expected a command; try `snellen --help`")
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(0)
 
 
 def _fail(line: str) -> NoReturn:
