@@ -6,6 +6,8 @@ import sys
 import warnings
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine spinning threads are most of the time
+
 # beartype looks at a random item of each container: it gets a generator of its own, so that ours can be watched
 _getrandbits, random.getrandbits = random.getrandbits, random.Random(0).getrandbits
 import beartype.door  # noqa: E402

@@ -20,7 +20,7 @@ _BACKWARD = 3.0  # cost of a step of a picture, in forward passes
 def prediction_job(world: World) -> Job:
     """What the model takes the images for."""
     count = len(world.images)
-    return Job("predict", {"world": world.identity}, title="predictions", cost=count)
+    return Job("predict", {"world": world.identity}, title="predictions", cost=float(count))
 
 
 def exemplar_job(world: World, chosen: Chosen) -> Job:
@@ -29,7 +29,7 @@ def exemplar_job(world: World, chosen: Chosen) -> Job:
     scale = world.request.scale
     most = max(scale.exemplars, scale.own)
     spec = {"world": world.identity, "units": names, "shown": scale.exemplars, "most": most}
-    return Job("exemplars", spec, names, title="natural images", cost=len(world.images))
+    return Job("exemplars", spec, names, title="natural images", cost=float(len(world.images)))
 
 
 def drawing_jobs(world: World, chosen: Chosen) -> tuple[Job, ...]:
