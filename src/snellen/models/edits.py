@@ -48,7 +48,7 @@ def streamlined(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> Ite
                         parameter.data = _laid_out(parameter.data.to(dtype))
         yield
     finally:
-        for parameter, data in kept:
+        for parameter, data in reversed(kept):  # layers may share a parameter
             parameter.data = data
         for part, name, child in swapped:
             part._modules[name] = child
@@ -74,6 +74,8 @@ class BandedResponseNorm(nn.Module):
         self._bands: dict[tuple[int, torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4:
+            return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
         band, transposed = self._band(x)
         y: Tensor = _ResponseNorm.apply(x, band, transposed, self.k, self.beta)
         return y
