@@ -18,6 +18,7 @@ _RELU_IN_PLACE: tuple[Callable[..., Any], ...] = (F.relu_, torch.relu_, Tensor.r
 _RELU6: tuple[Callable[..., Any], ...] = (F.relu6, F.hardtanh)
 _GELU: tuple[Callable[..., Any], ...] = (F.gelu,)
 _CLAMP: tuple[Callable[..., Any], ...] = (torch.clamp, Tensor.clamp, torch.clamp_min, Tensor.clamp_min)
+_CLAMP_IN_PLACE: tuple[Callable[..., Any], ...] = (torch.clamp_, Tensor.clamp_, torch.clamp_min_, Tensor.clamp_min_)
 
 
 class Rectifiers(TorchFunctionMode):
@@ -51,10 +52,12 @@ class Rectifiers(TorchFunctionMode):
         if bounds is None:
             return func(*args, **kwargs)
         x = args[0] if args else kwargs["input"]
-        in_place = func in _RELU_IN_PLACE or kwargs.get("inplace", False) or (func is F.relu and args[1:] == (True,))
+        in_place = func in _RELU_IN_PLACE + _CLAMP_IN_PLACE or kwargs.get("inplace", False)
         entering = x.clone() if in_place and (self.watch or self.redirect) else x
         if self.redirect and entering.requires_grad:
-            output = _Redirected.apply(entering, bounds, func in _GELU)
+            smooth = kwargs.get("approximate", "none") if func in _GELU else None
+            closed = func in _CLAMP + _CLAMP_IN_PLACE
+            output = _Redirected.apply(entering, bounds, smooth, closed)
             output = x.copy_(output) if in_place else output
         else:
             output = func(*args, **kwargs)
@@ -65,31 +68,37 @@ class Rectifiers(TorchFunctionMode):
 
 class _Redirected(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bounds: tuple[float, float | None], smooth: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bounds: tuple[float, float | None], *kind: Any) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.bounds, ctx.smooth = bounds, smooth
-        return F.gelu(x) if smooth else x.clamp(*bounds)
+        ctx.bounds, (ctx.smooth, ctx.closed) = bounds, kind
+        return F.gelu(x, approximate=ctx.smooth) if ctx.smooth else x.clamp(*bounds)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         (x,), grad, (floor, ceiling) = ctx.saved_tensors, grads[0], ctx.bounds
         if ctx.smooth:
             with torch.enable_grad():
                 y = x.detach().requires_grad_()
-                (true,) = torch.autograd.grad(F.gelu(y), y, grad)
+                (true,) = torch.autograd.grad(F.gelu(y, approximate=ctx.smooth), y, grad)
             dead = true.abs().flatten(1).amax(1) < 1e-6 * grad.abs().flatten(1).amax(1)
         else:
-            passing = x > floor if ceiling is None else (x > floor) & (x < ceiling)
-            true = grad * passing
+            true = grad * _passing(x, floor, ceiling, closed=ctx.closed)
             dead = ~true.flatten(1).any(1)
         if not bool(dead.any()):
-            return true, None, None
+            return true, None, None, None, None
         # The optimizer descends: a negative gradient pushes an entry up.
         helpful = (x <= floor) & (grad < 0)
         if ceiling is not None:
             helpful |= (x >= ceiling) & (grad > 0)
         shape = (-1, *(1,) * (x.dim() - 1))
-        return torch.where(dead.view(shape), torch.where(helpful, grad, true), true), None, None
+        return torch.where(dead.view(shape), torch.where(helpful, grad, true), true), None, None, None, None
+
+
+def _passing(x: Tensor, floor: float, ceiling: float | None, *, closed: bool) -> Tensor:
+    """Where gradients get through; a clamp's do at the very bounds too."""
+    if closed:
+        return x >= floor if ceiling is None else (x >= floor) & (x <= ceiling)
+    return x > floor if ceiling is None else (x > floor) & (x < ceiling)
 
 
 def _bounds(func: Any, args: Any, kwargs: Any) -> tuple[float, float | None] | None:
@@ -100,7 +109,7 @@ def _bounds(func: Any, args: Any, kwargs: Any) -> tuple[float, float | None] | N
         low = kwargs.get("min_val", args[1] if len(args) > 1 else -1.0) if func is F.hardtanh else 0.0
         high = kwargs.get("max_val", args[2] if len(args) > 2 else 1.0) if func is F.hardtanh else 6.0
         return (0.0, float(high)) if low == 0 else None
-    if func in _CLAMP:
+    if func in _CLAMP + _CLAMP_IN_PLACE:
         low = kwargs.get("min", args[1] if len(args) > 1 else None)
         high = kwargs.get("max", args[2] if len(args) > 2 else None)
         is_floor = isinstance(low, int | float) and not isinstance(low, bool) and low == 0
