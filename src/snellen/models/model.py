@@ -31,6 +31,8 @@ class Preprocess:
     def __post_init__(self) -> None:
         if min(self.std) <= 0:
             raise ModelError(f"expected standard deviations above 0, got {self.std}")
+        if len(self.mean) != len(self.std):
+            raise ModelError(f"expected as many means as standard deviations, got {self.mean} and {self.std}")
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """The module's input for RGB pictures in [0, 1]."""
@@ -75,12 +77,22 @@ class Model:
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Tensor:
         """The network's output for RGB pictures in [0, 1]: (n, classes) for a classifier."""
-        return _first_tensor(self.module(self.preprocess(images)))
+        output = self.module(self.preprocess(images))
+        found = first_tensor(output)
+        if found is None:
+            raise ModelError(f"expected the module to return a tensor, got {type(output).__name__}; wrap it")
+        return found
 
     @property
     def device(self) -> torch.device:
         """Where the module's weights are."""
         return next((p.device for p in self.module.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of pictures for it: float64 where its weights are, float32 otherwise."""
+        floating = next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
+        return torch.float64 if floating is torch.float64 else torch.float32
 
     @property
     def parameters(self) -> int:
@@ -96,13 +108,11 @@ class Model:
         return digest.hexdigest()
 
 
-def _first_tensor(output: Any) -> Tensor:
+def first_tensor(output: Any) -> Tensor | None:
+    """The tensor that an output is, names `.logits`, or holds first; None where there is none."""
     if isinstance(output, Tensor):
         return output
     if isinstance(getattr(output, "logits", None), Tensor):
         return output.logits
     values = output.values() if isinstance(output, Mapping) else output if isinstance(output, list | tuple) else ()
-    found = next((v for v in values if isinstance(v, Tensor)), None)
-    if found is None:
-        raise ModelError(f"expected the module to return a tensor, got {type(output).__name__}; wrap it")
-    return found
+    return next((v for v in values if isinstance(v, Tensor)), None)

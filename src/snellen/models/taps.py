@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.base import LayerError, ModelError, nearest
-from snellen.models.model import Model
+from snellen.models.model import Model, first_tensor
 from snellen.models.rectifiers import Rectifiers
 from snellen.models.unit import Layer, Unit, channel_axis, expand, positions
 
@@ -109,8 +109,8 @@ def tapped(
 
 def _hook(names: list[str], total: int, found: dict[str, Tensor], mode: Rectifiers | None) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        tensor = output if isinstance(output, Tensor) else next((o for o in output if isinstance(o, Tensor)), None)
-        if tensor is None or names[0] in found:
+        tensor = first_tensor(output)
+        if tensor is None or any(name in found for name in names):  # it has run before
             return
         for name in names:
             value = mode.entered(tensor) if mode is not None and name.endswith(_PRE) else tensor
@@ -157,7 +157,9 @@ def response(activation: Tensor, unit: Unit) -> Tensor:
 
 
 def layers(model: Model) -> tuple[Layer, ...]:
-    """Every submodule that returns a tensor, in the order in which they finish, from one forward pass of one picture.
+    """Every submodule that returns a tensor (or several: the first counts), as one forward pass finds them.
+
+    They come in the order in which they finish.
 
     Raises:
         ModelError: the network cannot take pictures of its declared size.
@@ -168,8 +170,9 @@ def layers(model: Model) -> tuple[Layer, ...]:
 
     def record(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.dim() > 1 and output.is_floating_point() and name not in seen:
-                seen[name] = (tuple(output.shape[1:]), mode.entered(output) is not None)
+            found = first_tensor(output)
+            if found is not None and found.dim() > 1 and found.is_floating_point() and name not in seen:
+                seen[name] = (tuple(found.shape[1:]), mode.entered(found) is not None)
 
         return hook
 
@@ -178,7 +181,7 @@ def layers(model: Model) -> tuple[Layer, ...]:
             if name:
                 handles.append(module.register_forward_hook(record(name)))
         with torch.no_grad(), mode:
-            run_to_end(model, torch.full((1, 3, *model.size), 0.5, device=model.device))
+            run_to_end(model, torch.full((1, 3, *model.size), 0.5, dtype=model.dtype, device=model.device))
     finally:
         for handle in handles:
             handle.remove()
@@ -195,6 +198,8 @@ def main_layers(model: Model, most: int = 16) -> tuple[str, ...]:
     names = [layer.name for layer in layers(model) if layer.main]
     if len(names) <= most:
         return tuple(names)
+    if most <= 1:
+        return tuple(names[-1:])
     picks = sorted({round(i * (len(names) - 1) / (most - 1)) for i in range(most)})
     return tuple(names[i] for i in picks)
 

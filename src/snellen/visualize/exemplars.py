@@ -9,6 +9,7 @@ from torch import Tensor
 
 from snellen.images import ImageSet
 from snellen.models import Model, Unit, observe, response, responses
+from snellen.models import units as checked
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,12 @@ def exemplars(
         batch: images that go through the network together.
         size: height and width; the model's by default.
         progress: called with the number of images just done.
+
+    Raises:
+        LayerError, UnitError: a unit that the model does not have.
     """
     chosen = tuple(units)
+    checked([str(unit) for unit in chosen], model)
     found = torch.empty(len(chosen), len(images))
     for rows, values in _streamed(model, images, chosen, batch=batch, size=size or model.size):
         found[:, rows] = values
@@ -67,7 +72,7 @@ def _streamed(
 ) -> Iterator[tuple[list[int], Tensor]]:
     addresses = sorted({u.address for u in units})
     for rows, pictures in images.batches(size, batch):
-        activations = observe(model, pictures.to(model.device), addresses)
+        activations = observe(model, pictures.to(model.device, model.dtype), addresses)
         means = {a: responses(v) for a, v in activations.items()}
         values = [
             means[u.address][:, u.channel] if u.position is None else response(activations[u.address], u) for u in units

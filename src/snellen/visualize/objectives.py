@@ -16,7 +16,8 @@ Monomial = tuple[Unit, ...]
 class Objective:
     """A polynomial in the responses of units, always maximized; minimize by maximizing `-objective`.
 
-    `+`, `-` and `*` close over objectives and numbers and obey the laws of a ring exactly: (a - b) + b == a.
+    `+`, `-` and `*` close over objectives and numbers and obey the laws of a ring, as in (a - b) + b == a, just as
+    exactly as their coefficients do.
 
     Args:
         terms: (monomial, coefficient) pairs in canonical order; make objectives with `Objective.of` and arithmetic.
