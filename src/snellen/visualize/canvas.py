@@ -46,7 +46,7 @@ class Pixel(Canvas):
     decorrelate: bool = True
 
     def start(self, size: tuple[int, int], seeds: Sequence[Seed]) -> Float[Tensor, "u 3 h w"]:
-        return torch.stack([torch.randn(3, *size, generator=generator(s)) for s in seeds]) * self.spread
+        return _noise((3, *size), seeds) * self.spread
 
     def draw(self, state: Float[Tensor, "u 3 h w"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
         return torch.sigmoid(_mix(state, _colors(state) if self.decorrelate else None))
@@ -75,8 +75,7 @@ class Fourier(Canvas):
     decorrelate: bool = True
 
     def start(self, size: tuple[int, int], seeds: Sequence[Seed]) -> Float[Tensor, "u 3 h f 2"]:
-        shape = (3, size[0], size[1] // 2 + 1, 2)
-        return torch.stack([torch.randn(shape, generator=generator(s)) for s in seeds]) * self.spread
+        return _noise((3, size[0], size[1] // 2 + 1, 2), seeds) * self.spread
 
     def draw(self, state: Float[Tensor, "u 3 h f 2"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
         spectrum = torch.view_as_complex(state * self._scale(size, state)[..., None])
@@ -110,6 +109,10 @@ def canvas_named(name: str) -> Canvas:
     if name not in CANVASES:
         raise UsageError(f'expected one of {", ".join(CANVASES)} as canvas, got "{name}"')
     return CANVASES[name]
+
+
+def _noise(shape: tuple[int, ...], seeds: Sequence[Seed]) -> Tensor:
+    return torch.stack([torch.randn(shape, generator=generator(s), dtype=torch.float32) for s in seeds])
 
 
 def _colors(like: Tensor) -> Tensor:

@@ -83,6 +83,7 @@ class Render:
     settings: Settings
 
 
+@torch.inference_mode(False)  # gradients are on, whatever the caller turned off
 def render(
     model: Model,
     targets: Sequence[Target] | Target,
@@ -106,7 +107,7 @@ def render(
         targets: units, their addresses, or objectives.
         settings: how; `changes` replace single settings: `render(model, "fc:3", steps=64)`.
         direction: "max" or "min" of each target.
-        size: height and width of the pictures; the model's by default.
+        size: height and width of the pictures; by default those of `start`, or the model's.
         seeds: one for all pictures or one for each.
         start: pictures to start from, instead of noise.
         batch: pictures optimized together; by default what suits the device. Halved where memory runs out.
@@ -127,8 +128,12 @@ def render(
         raise UsageError(f"expected one seed and one start for each of {len(objectives)} targets, got {len(seeds)}")
     streams = [s.fork(str(o), direction) for s, o in zip(seeds, objectives, strict=True)]
     signed = [-o for o in objectives] if direction == "min" else objectives
-    size = size or model.size
-    width = batch or (64 if model.device.type == "cuda" else 4)
+    size = size or (model.size if start is None else (start.shape[2], start.shape[3]))
+    if start is not None and tuple(start.shape[2:]) != tuple(size):
+        raise UsageError(f"expected pictures of {size} to start from, got {tuple(start.shape[2:])}; resize them")
+    width = (64 if model.device.type == "cuda" else 4) if batch is None else batch
+    if width < 1:
+        raise UsageError(f"expected a batch of at least 1 picture, got {width}")
     parts: list[_Batch] = []
     for i in range(0, len(objectives), width):
         rows = slice(i, i + width)
@@ -156,7 +161,7 @@ class _Batch:
         self.model, self.objectives, self.settings, self.size = model, list(objectives), settings, size
         canvas, device = settings.canvas, model.device
         first = canvas.start(size, [s.fork("canvas") for s in streams]) if start is None else canvas.fit(start)
-        self.state = first.to(device=device, dtype=_working_dtype(model)).contiguous()
+        self.state = first.to(device=device, dtype=model.dtype).contiguous()
         self.numbers = draw_numbers(
             settings.transforms, [generator(s.fork("transforms")) for s in streams], settings.steps
         )
@@ -177,6 +182,8 @@ class _Batch:
                     adam.param_groups[0]["lr"] = self.settings.learning_rate(step)
                     with Rectifiers(redirect=True) if step < redirect else contextlib.nullcontext():
                         self.state.grad = self._gradients(step, final=step >= redirect)
+                    if self.state in adam.state:
+                        adam.state[self.state]["exp_avg"][self.diverged.to(self.state.device)] = 0.0
                     adam.step()
                     if progress is not None:
                         progress(len(self.objectives))
@@ -268,11 +275,6 @@ def _collected(objectives: list[Objective], parts: list[_Batch], settings: Setti
         status=tuple(s for part in parts for s in part.status()),
         settings=settings,
     )
-
-
-def _working_dtype(model: Model) -> torch.dtype:
-    floating = next((p.dtype for p in model.module.parameters() if p.is_floating_point()), torch.float32)
-    return torch.float64 if floating is torch.float64 else torch.float32
 
 
 def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
