@@ -44,6 +44,7 @@ class Plan:
     labels: bool = True
     minimum: bool = True
     flat: bool = False
+    side: int = 224
 
 
 @lru_cache
@@ -169,15 +170,15 @@ def unit(blobs: Blobs, plan: Plan, rng: np.random.Generator, address: tuple[str,
     values = np.sort(rng.gamma(2.0, 1.6, 500) - (1.0 if role == "class" else 0.0))
     values[-20:] += np.linspace(2, 6, 20)
     reach = float(values[-1]) * rng.choice([1.3, 2.2, 6.0, 14.0])
-    pictures = [drawn(blobs, rng, (name, "max", status, reach))]
+    pictures = [drawn(blobs, rng, (name, "max", status, reach), plan.side)]
     if plan.minimum:
         other = list(PHOTOGRAPHS)[(channel + 5) % 12]
         low = -9.0 * float(rng.uniform(0.3, 2)) if role == "class" else 0.0
-        pictures.append(drawn(blobs, rng, (other, "min", "ok", low)))
+        pictures.append(drawn(blobs, rng, (other, "min", "ok", low), plan.side))
     shown = {
-        "top": [shown_photograph(blobs, rng, (name, v)) for v in values[::-1][: plan.exemplars]],
+        "top": [shown_photograph(blobs, rng, (name, v), plan.side // 2) for v in values[::-1][: plan.exemplars]],
         "bottom": [
-            shown_photograph(blobs, rng, (list(PHOTOGRAPHS)[int(rng.integers(12))], v))
+            shown_photograph(blobs, rng, (list(PHOTOGRAPHS)[int(rng.integers(12))], v), plan.side // 2)
             for v in values[: plan.exemplars]
         ],
     }
@@ -199,14 +200,14 @@ def unit(blobs: Blobs, plan: Plan, rng: np.random.Generator, address: tuple[str,
     }
 
 
-def drawn(blobs: Blobs, rng: np.random.Generator, what: tuple[str, str, str, float]) -> dict[str, Any]:
+def drawn(blobs: Blobs, rng: np.random.Generator, what: tuple[str, str, str, float], side: int) -> dict[str, Any]:
     name, direction, status, response = what
     kept = status in ("ok", "interrupted")
     steps = [int(s) for s in np.unique(np.linspace(0, 255, 128).astype(int))]
     history = [float(response * (1 - np.exp(-s / 50)) + rng.normal(0, abs(response) / 40)) for s in steps]
     return {
         "direction": direction,
-        "image": blobs(picture(name, rng, 224), "png") if kept else None,
+        "image": blobs(picture(name, rng, side), "png") if kept else None,
         "status": status,
         "response": response if kept else 0.0,
         "history": history if kept else [0.0] * len(steps),
@@ -216,9 +217,9 @@ def drawn(blobs: Blobs, rng: np.random.Generator, what: tuple[str, str, str, flo
     }
 
 
-def shown_photograph(blobs: Blobs, rng: np.random.Generator, what: tuple[str, float]) -> dict[str, Any]:
+def shown_photograph(blobs: Blobs, rng: np.random.Generator, what: tuple[str, float], side: int) -> dict[str, Any]:
     name, response = what
-    image = blobs(crop(name, rng, 112), "jpg")
+    image = blobs(crop(name, rng, side), "jpg")
     folder = f"{list(PHOTOGRAPHS).index(name):04d}_{name}".replace(" ", "_")
     return {"image": image, "id": f"{folder}/ILSVRC_{int(response * 1000)}.jpg", "class": folder} | {
         "response": float(response)

@@ -21,6 +21,7 @@ ABSENT = {
 VERBS = {"max": "maximize", "min": "minimize"}
 HEADINGS = {"max": "Drives it up", "min": "Drives it down"}
 ENDS = {"max": "top", "min": "bottom"}
+MOST = {"max": "most", "min": "least"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Card:
 
     anchor: str
     title: str
+    named: bool
     address: str
     columns: tuple[Column, ...]
     strip: Markup | None
@@ -73,8 +75,9 @@ def card(unit: Record, names: Mapping[int, str]) -> Card:
     return Card(
         anchor="unit-" + "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in unit["unit"]),
         title=title or f"channel {unit['channel']}",
+        named=bool(title),
         address=unit["unit"],
-        columns=tuple(c for c in (_column(unit, direction, who) for direction in HEADINGS) if c),
+        columns=_columns(unit, who),
         strip=_strip(unit),
         reading=tuple(_reading(unit)),
     )
@@ -86,21 +89,29 @@ def alive(unit: Record, direction: str) -> list[Record]:
     return [p for p in drawn if p["status"] in ("ok", "interrupted") and p["image"] and p["response"] is not None]
 
 
-def _column(unit: Record, direction: str, who: str) -> Column | None:
-    drawings = tuple(_drawing(p, who) for p in unit["pictures"] if p["direction"] == direction)
-    shown = unit["exemplars"][ENDS[direction]]
-    if not drawings and not shown:
-        return None
-    most = "most" if direction == "max" else "least"
-    photographs = tuple(
+def _columns(unit: Record, who: str) -> tuple[Column, ...]:
+    """Pictures above photographs for two directions; beside them where there are pictures of only one."""
+    drawn = {way: tuple(_drawing(p, who) for p in unit["pictures"] if p["direction"] == way) for way in HEADINGS}
+    shown = {way: _photographs(unit, way, who) for way in HEADINGS}
+    captions = {way: f"Photographs that excite it {MOST[way]}" for way in HEADINGS}
+    if all(drawn.values()):
+        columns = [Column(HEADINGS[way], drawn[way], shown[way], captions[way]) for way in HEADINGS]
+    else:
+        columns = [Column(HEADINGS[way], drawn[way], (), "") for way in HEADINGS]
+        columns += [Column(captions[way], (), shown[way], captions[way]) for way in HEADINGS]
+    return tuple(column for column in columns if column.drawings or column.photographs)
+
+
+def _photographs(unit: Record, direction: str, who: str) -> tuple[Photograph, ...]:
+    return tuple(
         Photograph(
-            s["image"],
-            f"Photograph {s['id']}, rank {i + 1} of those that excite {who} {most}, response {number(s['response'])}",
-            number(s["response"]),
+            image=shown["image"],
+            alt=f"Photograph {shown['id']}, number {rank} of those that excite {who} {MOST[direction]}, "
+            f"response {number(shown['response'])}",
+            response=number(shown["response"]),
         )
-        for i, s in enumerate(shown)
+        for rank, shown in enumerate(unit["exemplars"][ENDS[direction]], start=1)
     )
-    return Column(HEADINGS[direction], drawings, photographs, f"Photographs that excite it {most}")
 
 
 def _drawing(picture: Record, who: str) -> Drawing:

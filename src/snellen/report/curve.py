@@ -156,7 +156,7 @@ def _ends(frame: Frame, evidence: Mapping[str, Any]) -> list[Markup]:
     known = [item for item in known if item[2]]
     places = [frame.at(0, values[-1])[1] for _, _, values in known]
     x = frame.corners[1][0] + 12
-    rows = zip(known, apart(places, 17), strict=True)
+    rows = zip(known, apart(places, 17.0), strict=True)
     return [svg.text((x, y + 4), words, f"{css} end-label") for (css, words, _), y in rows]
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from snellen.report import svg
 
-Values = Sequence[float | None]
+Values = Sequence[svg.Number | None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Frame:
         left, top, right, bottom = self.inset
         return (left, top), (self.size[0] - right, self.size[1] - bottom)
 
-    def at(self, layer: float, value: float) -> svg.Point:
+    def at(self, layer: svg.Number, value: svg.Number) -> svg.Point:
         """The point of a value at a layer (0 is the first); values beyond the limits stay at the edge."""
         (left, top), (right, bottom) = self.corners
         low, high = self.limits
@@ -46,7 +46,7 @@ class Frame:
             return left + (right - left) * up, top + (bottom - top) * along
         return left + (right - left) * along, bottom - (bottom - top) * up
 
-    def level(self, value: float) -> list[svg.Point]:
+    def level(self, value: svg.Number) -> list[svg.Point]:
         """The two ends of the line on which the value is the same at every layer."""
         if self.count > 1:
             return [self.at(0, value), self.at(self.count - 1, value)]

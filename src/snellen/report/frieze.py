@@ -26,10 +26,8 @@ def frieze(cards: Iterable[Card], most: int = 6) -> tuple[Pair, ...]:
 
 
 def _pair(card: Card) -> Pair | None:
-    first = card.columns[0] if card.columns else None
-    if first is None or not first.drawings or not first.photographs:
+    drawings = [d for column in card.columns[:1] for d in column.drawings]
+    photographs = [p for column in card.columns for p in column.photographs]
+    if not drawings or not photographs or drawings[0].image is None or photographs[0].image is None:
         return None
-    drawing, photograph = first.drawings[0], first.photographs[0]
-    if drawing.image is None or photograph.image is None:
-        return None
-    return Pair(card.title, f"#{card.anchor}", drawing, photograph)
+    return Pair(card.title if card.named else card.address, f"#{card.anchor}", drawings[0], photographs[0])

@@ -13,15 +13,16 @@ from markupsafe import Markup
 
 from snellen.report import curve, panels, words
 from snellen.report.cards import Card, card
-from snellen.report.frieze import frieze
+from snellen.report.frieze import Pair, frieze
 from snellen.report.record import read_record
 from snellen.report.verdict import main_finding, paths, verdict
 from snellen.report.write import write
 
 TEMPLATES = Path(__file__).parent / "templates"
-WHOLE = 60  # as many cards fit on the first page
-FEWEST = 4  # of each group, however many groups there are
-PAGE = 60  # cards on each further page
+WHOLE = 48  # as many cards fit on the first page; of more units it shows a choice
+CHOICE = 24  # cards of that choice, shared by the groups
+FEWEST = 4  # cards of each group, however many groups there are
+PAGE = 40  # cards on each further page
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def groups(record: Mapping[str, Any]) -> tuple[Group, ...]:
         gathered.setdefault((unit["role"] != "class", unit["layer"]), []).append(unit)
     ranked = sorted(gathered.items(), key=lambda item: (item[0][0], order.get(item[0][1], len(order))))
     whole = len(record["units"]) <= WHOLE
-    most = max(FEWEST, WHOLE // max(len(ranked), 1))
+    most = max(FEWEST, CHOICE // max(len(ranked), 1))
     return tuple(
         Group(layer, f"group-{i + 1}", not inner, tuple(units), len(units) if whole else min(len(units), most))
         for i, ((inner, layer), units) in enumerate(ranked)
@@ -88,8 +89,14 @@ def _pages(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             here = {"group": group, "cards": cards, "page": i, "root": "../"}
             yield path, _environment().get_template("units.html").render(common | here)
     cards_of: dict[str, list[Card]] = {g.anchor: [card(unit, names) for unit in g.units[: g.shown]] for g in found}
-    view = {"groups": found, "cards_of": cards_of, "frieze": frieze(cards_of[found[0].anchor]) if found else ()}
+    view = {"groups": found, "cards_of": cards_of, "frieze": _opening(found, cards_of)}
     yield "index.html", _environment().get_template("index.html").render(common | view | _told(record))
+
+
+def _opening(found: tuple[Group, ...], cards_of: Mapping[str, list[Card]]) -> tuple[Pair, ...]:
+    """The frieze of the first group, or of all where the first has too few."""
+    every = [c for group in found for c in cards_of[group.anchor]]
+    return frieze(cards_of[found[0].anchor] if found else ()) or frieze(every)
 
 
 def _told(record: Mapping[str, Any]) -> dict[str, Any]:

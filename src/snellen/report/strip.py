@@ -13,7 +13,7 @@ from snellen.report.words import number
 WIDTH, LEFT, RIGHT = 340.0, 16.0, 324.0
 FLOOR, PEAK = 62.0, 32.0  # the axis, and how high the density rises
 MARK = 22.0  # the row of the pictures' marks
-SAMPLES = 72
+SAMPLES = 60
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def _x(scale: Axis, response: float) -> float:
 def _density(quantiles: Sequence[float], scale: Axis) -> list[svg.Point]:
     """A Gaussian kernel estimate over the quantiles, its peak at full height, at even steps of the drawn axis."""
     start, end = _x(scale, quantiles[0]), _x(scale, quantiles[-1])
-    places = [_x(scale, q) for q in quantiles]
-    ranked = places[10:91]
+    places = [_x(scale, q) for q in quantiles[::2]]
+    ranked = places[5:46]
     width = max(2.5, 0.12 * (ranked[-1] - ranked[0]))
     xs = [start + (end - start) * i / (SAMPLES - 1) for i in range(SAMPLES)] if end > start else [start]
     heights = [sum(math.exp(-(((x - p) / width) ** 2) / 2) for p in places) for x in xs]

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-Point = tuple[float, float]
+Number = int | float
+Point = tuple[Number, Number]
 
 
 def element(name: str, attributes: Mapping[str, object], inside: object = "") -> Markup:

@@ -47,7 +47,7 @@ def verdict(record: Record) -> Verdict:
     """The verdict on a record; without a finding, what was drawn and that nothing was checked."""
     main, name = main_finding(record), record["model"]["name"]
     headline = (HEADLINES.get(main["verdict"], PLAIN) if main else PLAIN).format(model=name)
-    claims = [main["claim"]] if main else ["No check was run, so nothing is known about how far to trust them."]
+    claims = [main["claim"]] if main else ["No check was run, so nothing is known about how far to trust the pictures."]
     if (
         main
         and main["verdict"] != "unknown"
