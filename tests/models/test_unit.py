@@ -1,0 +1,104 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snellen.base import LayerError, UnitError
+from snellen.models import Layer, Unit
+from snellen.models.unit import channel_axis, expand, positions
+
+names = st.from_regex(r"[a-z_][a-z_0-9]*(\.[a-z_0-9]+){0,3}", fullmatch=True)
+places = st.none() | st.tuples(st.integers(0, 99), st.integers(0, 99))
+
+KNOWN = (
+    Layer("conv1", "Conv2d", (8, 6, 7), 8, True, False, 0),
+    Layer("relu1", "ReLU", (8, 6, 7), 8, False, True, 1),
+    Layer("blocks.0", "Block", (17, 12), 12, True, False, 2),
+    Layer("stage", "Swin", (5, 5, 24), 24, True, False, 3),
+    Layer("fc", "Linear", (10,), 10, True, False, 4),
+)
+
+
+@given(names, st.integers(0, 10**6), places, st.booleans())
+def test_writing_and_reading_an_address_are_inverse(layer, channel, position, pre):
+    unit = Unit(layer, channel, position, pre)
+    assert Unit.parse(str(unit)) == unit
+    assert unit.address == (f"{layer}/pre" if pre else layer)
+
+
+def test_addresses_are_written_as_documented():
+    assert str(Unit("layer", 3)) == "layer:3"
+    assert str(Unit("layer", 3, (2, 4))) == "layer:3@2,4"
+    assert str(Unit("a.0", 3, (0, 0), pre=True)) == "a.0/pre:3@0,0"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fc", "fc:", ":3", "fc:x", "fc:-1", "fc:3@2", "fc:3@2,", "fc:3@-1,0", "fc:3 ", "a:b:3"]
+)
+def test_what_is_no_address_is_refused_with_an_example(text):
+    with pytest.raises(UnitError, match="layer:17") as caught:
+        Unit.parse(text)
+    assert f'"{text}"' in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["fc:0-9", "fc:*"])
+def test_several_units_are_not_one(text):
+    with pytest.raises(UnitError, match="one unit"):
+        Unit.parse(text)
+    assert len(expand(text, KNOWN)) == 10
+
+
+def test_ranges_stars_and_positions_expand_in_order():
+    assert expand("fc:2-4", KNOWN) == (Unit("fc", 2), Unit("fc", 3), Unit("fc", 4))
+    assert expand("conv1:*@5,6", KNOWN) == tuple(Unit("conv1", c, (5, 6)) for c in range(8))
+    assert expand("relu1/pre:7", KNOWN) == (Unit("relu1", 7, None, True),)
+    assert len(expand("stage:*", KNOWN)) == 24
+    assert len(expand("blocks.0:*@3,3", KNOWN)) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("fc:10", "0-9"),
+        ("fc:3-10", "0-9"),
+        ("fc:4-3", "4-3"),
+        ("conv1:0@6,0", "5,6"),
+        ("conv1:0@0,7", "5,6"),
+        ("blocks.0:0@4,0", "3,3"),
+        ("stage:0@5,0", "4,4"),
+        ("fc:0@0,0", "no positions"),
+        ("conv1/pre:0", "ReLU"),
+    ],
+)
+def test_a_unit_outside_its_layer_is_an_error_that_says_what_there_is(text, told):
+    with pytest.raises(UnitError, match=told):
+        expand(text, KNOWN)
+
+
+@pytest.mark.parametrize(("text", "offered"), [("conv2:0", "conv1"), ("Relu1:0", "relu1"), ("block.0:3", "blocks.0")])
+def test_a_wrong_layer_is_answered_with_the_nearest_names(text, offered):
+    with pytest.raises(LayerError, match=f'did you mean .*"{offered}"'):
+        expand(text, KNOWN)
+
+
+def test_a_layer_that_is_like_no_other_points_to_the_list():
+    with pytest.raises(LayerError, match="snellen layers MODEL"):
+        expand("zzz:0", KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "grid"),
+    [
+        ((64, 14, 14), 0, (14, 14)),
+        ((14, 14, 14), 0, (14, 14)),
+        ((64, 1, 1), 0, (1, 1)),
+        ((7, 7, 96), 2, (7, 7)),
+        ((8, 6, 7), 0, (6, 7)),
+        ((197, 192), 1, (14, 14)),
+        ((198, 192), 1, (14, 14)),
+        ((16, 12), 1, (4, 4)),
+        ((10,), 0, None),
+    ],
+)
+def test_channels_and_positions_are_found_from_the_shape(shape, axis, grid):
+    assert channel_axis(shape) == axis
+    assert positions(shape) == grid

@@ -1,0 +1,6 @@
+"""Makes tests/networks/tiny_networks.py importable."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "networks"))
