@@ -19,7 +19,7 @@ from snellen.measures import (
 )
 
 
-def rows(kind, n=7, d=6000, seed=0):
+def rows(kind, n=7, d=6200, seed=0):
     """Vectors of one kind that share a part, so that their similarities are far from zero."""
     g = np.random.default_rng(seed)
     values = g.normal(size=(n, d)) + g.normal(size=d)
