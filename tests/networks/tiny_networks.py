@@ -73,6 +73,9 @@ def cnn(seed=0, *, size=(24, 24), double=False, preprocess=IMAGENET):
     module = Cnn(1 if preprocess.channels == "grey" else 3)
     bn = module.stem[1]
     bn.running_mean.normal_(0, 0.2), bn.running_var.uniform_(0.5, 1.5)
+    with torch.no_grad():
+        for part in (module.conv2, module.conv3, module.conv4, module.fc):
+            part.weight *= 2.5
     return Model(module.double() if double else module, "cnn", size, preprocess)
 
 

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from snellen.base import UnitError, UsageError
+from snellen.models import Unit, response
+from snellen.visualize import Objective
+from snellen.visualize.objectives import scores
+
+A, B, C = Unit("conv", 1), Unit("fc", 0), Unit("conv", 2, (1, 0))
+
+
+def activations(n=4):
+    g = torch.Generator().manual_seed(0)
+    return {"conv": torch.randn(n, 3, 2, 2, generator=g), "fc": torch.randn(n, 5, generator=g)}
+
+
+def test_a_score_is_the_polynomial_of_the_responses():
+    a, b, c = (Objective.of(u) for u in (A, B, C))
+    found = activations()
+    x, y, z = (response(found[u.address], u) for u in (A, B, C))
+    for objective, value in [
+        (a, x),
+        (a - b, x - y),
+        (-a, -x),
+        (a * b - 2 * c * c + 3, x * y - 2 * z * z + 3),
+        (1 - (a + b) * (a - b), 1 - (x * x - y * y)),
+        (0.5 * a + b * 0.25, 0.5 * x + 0.25 * y),
+    ]:
+        torch.testing.assert_close(objective.score(found), value)
+
+
+def test_units_and_addresses_and_numbers_become_objectives():
+    assert Objective.of("conv:1") == Objective.of(A)
+    assert Objective.of(Objective.of(A)) == Objective.of(A)
+    assert B - Objective.of(A) == Objective.of(B) - A
+    assert (Objective.of(A) + 0) == Objective.of(A)
+    with pytest.raises(UnitError):
+        Objective.of("conv")
+
+
+def test_an_objective_says_what_it_reads():
+    whole = Objective.of(A) * B - Unit("stem", 3, None, pre=True)
+    assert whole.addresses == {"conv", "fc", "stem/pre"}
+    assert Objective.of(A).unit == (-Objective.of(A)).unit == A
+    assert (Objective.of(A) * 2).unit is None
+    assert (Objective.of(A) + 1).unit is None
+    assert whole.unit is None
+
+
+def test_an_objective_is_written_as_its_terms():
+    a = Objective.of(A)
+    assert str(a) == "conv:1"
+    assert str(-a) == "-1 conv:1"
+    assert str(a - B) == "conv:1 -1 fc:0"
+    assert str(a * B * 2 - 1) == "-1 +2 conv:1 fc:0"
+    assert str(a - a) == "0"
+
+
+@pytest.mark.parametrize(
+    "objectives",
+    [
+        [Objective.of(Unit("conv", c)) for c in (2, 0, 1, 2)],
+        [
+            Objective.of(Unit("conv", 1)),
+            -Objective.of(Unit("conv", 1)),
+            -Objective.of(Unit("conv", 2)),
+            Objective.of(A),
+        ],
+        [Objective.of(A), Objective.of(B), Objective.of(C), -Objective.of(C)],
+        [Objective.of(A) - B, Objective.of(B) * B, 2 * Objective.of(C), Objective.of(A) + 1],
+    ],
+    ids=["channels", "signs", "layers", "polynomials"],
+)
+def test_objective_i_scores_picture_i(objectives):
+    found = activations()
+    each = [o.score({k: v[i : i + 1] for k, v in found.items()})[0] for i, o in enumerate(objectives)]
+    torch.testing.assert_close(scores(objectives, found), torch.stack(each))
+
+
+def test_a_constant_is_nothing_to_maximize():
+    with pytest.raises(UsageError, match="constant"):
+        Objective.of(3.0).score(activations())
