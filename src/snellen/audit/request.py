@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 from snellen.base import UsageError
+from snellen.visualize import canvas_named
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Request:
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise UsageError(f'expected the precision "float32" or "bfloat16", got "{self.precision}"')
+        canvas_named(self.canvas)
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"expected at least 1 step, got {self.steps}")
         if not 0 <= self.seed < 2**63:

@@ -13,7 +13,7 @@ from snellen import __version__
 from snellen.audit.request import Request
 from snellen.base import LayerError, nearest
 from snellen.images import ImageSet, Skipped, open_images
-from snellen.models import Layer, Model, layers, main_layers
+from snellen.models import Layer, Model, layers, main_layers, units
 from snellen.models.sources import load_model
 
 
@@ -87,12 +87,14 @@ def open_world(request: Request, *, progress: Callable[[int, int], None] | None 
         progress: told (checked, all) while the images are checked.
 
     Raises:
-        SnellenError: whatever `load_model` and `open_images` raise; a layer that the model does not have.
+        SnellenError: whatever `load_model` and `open_images` raise; a layer or unit that the model does not have.
     """
     weights = None if request.weights is None else Path(request.weights)
     model = load_model(
         request.model, weights=weights, size=request.size, trust_pickle=request.trust_pickle, device=request.device
     )
+    if request.units:
+        units(request.units, model)  # a wrong address fails before work starts
     known = layers(model)
     curve = _curve(request.layers, known) if request.layers else main_layers(model)
     images = open_images(request.images or "builtin", progress=progress)

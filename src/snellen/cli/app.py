@@ -24,12 +24,13 @@ app.command("layers")(layers.layers)
 app.command("report")(report.report)
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         from snellen import __version__
 
         typer.echo(f"snellen {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: words after the program's name; by default those it was called with.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads stall each other on a busy machine
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-Tell = Callable[[str, float, float], None]
+Tell = Callable[[str, int | float, int | float], None]
 
 
 def console() -> Console:
@@ -31,7 +31,7 @@ def bar(first: str) -> Iterator[Tell]:
     with shown if shown.console.is_terminal else contextlib.nullcontext():
         task = shown.add_task(first, total=None)
 
-        def tell(title: str, done: float, total: float) -> None:
+        def tell(title: str, done: int | float, total: int | float) -> None:
             shown.update(task, description=title, completed=done, total=total)
 
         yield tell
