@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rich.progress  # it draws from Python's global generator when it is imported
-import rich.tree
 from PIL import Image
 
 from snellen.cli import main
