@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rich.progress  # it draws from Python's global generator when it is imported
+import rich.progress  # noqa: F401 - it draws from Python's global generator when it is imported
 from PIL import Image
 
 from snellen.cli import main
