@@ -35,6 +35,8 @@ def additive_envelope(
         return _on_ball(evidence, rows)
     if evidence.x_min is None or evidence.x_max is None:
         raise UsageError("expected x_min and x_max for an additive class; give both")
+    if not len(evidence.values) and np.isfinite(evidence.spread) and (evidence.x_min != evidence.x_max).any():
+        return _two_pictures(evidence, rows)
     lo, up = np.empty(len(rows)), np.empty(len(rows))
     for i, row in enumerate(rows):
         posed = additive_program(evidence, row)
@@ -102,6 +104,14 @@ class _Layout:
         data = np.concatenate([np.ones(len(pairs)), -np.ones(len(pairs))])
         where = (np.concatenate([number, number]), np.concatenate([cells[:, 0], cells[:, 1]]))
         return csr_array(coo_array((data, where), shape=(len(pairs), self.size))), np.zeros(len(pairs))
+
+
+def _two_pictures(evidence: Evidence, x: Array) -> tuple[Array, Array]:
+    """up = b where a coordinate that differs between the pictures is not x_min's, else a; likewise lo."""
+    moving = evidence.x_min != evidence.x_max
+    a, b = float(evidence.value_min or 0.0), float(evidence.value_max or 0.0)
+    up = np.where(((x != evidence.x_min) & moving).any(1), b, a)
+    return np.where(((x != evidence.x_max) & moving).any(1), a, b), up
 
 
 def _on_ball(evidence: Evidence, x: Array) -> tuple[Array, Array, Array]:

@@ -5,7 +5,7 @@ from scipy.sparse import csr_array, hstack, identity, vstack
 from torch import Tensor
 
 from snellen.base import UsageError
-from snellen.theory.classes import Affine, AffineAlong, FunctionClass, SparseAffine
+from snellen.theory.classes import AffineAlong, FunctionClass, SparseAffine
 from snellen.theory.domain import Array, Ball, Box
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
 from snellen.theory.programs import Program
@@ -83,17 +83,32 @@ def sign_cone(evidence: Evidence, box: Box) -> tuple[Array, Array]:
 
 def _shares(function_class: FunctionClass, evidence: Evidence, x: Array) -> Array | None:
     """s_i(x) of the active coordinates, (n, d'), or None where there is no closed form."""
-    plain = isinstance(function_class, Affine | SparseAffine) and isinstance(evidence.domain, Box)
-    if not plain or not np.isfinite(evidence.spread) or len(evidence.values):
+    if not np.isfinite(evidence.spread) or len(evidence.values) or evidence.spread <= evidence.slack:
         return None
-    if evidence.x_min is None or evidence.x_max is None or not isinstance(evidence.domain, Box):
+    if evidence.x_min is None or evidence.x_max is None:
         return None
+    if isinstance(evidence.domain, Ball):
+        basis, _, _ = _on_ball(function_class, evidence, evidence.domain)
+        across = 2 * evidence.domain.radius
+        return None if basis is None else np.asarray(((x - evidence.x_min) @ basis[0] / across)[:, None])
+    if isinstance(function_class, AffineAlong):
+        return _one_direction(function_class, evidence, x)
     low, high = sign_cone(evidence, evidence.domain)
     active = low < high
-    if not active.any() or evidence.spread <= evidence.slack:
+    if not active.any():
         return None
     span = (evidence.x_max - evidence.x_min)[active]
     return np.asarray((x[:, active] - evidence.x_min[active]) / span)
+
+
+def _one_direction(function_class: AffineAlong, evidence: Evidence, x: Array) -> Array | None:
+    """With one direction q, f is fixed: the share is q . (x - x_min) / q . (x_max - x_min); None for more of them."""
+    if len(function_class.directions) > 1 or evidence.x_min is None or evidence.x_max is None:
+        return None
+    program, _ = affine_program(function_class, evidence)
+    program.extreme(np.zeros(len(program.lower)))
+    direction = function_class.directions[0]
+    return np.asarray(((x - evidence.x_min) @ direction / ((evidence.x_max - evidence.x_min) @ direction))[:, None])
 
 
 def _on_ball(function_class: FunctionClass, evidence: Evidence, ball: Ball) -> tuple[Array | None, Array, Array]:

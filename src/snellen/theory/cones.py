@@ -1,5 +1,7 @@
 """Lowest and highest of many cones, fast: min_j (high_j + L ||x - p_j||) and max_j (low_j - L ||x - p_j||)."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,7 @@ from torch import Tensor
 from snellen.theory.classes import Norm
 from snellen.theory.domain import Array
 
-_BLOCK = 1 << 21
+_BLOCK = 1 << 20
 """Numbers in one block of points: small enough to stay in a cache, large enough for a fast matrix product."""
 
 _ORDER = {"l1": 1.0, "l2": 2.0, "linf": float("inf")}
@@ -34,45 +36,71 @@ class Cones:
         """
         points = torch.as_tensor(x)
         points = points if points.dtype == torch.float32 else points.to(torch.float64)
-        k = _Kernel(self, points.dtype)
-        rows = max(_BLOCK // max(points.shape[1], len(self.apexes), 1), 1)
+        rows = min(max(_BLOCK // max(points.shape[1], len(self.apexes), 1), 1), max(len(points), 1))
         lo = torch.empty(len(points), dtype=torch.float64)
         up = torch.empty(len(points), dtype=torch.float64)
-        with torch.no_grad():
-            for start in range(0, len(points), rows):
-                stop = start + rows
-                lo[start:stop], up[start:stop] = k.block(points[start:stop])
+        threads = min(torch.get_num_threads(), -(-len(points) // rows))
+        share = -(-len(points) // max(threads, 1))
+
+        def work(start: int) -> None:
+            kernel = _Kernel(self, points.dtype, rows)
+            stop = min(start + share, len(points))
+            with torch.no_grad():
+                for first in range(start, stop, rows):
+                    block = slice(first, min(first + rows, stop))
+                    lo[block], up[block] = kernel.block(points[block])
+
+        _in_parallel(work, range(0, len(points), max(share, 1)))
         return lo.numpy(), up.numpy()
 
 
-class _Kernel:
-    """The tensors of `Cones` in the dtype of the points."""
+def _in_parallel(work: Callable[[int], None], starts: range) -> None:
+    """One thread a share of the points, each with operators of one thread: blocks never wait for each other."""
+    if len(starts) <= 1:
+        for start in starts:
+            work(start)
+        return
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(len(starts), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(work, starts))
+    finally:
+        torch.set_num_threads(threads)
 
-    def __init__(self, cones: Cones, dtype: torch.dtype) -> None:
+
+class _Kernel:
+    """The tensors of `Cones` in the dtype of the points, and room to work in: nothing large is allocated in a block."""
+
+    def __init__(self, cones: Cones, dtype: torch.dtype, rows: int) -> None:
         self.apexes = torch.as_tensor(np.ascontiguousarray(cones.apexes)).to(dtype)
-        self.transposed = self.apexes.T.contiguous()
+        self.transposed = (-2.0 * self.apexes.T).contiguous()
         self.squares = (self.apexes**2).sum(1)
         self.low = torch.as_tensor(cones.low)
         self.high = torch.as_tensor(cones.high)
         self.ends = torch.stack([self.high, -self.low]).to(dtype)
         self.bound, self.order = cones.bound, _ORDER[cones.norm]
+        self.steps = torch.empty((rows, self.apexes.shape[1]), dtype=dtype)
+        self.total = torch.empty((rows, len(self.apexes)), dtype=dtype)
 
     def block(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        r = self.rough(x) if self.order == 2.0 else torch.cdist(x, self.apexes, p=self.order)
-        winners = [(end + self.bound * r).argmin(1) for end in self.ends]
-        up, down = (self.exact(x, j, end) for j, end in zip(winners, (self.high, -self.low), strict=True))
-        return -down, up
+        if self.order == 2.0:
+            r = self.rough(x).mul_(self.bound)
+        else:
+            r = torch.cdist(x, self.apexes, p=self.order).mul_(self.bound)
+        over, under = (r + self.ends[0]).argmin(1), r.add_(self.ends[1]).argmin(1)
+        return -self.exact(x, under, -self.low), self.exact(x, over, self.high)
 
     def rough(self, x: Tensor) -> Tensor:
         """Euclidean distances (n, k) by ||x||^2 - 2 x.p + ||p||^2; rows where that cancels are done directly."""
-        total = torch.linalg.vector_norm(x, dim=1).square_()[:, None] + self.squares
-        r = torch.addmm(total, x, self.transposed, alpha=-2.0)
-        close = (r < 1e-3 * total).any(1).nonzero()[:, 0]
-        r = r.clamp_(min=0.0).sqrt_()
-        if len(close):
-            r[close] = torch.stack([torch.linalg.vector_norm(x[i] - self.apexes, dim=1) for i in close.tolist()])
+        lengths = torch.linalg.vector_norm(x, dim=1).square_()
+        r = torch.addmm(self.squares, x, self.transposed, out=self.total[: len(x)]).add_(lengths[:, None])
+        close = (r.amin(1) < 1e-3 * lengths).nonzero()[:, 0]
+        r.clamp_(min=0.0).sqrt_()
+        for i in close.tolist():
+            r[i] = torch.linalg.vector_norm(x[i] - self.apexes, dim=1)
         return r
 
     def exact(self, x: Tensor, j: Tensor, end: Tensor) -> Tensor:
-        away = torch.linalg.vector_norm(x - self.apexes[j], ord=self.order, dim=1)
+        steps = torch.index_select(self.apexes, 0, j, out=self.steps[: len(x)]).sub_(x)
+        away = torch.linalg.vector_norm(steps, ord=self.order, dim=1)
         return end[j] + self.bound * away.to(torch.float64)

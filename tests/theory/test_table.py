@@ -1,0 +1,137 @@
+"""The table against what is derived by hand, its page, and what would help."""
+
+import numpy as np
+import pytest
+
+from snellen.base import UsageError
+from snellen.theory import Affine, BlackBox, Convex, Evidence, Lipschitz, envelope
+from snellen.theory.entries import ENTRIES, corners
+from snellen.theory.growth import growth
+from snellen.theory.page import percent, write_page
+from snellen.theory.questions import answers
+from snellen.theory.table import compute, find_entries, table
+from snellen.theory.thresholds import window, worst_error
+
+IMPOSSIBLE = {
+    "black-box",
+    "relu",
+    "fitted-relu",
+    "piecewise-affine",
+    "lipschitz-unknown",
+    "monotone",
+    "convex",
+    "affine",
+}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return {row.entry.name: row for row in table()}
+
+
+def test_the_papers_verdicts(rows):
+    """The classes for which the paper finds prediction impossible have the worst error of a coin; two are exact."""
+    for name in IMPOSSIBLE:
+        assert rows[name].worst == pytest.approx((0.5, 0.5), abs=0.01), name
+        assert rows[name].cells[0].verdict == "no"
+    for name in ("affine-1d", "constant", "affine-ball"):
+        assert set(rows[name].worst) == {pytest.approx(0, abs=1e-9)}
+        assert [c.verdict for c in rows[name].cells] == ["yes"] * 3
+
+
+def test_every_no_is_backed_by_two_members_that_disagree(rows):
+    for row in rows.values():
+        assert row.low <= row.high + 1e-9
+        if row.cells[0].verdict == "no":
+            assert row.high - row.low > 0.1, row.entry.name
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4])
+def test_nearer_is_decided_on_the_derived_shares(dim):
+    """Convex: 2^-d; affine: 2^(1 - d)."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(20000, dim))
+    evidence = corners(dim)
+    assert answers("nearer", Convex(), evidence, x).share == pytest.approx(2.0**-dim, abs=0.012)
+    assert answers("nearer", Affine(), evidence, x).share == pytest.approx(2.0 ** (1 - dim), abs=0.012)
+
+
+def test_nearer_needs_no_values():
+    x = np.array([[0.1, 0.2], [0.9, 0.8], [0.1, 0.9]])
+    bare = Evidence(corners(2).domain, np.zeros(2), np.ones(2))
+    assert answers("nearer", Affine(), bare, x).prediction.tolist()[:2] == [-1.0, 1.0]
+    assert not answers("nearer", Affine(), bare, x).decided[2]
+    with pytest.raises(UsageError, match="scale"):
+        answers("nearer", Lipschitz(1.0), bare, x)
+
+
+def test_questions_are_ordered():
+    """Exact implies within; at the evidence everything is known."""
+    evidence = corners(2)
+    x = np.random.default_rng(0).uniform(size=(500, 2))
+    exact, within = (answers(q, Lipschitz(0.9), evidence, x, eps=0.2).decided for q in ("exact", "within"))
+    assert (within >= exact).all()
+    assert answers("exact", BlackBox(), evidence, np.array([[0.0, 0.0]])).prediction[0] == 0.0
+    with pytest.raises(UsageError, match="eps"):
+        answers("within", BlackBox(), evidence, x)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("factor", [1.0, 1.2, 1.5])
+def test_the_window_of_lipschitz_constants(dim, factor):
+    """Closed forms against a search over the cube."""
+    bound = factor / np.sqrt(dim)
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, {1: 201, 2: 101, 3: 21, 4: 9, 5: 5}[dim])] * dim), -1).reshape(
+        -1, dim
+    )
+    searched = envelope(Lipschitz(float(bound)), corners(dim), grid).width.max() / 2
+    assert searched == pytest.approx(worst_error(dim, float(bound)), abs=1e-9)
+    assert (worst_error(dim, window(dim).useless) == pytest.approx(0.5)) and worst_error(
+        dim, window(dim).useless * 0.99
+    ) < 0.5
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_wherever_the_pictures_are_some_corner_is_far_from_both(seed):
+    """min(r1, r2)^2 >= d / 4 - 1 at some corner, found by flipping from the far corner of one to its antipode."""
+    rng = np.random.default_rng(seed)
+    dim = 12
+    low, high = rng.uniform(size=(2, dim))
+    corners_of = np.array(np.meshgrid(*[[0.0, 1.0]] * dim)).reshape(dim, -1).T
+    nearest = np.minimum(((corners_of - low) ** 2).sum(1), ((corners_of - high) ** 2).sum(1))
+    assert nearest.max() >= dim / 4 - 1
+
+
+def test_image_sizes():
+    assert window(150528).useless == pytest.approx(1 / np.sqrt(75264))
+    assert window(150528).least == pytest.approx(1 / np.sqrt(150528))
+    assert window(150528).worst_at_least == pytest.approx((np.sqrt(2) - 1) / 2)
+    assert window(12, "linf").least == window(12, "linf").useless
+
+
+def test_growth_is_monotone_and_affine_is_exact_after_seven():
+    curves = {c.title.split(",")[0]: c for c in growth()}
+    for curve in curves.values():
+        assert all(b <= a + 1e-6 for a, b in zip(curve.errors, curve.errors[1:], strict=False)), curve.title
+    affine = curves["Affine"]
+    assert affine.errors[affine.counts.index(7)] == pytest.approx(0, abs=1e-6)
+    assert affine.errors[affine.counts.index(6)] > 0.01
+    assert curves["Black-box"].errors[-1] == pytest.approx(0.5)
+
+
+def test_the_page(tmp_path):
+    rows = (compute(find_entries("convex")[0]), compute(find_entries("affine-1d")[0]))
+    page = write_page(rows[:1], tmp_path / "page").read_text()
+    assert page.count("<img") == page.count('alt="Convex')
+    assert "http" not in page.replace("http-equiv", "")
+    for file in [part.split('"')[0] for part in page.split('src="')[1:]]:
+        assert (tmp_path / "page" / file).stat().st_size > 5000
+    again = write_page(rows[:1], tmp_path / "again").read_text()
+    assert again == page
+
+
+def test_names():
+    assert len({e.name for e in ENTRIES}) == len(ENTRIES) >= 17
+    with pytest.raises(UsageError, match='did you mean "convex"'):
+        find_entries("convx")
+    assert [percent(s) for s in (0.0, 0.004, 0.5, 0.999, 1.0)] == ["<1 %", "<1 %", "50 %", "99 %", "100 %"]
