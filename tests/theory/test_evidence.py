@@ -67,15 +67,20 @@ def test_contradictions_name_the_pieces(function_class, evidence, pieces):
 
 
 def test_every_piece_named_by_a_linear_program_is_needed():
-    """Take any named point away, and the rest is consistent."""
+    """Take any named piece away, and the other named ones are consistent."""
     points, values = [[0.5, 0.5], [0.1, 0.2], [0.3, 0.9]], [0.5, 0.15, 0.5]
     with pytest.raises(InconsistentEvidenceError) as caught:
         envelope(Affine(), given(points, values), MIDDLE)
-    named = [int(p.split()[1]) for p in caught.value.pieces if p.startswith("point")]
-    assert named
-    for number in named:
-        keep = [i for i in named if i != number]
-        envelope(Affine(), given([points[i] for i in keep], [values[i] for i in keep]), MIDDLE)
+    assert len(caught.value.pieces) > 1
+    for dropped in caught.value.pieces:
+        kept = [p for p in caught.value.pieces if p != dropped]
+        numbers = [int(p.split()[1]) for p in kept if p.startswith("point")]
+        ends = {k: v for k, v in (("x_min", np.zeros(2)), ("x_max", np.ones(2))) if k in kept}
+        ends |= {f"value_{k[2:]}": float(k == "x_max") for k in ends}
+        rest = Evidence(
+            CUBE, points=np.array([points[i] for i in numbers]), values=np.array([values[i] for i in numbers]), **ends
+        )
+        envelope(Affine(), rest, MIDDLE)
 
 
 @pytest.mark.parametrize(

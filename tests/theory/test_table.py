@@ -35,7 +35,7 @@ def test_the_papers_verdicts(rows):
         assert rows[name].worst == pytest.approx((0.5, 0.5), abs=0.01), name
         assert rows[name].cells[0].verdict == "no"
     for name in ("affine-1d", "constant", "affine-ball"):
-        assert set(rows[name].worst) == {pytest.approx(0, abs=1e-9)}
+        assert max(rows[name].worst) <= 1e-9
         assert [c.verdict for c in rows[name].cells] == ["yes"] * 3
 
 
@@ -79,16 +79,17 @@ def test_questions_are_ordered():
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("factor", [1.0, 1.2, 1.5])
 def test_the_window_of_lipschitz_constants(dim, factor):
-    """Closed forms against a search over the cube."""
-    bound = factor / np.sqrt(dim)
-    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, {1: 201, 2: 101, 3: 21, 4: 9, 5: 5}[dim])] * dim), -1).reshape(
-        -1, dim
-    )
-    searched = envelope(Lipschitz(float(bound)), corners(dim), grid).width.max() / 2
-    assert searched == pytest.approx(worst_error(dim, float(bound)), abs=1e-9)
-    assert (worst_error(dim, window(dim).useless) == pytest.approx(0.5)) and worst_error(
-        dim, window(dim).useless * 0.99
-    ) < 0.5
+    """Closed forms against a search over the cube: a grid, all corners, and the edges between their middle layers."""
+    bound = float(factor / np.sqrt(dim))
+    axis = np.linspace(0, 1, {1: 201, 2: 101, 3: 21, 4: 9, 5: 5}[dim])
+    grid = np.stack(np.meshgrid(*[axis] * dim), -1).reshape(-1, dim)
+    edge = np.tile((np.arange(dim) % 2).astype(float), (2001, 1))
+    edge[:, dim - 1] = np.linspace(0, 1, 2001)
+    searched = envelope(Lipschitz(bound), corners(dim), np.concatenate([grid, edge])).width.max() / 2
+    assert searched == pytest.approx(worst_error(dim, bound), abs=1e-3)
+    assert searched <= worst_error(dim, bound) + 1e-9
+    assert worst_error(dim, window(dim).useless) == pytest.approx(0.5)
+    assert worst_error(dim, window(dim).useless * 0.99) < 0.5
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -109,6 +110,7 @@ def test_image_sizes():
     assert window(12, "linf").least == window(12, "linf").useless
 
 
+@pytest.mark.slow
 def test_growth_is_monotone_and_affine_is_exact_after_seven():
     curves = {c.title.split(",")[0]: c for c in growth()}
     for curve in curves.values():

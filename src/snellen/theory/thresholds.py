@@ -53,10 +53,16 @@ def window(dim: int, norm: Norm = "l2") -> Window:
 def worst_error(dim: int, bound: float) -> float:
     """sup_x (up - lo) / 2 for L = bound >= 1 / sqrt(d) in l2, pictures at opposite corners, D = 1.
 
-    min(1, L rho, 2 L rho - 1) / 2 with rho = sqrt(d / 2) for even d, sqrt(d / 2 - 1 / 4) for odd d.
+    Even d: min(1, L sqrt(2 d) - 1) / 2, at the corners with half of their pixels at 0. Odd d: on the edges between the
+    two middle layers of corners, at the place where L r2 = 1 if there is one, else at their ends.
     """
-    rho = np.sqrt(dim / 2 if dim % 2 == 0 else dim / 2 - 0.25)
-    return float(max(min(1.0, bound * rho, 2 * bound * rho - 1), 0.0) / 2)
+    if dim % 2 == 0:
+        return float(np.clip(bound * np.sqrt(2 * dim) - 1, 0.0, 1.0)) / 2
+    shorter, longer = (dim - 1) / 2, (dim + 1) / 2
+    if bound * np.sqrt(longer) < 1:
+        return float(max(bound * (np.sqrt(shorter) + np.sqrt(longer)) - 1, 0.0)) / 2
+    along = 1 - np.sqrt(max(1 / bound**2 - shorter, 0.0))
+    return 0.5 if along >= 0.5 else float(min(bound * np.sqrt(shorter + along**2), 1.0)) / 2
 
 
 IMAGE_SIZES: tuple[int, ...] = (32, 64, 224)
