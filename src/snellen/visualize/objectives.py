@@ -88,8 +88,9 @@ class Objective:
     __rmul__ = __mul__
 
     def __str__(self) -> str:
-        parts = [" ".join([f"{c:+g}", *(str(u) for u in monomial)]) for monomial, c in self.terms]
-        return " ".join(parts).removeprefix("+1 ") or "0"
+        parts = [" ".join([_signed(c), *(str(u) for u in monomial)]) for monomial, c in self.terms]
+        text = " ".join(parts) or "0"
+        return text if () in dict(self.terms) else text.removeprefix("+1 ")
 
 
 def scores(objectives: Sequence[Objective], activations: Mapping[str, Tensor]) -> Tensor:
@@ -103,6 +104,10 @@ def scores(objectives: Sequence[Objective], activations: Mapping[str, Tensor]) -
         return channels.gather(1, index[:, None])[:, 0] * signs
     rows = {address: a.unbind(0) for address, a in activations.items()}
     return torch.stack([o.score({a: rows[a][i][None] for a in o.addresses})[0] for i, o in enumerate(objectives)])
+
+
+def _signed(coefficient: float) -> str:
+    return f"{coefficient:+}".removesuffix(".0")
 
 
 def _canonical(totals: Mapping[Monomial, float]) -> Objective:
