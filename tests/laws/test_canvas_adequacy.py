@@ -48,8 +48,7 @@ def test_a_photograph_is_reached_by_descent(name, size):
         (canvas.draw(state, size) - image).square().mean().backward()
         adam.step()
     error = (canvas.draw(state, size) - image).detach().square().mean().sqrt()
-    assert error < 0.02
-    assert image.std() > 0.1
+    assert error < 0.2 * image.std()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -54,6 +54,8 @@ def test_an_objective_is_written_as_its_terms():
     assert str(a - B) == "conv:1 -1 fc:0"
     assert str(a * B * 2 - 1) == "-1 +2 conv:1 fc:0"
     assert str(a - a) == "0"
+    assert str(1 - a) == "+1 -1 conv:1"
+    assert str(a * 0.123456789) == "+0.123456789 conv:1"
 
 
 @pytest.mark.parametrize(
