@@ -243,8 +243,8 @@ def finding(group: str, rng: np.random.Generator, *, layers: int = len(LAYERS)) 
         values |= {"same": same.tolist(), "other": other.tolist()}
     noise = band(np.ones(layers), 0.06)
     claim = (
-        f"From {trusted} on the pictures are processed like photographs of their class "
-        "(normalized Spearman similarity 0.90, 95% interval 0.74 to 1.05)."
+        f"From {trusted} on (the last 3 of 12 layers) the class pictures are processed like natural images of their "
+        "class (similarity 1.07 [0.91, 1.23] there); before that they are not (-0.23 on average)."
         if trusted
         else "At no layer are the pictures processed like photographs that excite the same unit (at most 0.41)."
     )

@@ -122,7 +122,6 @@ def test_the_verdict_says_what_holds_and_what_does_not(record: dict[str, Any]) -
     told = verdict(record)
     assert told.headline == "The pictures of googlenet take their own path through the network"
     assert told.claims[0] == record["findings"][0]["claim"]
-    assert "In the 9 layers before inception_5a they are not" in told.claims[1]
     assert "Of 8 units drawn, 2 never fired and have no picture (inception_4a:20 and inception_4b:20)." in told.claims
     assert any("the last 3 of 12 layers" in line for line in told.may)
     assert any("the 9 layers before inception_5a" in line for line in told.may_not)
@@ -140,7 +139,7 @@ def test_the_verdict_trusted_throughout(record: dict[str, Any]) -> None:
     record["findings"][0]["evidence"]["trusted_from"] = "conv1"
     told = verdict(record)
     assert "much like photographs" in told.headline
-    assert not any("different paths" in line for line in told.claims)
+    assert not any("layers before" in line for line in told.may_not)
     assert any("necessary condition" in line for line in told.may_not)
 
 

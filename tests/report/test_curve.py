@@ -132,3 +132,15 @@ def test_a_frame_keeps_values_beyond_its_limits_at_the_edge() -> None:
     assert frame.at(0, 5.0) == (10.0, 10.0)
     assert frame.at(2, -5.0) == (90.0, 90.0)
     assert frame.at(1, 0.5) == (50.0, 50.0)
+
+
+@pytest.mark.parametrize("draw", [curve.wide, curve.tall, curve.small])
+def test_values_beyond_the_chart_are_marked_as_such(evidence: dict[str, Any], draw: Any) -> None:
+    assert not curve.cut(evidence)
+    assert 'class="beyond"' not in draw(evidence)
+    far = copy.deepcopy(evidence)
+    far["curves"]["spearman"]["s"][2] = -9.5
+    assert curve.cut(far)
+    assert draw(far).count('class="beyond"') == 1
+    assert len(dots(draw(far), "spearman")) == len(evidence["layers"]) - 1
+    assert "inception_3a −9.50" in draw(far)

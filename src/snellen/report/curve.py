@@ -7,11 +7,11 @@ from typing import Any
 from markupsafe import Markup
 
 from snellen.report import svg
-from snellen.report.frame import Frame, Values, apart, band, curve, limits
-from snellen.report.words import short
+from snellen.report.frame import Frame, Values, apart, band, beyond, curve, limits
+from snellen.report.words import fixed, short
 
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "cosine": "Cosine"}
-MOST = (-2.5, 3.0)
+MOST = (-3.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,12 @@ def small(evidence: Mapping[str, Any]) -> Markup:
     frame = Frame((360.0, 216.0), (34.0, 14.0, 14.0, 34.0), _limits(evidence), len(evidence["layers"]))
     items = [*_ground(frame, evidence), *_series(frame, evidence), *ends_of(frame, evidence["layers"])]
     return svg.picture(frame.size, _name(evidence), items, "curve small")
+
+
+def cut(evidence: Mapping[str, Any]) -> bool:
+    """Whether some value of the curve is so far away that the chart shows only its direction."""
+    frame = Frame((1.0, 1.0), (0.0, 0.0, 0.0, 0.0), _limits(evidence), len(evidence["layers"]))
+    return any(beyond(frame, c["s"]) for c in evidence["curves"].values())
 
 
 def ends_of(frame: Frame, layers: list[str]) -> list[Markup]:
@@ -133,7 +139,8 @@ def _layers(frame: Frame, evidence: Mapping[str, Any]) -> list[Markup]:
             items.append(svg.text((left - 12, y + 4), short(name, 15), css, "end"))
         else:
             turn = {"x": x + 4, "y": bottom + 18, "class": css, "text_anchor": "end"}
-            turn["transform"] = f"rotate(-38 {x + 4:.1f} {bottom + 18:.1f})"
+            if max(map(len, evidence["layers"])) > 5:
+                turn["transform"] = f"rotate(-38 {x + 4:.1f} {bottom + 18:.1f})"
             items.append(svg.element("text", turn, short(name, 20)))
     return items
 
@@ -184,8 +191,5 @@ def _words(frame: Frame, evidence: Mapping[str, Any]) -> list[Markup]:
 
 def _name(evidence: Mapping[str, Any]) -> str:
     values = evidence["curves"]["spearman"]["s"]
-    pairs = ", ".join(
-        f"{layer} {'unknown' if value is None else f'{value:.1f}'}"
-        for layer, value in zip(evidence["layers"], values, strict=True)
-    )
+    pairs = ", ".join(f"{layer} {fixed(value)}" for layer, value in zip(evidence["layers"], values, strict=True))
     return f"Line chart of normalized similarity by layer for {evidence['group']}, Spearman: {pairs}."

@@ -80,13 +80,28 @@ def runs(values: Values) -> list[list[int]]:
 
 
 def curve(frame: Frame, values: Values, css: str) -> Markup:
-    """A line through the values, broken where one is missing, with a dot at each layer."""
+    """A line through the values, broken where one is missing, a dot at each layer, a triangle where it is beyond."""
     items = []
     for run in runs(values):
         points = [frame.at(i, value) for i in run if (value := values[i]) is not None]
         items.append(svg.line(points, "line"))
-        items += [svg.element("circle", {"cx": x, "cy": y, "r": 3}) for x, y in points]
+        items += [_dot(frame, point, values[i]) for i, point in zip(run, points, strict=True)]
     return svg.group(items, css)
+
+
+def beyond(frame: Frame, values: Values) -> bool:
+    """Whether some value lies beyond the frame's limits."""
+    return any(v is not None and not frame.limits[0] <= v <= frame.limits[1] for v in values)
+
+
+def _dot(frame: Frame, point: svg.Point, value: svg.Number | None) -> Markup:
+    x, y = point
+    if not beyond(frame, [value]):
+        return svg.element("circle", {"cx": x, "cy": y, "r": 3})
+    out = 7 if value is not None and value > frame.limits[1] else -7
+    if frame.tall:
+        return svg.area([(x, y - 6), (x, y + 6), (x + out, y)], "beyond")
+    return svg.area([(x - 6, y), (x + 6, y), (x, y - out)], "beyond")
 
 
 def band(frame: Frame, ends: tuple[Values, Values], css: str) -> Markup:

@@ -48,13 +48,6 @@ def verdict(record: Record) -> Verdict:
     main, name = main_finding(record), record["model"]["name"]
     headline = (HEADLINES.get(main["verdict"], PLAIN) if main else PLAIN).format(model=name)
     claims = [main["claim"]] if main else ["No check was run, so nothing is known about how far to trust the pictures."]
-    if (
-        main
-        and main["verdict"] != "unknown"
-        and main["evidence"]["trusted_from"]
-        and (early := _early(main["evidence"]))
-    ):
-        claims.append(f"In {early} they are not: there, pictures and photographs take different paths.")
     return Verdict(headline, (*claims, *_units(record)), tuple(_may(record, main)), tuple(_may_not(record, main)))
 
 
@@ -78,7 +71,7 @@ def _may(record: Record, main: Record | None) -> list[str]:
     if len(factors) > 1:
         above = sum(f > 1 for f in factors)
         said.append(
-            f"That the pictures are extreme: {above} of {len(factors)} excite their unit more than any of "
+            f"How far the pictures reach: {above} of {len(factors)} excite their unit more than any of "
             f"{record['images']['count']:,} photographs does, at the median {rough(middle(factors))} times as much."
         )
     if main and main["evidence"]["trusted_from"]:
