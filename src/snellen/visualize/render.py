@@ -16,6 +16,7 @@ from snellen.models.edits import frozen, streamlined
 from snellen.models.rectifiers import Rectifiers
 from snellen.models.taps import is_out_of_memory, run_to_end, tapped
 from snellen.visualize.canvas import Canvas, Fourier, generator
+from snellen.visualize.heap import roomy_heap
 from snellen.visualize.objectives import Objective, scores
 from snellen.visualize.transforms import STANDARD, Transform, draw_numbers, resample
 
@@ -229,7 +230,7 @@ class _Batch:
         with contextlib.ExitStack() as stack:
             mode = stack.enter_context(Rectifiers(watch=True)) if watch else None
             found: dict[str, Tensor] = {}
-            stack.enter_context(tapped(self.model.module, addresses, found, mode=mode))
+            stack.enter_context(tapped(self.model.module, addresses, found, size=self.size, mode=mode))
             if self.settings.precision == "bfloat16":
                 stack.enter_context(torch.autocast(images.device.type, dtype=torch.bfloat16))
             run_to_end(self.model, images.contiguous(memory_format=torch.channels_last))
@@ -260,7 +261,7 @@ class _Batch:
 @contextlib.contextmanager
 def _fast(model: Model, precision: Precision) -> Iterator[None]:
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    with frozen(model.module), streamlined(model.module, dtype=dtype):
+    with roomy_heap(), frozen(model.module), streamlined(model.module, dtype=dtype):
         yield
 
 

@@ -1,0 +1,95 @@
+"""The worker of `speed.py` for this package: reads one JSON request a line, answers with one JSON line."""
+
+import importlib.util
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from snellen.models import Model, observe, response
+from snellen.models.edits import frozen, streamlined
+from snellen.models.unit import Unit
+from snellen.visualize import Jitter, Settings, render, resample
+from snellen.visualize.heap import roomy_heap
+from snellen.visualize.transforms import draw_numbers
+
+
+def load_network(shared: Path) -> torch.nn.Module:
+    """GoogLeNet as a user would bring it."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(shared / "models"))
+    spec = importlib.util.spec_from_file_location("googlenet", shared / "models" / "googlenet.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.load()
+
+
+def units_of(layer: str, count: int) -> list[str]:
+    return [f"{layer}:{37 * i % 256}" for i in range(count)]
+
+
+def timed(model: Model, request: dict) -> dict:
+    """Seconds a unit and step: the difference of two lengths of the same render, so that set-up cancels."""
+    targets = units_of(request["layer"], request["units"])
+    durations = []
+    for steps in (request["warmup"], request["warmup"] + request["steps"]):
+        settings = Settings(steps=steps, precision=request["precision"], redirect=0)
+        began = time.perf_counter()
+        render(model, targets, settings, batch=request["batch"])
+        durations.append(time.perf_counter() - began)
+    return {"seconds": (durations[1] - durations[0]) / request["steps"] / request["units"]}
+
+
+def floor(model: Model, request: dict) -> dict:
+    """Seconds a picture of the bare forward and backward pass of the truncated network at the same batch."""
+    batch = request["batch"]
+    pictures = torch.rand(batch, 3, 224, 224).contiguous(memory_format=torch.channels_last)
+    dtype = torch.bfloat16 if request["precision"] == "bfloat16" else torch.float32
+    unit = Unit(request["layer"], 5)
+    taken = []
+    with roomy_heap(), frozen(model.module), streamlined(model.module, dtype=dtype):
+        for _ in range(request["warmup"] + request["steps"]):
+            began = time.perf_counter()
+            leaf = pictures.clone().requires_grad_()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+                found = observe(model, leaf, [unit.layer])
+            torch.autograd.grad(response(found[unit.layer], unit).float().sum(), leaf)
+            taken.append(time.perf_counter() - began)
+    return {"seconds": float(np.median(taken[request["warmup"] :])) / batch}
+
+
+def draw(model: Model, request: dict) -> dict:
+    """Draws one unit to the end and saves the picture."""
+    result = render(model, [request["unit"]], steps=request["steps"], precision=request["precision"])
+    np.save(request["file"], result.images.numpy())
+    return {"status": result.status[0]}
+
+
+def judge(model: Model, request: dict) -> dict:
+    """Response in float32 to a saved picture: untransformed, and averaged over 16 jitters."""
+    picture = torch.from_numpy(np.load(request["file"])).float()
+    unit = Unit.parse(request["unit"])
+    jitter = Jitter(8 / 224)
+    numbers = draw_numbers(jitter, [torch.Generator().manual_seed(0)], 16)[0]
+    moved = resample(picture.expand(16, -1, -1, -1), jitter.matrices(numbers, (224, 224)))
+    both = torch.cat([picture, moved])
+    values = torch.cat([response(observe(model, part, [unit.layer])[unit.layer], unit) for part in both.split(4)])
+    return {"plain": float(values[0]), "jittered": float(values[1:].mean())}
+
+
+def main() -> None:
+    torch.set_num_threads(int(os.environ["SPEED_THREADS"]))
+    model = Model(load_network(Path(os.environ["SNELLEN_SHARED"])))
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = {"time": timed, "floor": floor, "draw": draw, "judge": judge}[request["do"]](model, request)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Layers that compute what PyTorch's do, exactly and faster; `streamlined` puts them in and takes them out again."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def laid_out(weight: Tensor) -> Tensor:
+    """A convolution's weight channels-last, anything else as it is."""
+    return weight.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight
+
+
+class StridedStem(nn.Module):
+    """A network's first convolution (stride 2, few input channels) with a fast gradient to its input.
+
+    Backward passes to three channels at stride 2 are what convolution libraries do worst. Seen on pixels packed two by
+    two (space to depth), the same gradient is a plain convolution at stride 1 with four times the channels.
+
+    Args:
+        conv: the layer it stands in for; its parameters are shared.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+        self._packed: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    @staticmethod
+    def fits(conv: nn.Conv2d) -> bool:
+        """Whether the layer is of this kind and has nothing attached that a stand-in would lose."""
+        plain = conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == "zeros"
+        hooked = conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks
+        return plain and not hooked and conv.stride == (2, 2) and conv.in_channels <= 4 and conv.padding != "same"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        bias = self.conv.bias
+        y: Tensor = _StemConvolution.apply(x, self.conv.weight, bias, self._weight(x), _pads(self.conv))
+        return y
+
+    def _weight(self, x: Tensor) -> Tensor:
+        """(4 in, out, kh', kw'): the packed kernel, flipped and transposed."""
+        found = self._packed.get((x.dtype, x.device))
+        if found is None:
+            weight, (top, left) = self.conv.weight.detach(), _pads(self.conv)
+            odd = (left % 2, top % 2)
+            kernel = (weight.shape[2] + odd[1], weight.shape[3] + odd[0])
+            weight = F.pad(weight, (odd[0], kernel[1] % 2, odd[1], kernel[0] % 2))
+            packed = F.pixel_unshuffle(weight, 2)
+            found = laid_out(packed.flip(2, 3).transpose(0, 1).to(x.dtype))
+            self._packed[x.dtype, x.device] = found
+        return found
+
+
+def _pads(conv: nn.Conv2d) -> tuple[int, int]:
+    return (0, 0) if isinstance(conv.padding, str) else (conv.padding[0], conv.padding[1])
+
+
+class _StemConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *constants: Any) -> Tensor:
+        weight, bias, packed, pads = constants
+        ctx.save_for_backward(packed)
+        ctx.size, ctx.pads = x.shape[2:], pads
+        return F.conv2d(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype), stride=2, padding=pads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (packed,) = ctx.saved_tensors
+        rows, columns = packed.shape[2:]
+        spread = F.conv2d(grads[0].to(packed.dtype), packed, padding=(rows - 1, columns - 1))
+        wanted = [-(-s // 2) for s in ctx.size]
+        first = [-(-p // 2) for p in ctx.pads]
+        short = [max(f + w - s, 0) for f, w, s in zip(first, wanted, spread.shape[2:], strict=True)]
+        spread = F.pad(spread, (0, short[1], 0, short[0])) if any(short) else spread
+        packed_gradient = spread[:, :, first[0] : first[0] + wanted[0], first[1] : first[1] + wanted[1]]
+        gradient = F.pixel_shuffle(packed_gradient, 2)[:, :, : ctx.size[0], : ctx.size[1]]
+        return gradient, None, None, None, None
+
+
+class BandedResponseNorm(nn.Module):
+    """`nn.LocalResponseNorm` for (n, c, h, w) with its sum over neighbouring channels as a banded 1x1 convolution.
+
+    y = x (k + alpha / size * sum over |j - i| <= size / 2 of x_j^2)^-beta (Krizhevsky et al. 2012, section 3.3). For
+    even sizes the window leans as PyTorch's does.
+
+    Args:
+        norm: the layer it stands in for.
+    """
+
+    def __init__(self, norm: nn.LocalResponseNorm) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = norm.size, norm.alpha, norm.beta, norm.k
+        self._bands: dict[tuple[int, torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4:
+            return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+        band, transposed = self._band(x)
+        y: Tensor = _ResponseNorm.apply(x, band, transposed, self.k, self.beta)
+        return y
+
+    def _band(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        found = self._bands.get((x.shape[1], x.dtype, x.device))
+        if found is None:
+            index = torch.arange(x.shape[1], device=x.device)
+            offset = index[None, :] - index[:, None]
+            near = (offset >= -(self.size // 2)) & (offset <= (self.size - 1) // 2)
+            band = (near.to(x.dtype) * (self.alpha / self.size))[:, :, None, None]
+            found = (laid_out(band), laid_out(band.transpose(0, 1)))
+            self._bands[x.shape[1], x.dtype, x.device] = found
+        return found
+
+
+class _ResponseNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *constants: Any) -> Tensor:
+        band, transposed, k, beta = constants
+        total = F.conv2d(x * x, band).add_(k)
+        gain = torch.rsqrt(total * total.sqrt()) if beta == 0.75 else total.pow(-beta)
+        y = x * gain
+        ctx.save_for_backward(x, total, gain, y, transposed)
+        ctx.beta = beta
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        # dL/dx = g s^-beta - 2 beta x B'(g y / s), with s the total and B' the transposed band
+        x, total, gain, y, transposed = ctx.saved_tensors
+        spread = F.conv2d((grads[0] * y).div_(total), transposed)
+        return (grads[0] * gain).addcmul_(spread, x, value=-2.0 * ctx.beta), None, None, None, None
