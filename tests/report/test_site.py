@@ -176,7 +176,7 @@ def test_every_name_stays_text(make: Callable[..., Path], classes: int) -> None:
 
 def test_dead_units_are_sentences(run: Path) -> None:
     document = read(build(run))
-    assert "Dead: the response stayed at zero" in document.text
+    assert "Dead: no gradient ever reached the picture" in document.text
     alts = [i["alt"] for i in document.all("img")]
     assert not any("maximize inception_4a:20" in alt for alt in alts)
 

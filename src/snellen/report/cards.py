@@ -13,8 +13,8 @@ from snellen.report.words import number, rough
 
 Record = Mapping[str, Any]
 ABSENT = {
-    "dead": "Dead: the response stayed at zero from every start, so there is nothing to draw.",
-    "diverged": "Diverged: the response left the range of numbers, so there is no picture to show.",
+    "dead": "Dead: no gradient ever reached the picture, so there is nothing to show.",
+    "diverged": "Diverged: the optimization left the range of numbers, so there is nothing to show.",
     "interrupted": "Interrupted before there was a picture; run the audit again to go on.",
     "ok": "No picture was kept.",
 }

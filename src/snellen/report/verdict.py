@@ -55,7 +55,7 @@ def _units(record: Record) -> list[str]:
     """How many units were drawn, and how many could not be."""
     wanted = [u for u in record["units"] if u["pictures"]]
     said = []
-    for status, words in (("dead", "never fired and has no picture"), ("diverged", "diverged and has no picture")):
+    for status, words in (("dead", "gave no gradient and has no picture"), ("diverged", "diverged and has no picture")):
         lost = [u["unit"] for u in wanted if any(p["status"] == status for p in u["pictures"])]
         if lost:
             plural = words.replace("has", "have") if len(lost) > 1 else words
