@@ -277,19 +277,29 @@ class SwinLike(nn.Module):
         return self.stage(self.patches(x).permute(0, 2, 3, 1)).mean((1, 2))
 
 
-def test_maps_that_are_stored_channels_last_have_their_channels_last():
+@pytest.mark.parametrize("size", [(16, 16), (12, 20), (9, 6)], ids=str)
+def test_maps_that_are_held_channels_last_are_turned(size):
     torch.manual_seed(0)
-    model, x = Model(SwinLike(), size=(16, 16)), pictures()
+    model, x = Model(SwinLike(), size=size), pictures(size=size)
     stage = next(layer for layer in layers(model) if layer.name == "stage")
-    assert stage.units == 6
-    found = observe(model, x, ["stage"])["stage"]
+    assert (stage.units, stage.shape) == (6, (6, *size))
+    found = observe(model, x, ["stage", "patches"])["stage"]
     z = model.module.stage(model.module.patches(x).permute(0, 2, 3, 1)).detach()
+    torch.testing.assert_close(found, z.permute(0, 3, 1, 2))
     torch.testing.assert_close(responses(found), z.mean((1, 2)))
     torch.testing.assert_close(response(found, Unit("stage", 4)), z[..., 4].mean((1, 2)))
-    torch.testing.assert_close(response(found, Unit("stage", 4, (3, 9))), z[:, 3, 9, 4])
-    assert units(["stage:5@15,15"], model)
+    torch.testing.assert_close(response(found, Unit("stage", 4, (3, 5))), z[:, 3, 5, 4])
+    assert units([f"stage:5@{size[0] - 1},{size[1] - 1}"], model)
     with pytest.raises(UnitError, match="0-5"):
         units(["stage:6"], model)
+
+
+def test_as_many_channels_as_rows_are_still_channels():
+    torch.manual_seed(0)
+    module, x = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1)), pictures(size=(8, 6))
+    found = observe(Model(module, size=(8, 8)), x, ["0"])["0"]
+    torch.testing.assert_close(response(found, Unit("0", 7)), module(x)[:, 7].mean((1, 2)).detach())
+    torch.testing.assert_close(response(found, Unit("0", 7, (6, 5))), module(x)[:, 7, 6, 5].detach())
 
 
 def test_units_of_maps_vectors_and_tokens_are_means_or_single_places():

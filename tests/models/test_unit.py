@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from snellen.base import LayerError, UnitError
 from snellen.models import Layer, Unit
-from snellen.models.unit import channel_axis, expand, positions
+from snellen.models.unit import channel_axis, expand, is_channels_last, positions
 
 names = st.from_regex(r"[a-z_][a-z_0-9]*(\.[a-z_0-9]+){0,3}", fullmatch=True)
 places = st.none() | st.tuples(st.integers(0, 99), st.integers(0, 99))
@@ -13,7 +13,7 @@ KNOWN = (
     Layer("conv1", "Conv2d", (8, 6, 7), 8, True, False, 0),
     Layer("relu1", "ReLU", (8, 6, 7), 8, False, True, 1),
     Layer("blocks.0", "Block", (17, 12), 12, True, False, 2),
-    Layer("stage", "Swin", (5, 5, 24), 24, True, False, 3),
+    Layer("stage", "Swin", (24, 5, 5), 24, True, False, 3),
     Layer("fc", "Linear", (10,), 10, True, False, 4),
 )
 
@@ -91,7 +91,6 @@ def test_a_layer_that_is_like_no_other_points_to_the_list():
         ((64, 14, 14), 0, (14, 14)),
         ((14, 14, 14), 0, (14, 14)),
         ((64, 1, 1), 0, (1, 1)),
-        ((7, 7, 96), 2, (7, 7)),
         ((8, 6, 7), 0, (6, 7)),
         ((197, 192), 1, (14, 14)),
         ((198, 192), 1, (14, 14)),
@@ -102,3 +101,26 @@ def test_a_layer_that_is_like_no_other_points_to_the_list():
 def test_channels_and_positions_are_found_from_the_shape(shape, axis, grid):
     assert channel_axis(shape) == axis
     assert positions(shape) == grid
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "last"),
+    [
+        ((7, 7, 96), (224, 224), True),
+        ((64, 14, 14), (224, 224), False),
+        ((14, 14, 14), (224, 224), False),
+        ((64, 1, 1), (224, 224), False),
+        ((197, 192), (224, 224), False),
+        ((10,), (224, 224), False),
+        ((32, 32, 24), (64, 48), False),  # 32 channels of 32 x 24, not 24 of 32 x 32
+        ((32, 24, 32), (64, 48), True),
+        ((8, 8, 6), (24, 18), False),
+        ((7, 10, 96), (224, 320), True),
+        ((6, 5, 7), (37, 53), False),
+        ((5, 7, 6), (37, 53), True),
+        ((56, 56, 40), (224, 160), False),
+        ((64, 1, 1), (64, 48), False),
+    ],
+)
+def test_maps_held_channels_last_are_told_by_the_proportions_of_the_picture(shape, size, last):
+    assert is_channels_last(shape, size) is last

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snellen.base import LayerError, ModelError, nearest
 from snellen.models.model import Model, first_tensor
 from snellen.models.rectifiers import Rectifiers
-from snellen.models.unit import Layer, Unit, channel_axis, expand, positions
+from snellen.models.unit import Layer, Unit, channel_axis, expand, is_channels_last, positions
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
 _PRE = "/pre"
@@ -33,7 +33,8 @@ def observe(model: Model, images: Float[Tensor, "n 3 h w"], addresses: Iterable[
         addresses: layer paths, "/pre" appended to read before a layer's closing ReLU; "" is the whole network.
 
     Returns:
-        Activations by address, each (n, ...).
+        Activations by address: (n, c, h, w), (n, tokens, d) or (n, d). Maps that the network holds channels-last are
+        turned.
 
     Raises:
         LayerError: a layer that does not exist, that never runs, or that has no closing ReLU to read before.
@@ -48,7 +49,8 @@ def observe(model: Model, images: Float[Tensor, "n 3 h w"], addresses: Iterable[
             stack.enter_context(mode)
         if not images.requires_grad:
             stack.enter_context(torch.no_grad())
-        stack.enter_context(tapped(model.module, wanted, found, mode=mode))
+        size = (images.shape[2], images.shape[3])
+        stack.enter_context(tapped(model.module, wanted, found, size=size, mode=mode))
         run_to_end(model, images)
     missing = [a for a in wanted if a not in found]
     if missing:
@@ -81,7 +83,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def tapped(
-    module: nn.Module, addresses: Sequence[str], found: dict[str, Tensor], *, mode: Rectifiers | None = None
+    module: nn.Module,
+    addresses: Sequence[str],
+    found: dict[str, Tensor],
+    *,
+    size: tuple[int, int],
+    mode: Rectifiers | None = None,
 ) -> Iterator[None]:
     """While open, forward passes fill `found` and stop once every address is in it.
 
@@ -89,6 +96,7 @@ def tapped(
         module: the network's module.
         addresses: as in `observe`.
         found: filled by address; the caller clears it between passes.
+        size: height and width of the pictures.
         mode: an entered `Rectifiers(watch=True)`, needed for addresses with "/pre".
 
     Raises:
@@ -100,14 +108,17 @@ def tapped(
     handles = []
     try:
         for layer, names in by_layer.items():
-            handles.append(_submodule(module, layer).register_forward_hook(_hook(names, len(addresses), found, mode)))
+            hook = _hook(names, len(addresses), found, size=size, mode=mode)
+            handles.append(_submodule(module, layer).register_forward_hook(hook))
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _hook(names: list[str], total: int, found: dict[str, Tensor], mode: Rectifiers | None) -> Any:
+def _hook(
+    names: list[str], total: int, found: dict[str, Tensor], *, size: tuple[int, int], mode: Rectifiers | None
+) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         tensor = first_tensor(output)
         if tensor is None or any(name in found for name in names):  # it has run before
@@ -115,7 +126,7 @@ def _hook(names: list[str], total: int, found: dict[str, Tensor], mode: Rectifie
         for name in names:
             value = mode.entered(tensor) if mode is not None and name.endswith(_PRE) else tensor
             if value is not None:
-                found[name] = value
+                found[name] = value.movedim(-1, 1) if is_channels_last(tuple(value.shape[1:]), size) else value
         if len(found) == total:
             raise _Reached
         for name in names:  # what runs next may write over it
@@ -172,7 +183,10 @@ def layers(model: Model) -> tuple[Layer, ...]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             found = first_tensor(output)
             if found is not None and found.dim() > 1 and found.is_floating_point() and name not in seen:
-                seen[name] = (tuple(found.shape[1:]), mode.entered(found) is not None)
+                shape = tuple(found.shape[1:])
+                if is_channels_last(shape, model.size):
+                    shape = (shape[2], shape[0], shape[1])
+                seen[name] = (shape, mode.entered(found) is not None)
 
         return hook
 

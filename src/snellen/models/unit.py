@@ -1,5 +1,6 @@
 """Addresses: which number inside a network is meant."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -69,7 +70,7 @@ class Layer:
     Args:
         name: dotted path.
         kind: class name of the module.
-        shape: of its output for one picture: (c, h, w), (tokens, d), (h, w, c) or (d,).
+        shape: of its output for one picture, as `observe` gives it: (c, h, w), (tokens, d) or (d,).
         units: number of channels.
         main: whether it is one of the blocks a reader would draw in a diagram of the network.
         rectified: whether its output is that of a ReLU, so that `/pre` exists.
@@ -128,19 +129,31 @@ def expand(text: str, known: Iterable[Layer]) -> tuple[Unit, ...]:
 
 
 def channel_axis(shape: tuple[int, ...]) -> int:
-    """Which axis of one picture's activation holds the channels.
+    """Which axis of one picture's activation holds the channels: the first of maps, the last of vectors and tokens."""
+    return 0 if len(shape) == 3 else len(shape) - 1
 
-    Last for vectors and tokens; first for maps, except square maps stored channels-last (h, h, c) as Swin's are.
+
+def is_channels_last(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Whether a module gave its map as (h, w, c), as Swin's do; told from the proportions of the picture.
+
+    Args:
+        shape: of one picture's activation.
+        size: height and width of the picture.
     """
     if len(shape) != 3:
-        return len(shape) - 1
-    return 2 if shape[0] == shape[1] != shape[2] else 0
+        return False
+    first, middle, last = shape
+    h, w = size
+    if h == w:
+        return first == middle != last
+    fits = abs(first * w - middle * h) <= max(h, w)  # to a pixel of the smaller map
+    return fits and abs(math.log(first * w / (middle * h))) < abs(math.log(middle * w / (last * h)))
 
 
 def positions(shape: tuple[int, ...]) -> tuple[int, int] | None:
     """Rows and columns of one picture's activation: of the map, or of the grid of patches; None where there is none."""
     if len(shape) == 3:
-        return (shape[0], shape[1]) if channel_axis(shape) == 2 else (shape[1], shape[2])
+        return (shape[1], shape[2])
     if len(shape) == 2:
         side = int(shape[0] ** 0.5)
         return (side, side) if side else None
