@@ -1,0 +1,62 @@
+# `make demo` and `make test` start from nothing but python3 and make. `make venv` builds only the environment.
+
+PYTHON ?= python3
+TORCH := 2.13.0
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+BIN := .venv/bin
+CONSTRAINTS := constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
+
+.PHONY: demo test test-all venv lint format builtin bench-speed bench-similarity clean
+
+demo: venv
+	$(BIN)/snellen audit builtin --quick --out demo
+	@echo "Open $(CURDIR)/demo/index.html"
+
+test: venv lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: venv lint
+	$(BIN)/python -m pytest
+
+venv: .venv/ready
+
+# The CPU build of PyTorch first, so that nothing later asks for the one with CUDA.
+.venv/ready: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv .venv
+	$(PIP) "torch==$(TORCH)+cpu" 2>/dev/null \
+	  || $(PIP) "torch==$(TORCH)+cpu" --index-url $(TORCH_CPU_INDEX) --extra-index-url https://pypi.org/simple 2>/dev/null \
+	  || $(PIP) "torch==$(TORCH)"
+	$(PIP) --requirement requirements-dev.txt --editable .
+	$(PIP) --no-deps torchvision timm
+	touch $@
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Trains the built-in network again, from the photographs in scikit-image's wheel.
+builtin: venv
+	$(BIN)/python tools/train_builtin.py
+
+.venv-lucent/ready:
+	$(PYTHON) -m venv .venv-lucent
+	.venv-lucent/bin/python -m pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null \
+	  || .venv-lucent/bin/python -m pip install --quiet "torch==$(TORCH)+cpu" --index-url $(TORCH_CPU_INDEX)
+	.venv-lucent/bin/python -m pip install --quiet numpy==2.4.6 pillow==13.0.0 safetensors tqdm decorator packaging ipython
+	.venv-lucent/bin/python -m pip install --quiet --no-deps torch-lucent==0.1.8 torchvision==0.28.0 kornia==0.9.0 kornia_rs==0.2.0
+	touch $@
+
+bench-speed: venv .venv-lucent/ready
+	$(BIN)/python benchmarks/speed.py
+
+bench-similarity: venv
+	$(BIN)/python benchmarks/similarity.py
+
+clean:
+	rm -rf .venv .venv-lucent demo runs
