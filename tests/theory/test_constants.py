@@ -1,0 +1,173 @@
+"""Proved Lipschitz constants: never below what a search finds, tight where they should be, refused where unknown."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from snellen.base import LayerError, ModelError, UsageError
+from snellen.theory import Lipschitz
+from snellen.theory.certificate import certify
+from snellen.theory.constants import module_factor, prove_lipschitz
+from snellen.theory.norms import convolution_norm, matrix_norm
+
+POINTS = 8
+
+
+def as_matrix(function, shape: tuple[int, ...]) -> Tensor:
+    """The linear part of an affine function of one input, written out."""
+    count = int(torch.tensor(shape).prod())
+    zero = function(torch.zeros(1, *shape, dtype=torch.float64))
+    return torch.stack(
+        [(function(e.reshape(1, *shape)) - zero).flatten() for e in torch.eye(count, dtype=torch.float64)], 1
+    )
+
+
+CONVOLUTIONS = [
+    {"kernel_size": 3, "padding": 1},
+    {"kernel_size": 3},
+    {"kernel_size": 3, "stride": 2, "padding": 1},
+    {"kernel_size": 4, "stride": 4},
+    {"kernel_size": 3, "padding": 2, "dilation": 2},
+    {"kernel_size": (1, 3), "padding": (0, 1)},
+    {"kernel_size": 3, "padding": 1, "groups": 2},
+]
+
+
+@pytest.mark.parametrize("settings", CONVOLUTIONS)
+def test_convolutions_against_the_matrix_written_out(settings):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 6, **settings).double()
+    true = float(torch.linalg.matrix_norm(as_matrix(conv, (4, 8, 8)), 2).detach())
+    proved = convolution_norm(conv, (8, 8))
+    assert true <= proved
+    stride = conv.stride[0]
+    assert proved <= (1.25 if stride == 1 else 2.6) * true
+    row = float(torch.linalg.matrix_norm(as_matrix(lambda x: conv(x)[:, :1], (4, 8, 8)), 2).detach())
+    assert row <= convolution_norm(conv, (8, 8), only=0) <= 2.6 * row
+
+
+def test_a_patch_embedding_is_exact():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 5, 4, stride=4).double()
+    true = float(torch.linalg.matrix_norm(as_matrix(conv, (3, 8, 8)), 2).detach())
+    assert convolution_norm(conv, (8, 8)) == pytest.approx(true, rel=1e-6)
+
+
+def test_norms_are_no_power_iteration():
+    """A matrix on which few power iterations from a fixed start fall short: the bound does not."""
+    weight = torch.diag(torch.tensor([1.0, 0.999, 0.5], dtype=torch.float64))
+    assert matrix_norm(weight) >= 1.0
+    wide = torch.randn(3000, 2100, generator=torch.Generator().manual_seed(0))
+    assert matrix_norm(wide) >= float(torch.linalg.vector_norm(wide @ torch.ones(2100)) / 2100**0.5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.AvgPool2d(2), (2, 6, 6)),
+        (nn.AvgPool2d(3, stride=2, padding=1), (2, 7, 7)),
+        (nn.AdaptiveAvgPool2d(1), (2, 6, 6)),
+        (nn.AdaptiveAvgPool2d((2, 3)), (2, 6, 6)),
+        (nn.Linear(12, 5).double(), (12,)),
+    ],
+)
+def test_affine_layers_against_the_matrix_written_out(layer, shape):
+    true = float(torch.linalg.matrix_norm(as_matrix(layer, shape), 2).detach())
+    factor, affine = module_factor(layer, (1, *shape))
+    assert affine
+    assert true <= factor <= 2.1 * true
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.MaxPool2d(2), nn.MaxPool2d(3, stride=2, padding=1), nn.GELU(), nn.SiLU(), nn.Sigmoid(), nn.LeakyReLU(0.2)],
+)
+def test_nonlinear_layers_against_their_jacobian(layer):
+    generator = torch.Generator().manual_seed(0)
+    factor, affine = module_factor(layer, (1, 2, 6, 6))
+    assert not affine
+    worst = 0.0
+    for _ in range(40):
+        x = 2 * torch.randn(1, 2, 6, 6, generator=generator, dtype=torch.float64)
+        jacobian = torch.autograd.functional.jacobian(lambda v: layer(v).flatten(), x).reshape(-1, 72)
+        worst = max(worst, float(torch.linalg.matrix_norm(jacobian, 2)))
+    assert worst <= factor
+    assert factor <= 2.5 * worst
+
+
+class Branches(nn.Module):
+    """Sums and concatenations, as networks have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.left, self.right = (
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Conv2d(4, 2, 1),
+        )
+        self.norm, self.pool, self.head = nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.stem(x)))
+        x = torch.cat([x + torch.relu(self.left(x)), self.right(x)], 1)
+        return self.head(self.pool(x).flatten(1))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    net = Branches().double().eval()
+    net.norm.running_var.uniform_(0.5, 2)
+    return net
+
+
+@pytest.mark.parametrize("layer", ["stem", "left", "right", "head"])
+def test_a_network_with_branches_never_beats_its_constant(layer):
+    net = network()
+    image = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    proof = prove_lipschitz(net, image, layer, 1)
+    held = {}
+    handle = net.get_submodule(layer).register_forward_hook(lambda _m, _i, out: held.update(out=out))
+    worst = 0.0
+    for _ in range(30):
+        x = torch.rand(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+        net(x)
+        (slope,) = torch.autograd.grad(held["out"][0, 1].mean(), x)
+        worst = max(worst, float(slope.norm()))
+    handle.remove()
+    assert worst <= proof.bound
+    assert proof.affine == (layer == "stem")
+    assert all(factor >= 0 for _, factor in proof.factors)
+
+
+def test_what_is_not_proved_is_refused_by_name():
+    class Softmax(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scores, self.out = nn.Softmax(1), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.scores(x.flatten(1)) * x.flatten(1))
+
+    torch.manual_seed(0)
+    with pytest.raises(ModelError, match="Softmax"):
+        prove_lipschitz(Softmax().eval(), torch.rand(1, 1, 2, 2), "out", 0)
+    with pytest.raises(LayerError, match="nowhere"):
+        prove_lipschitz(network(), torch.rand(1, 3, 8, 8, dtype=torch.float64), "nowhere", 0)
+    with pytest.raises(UsageError, match="zeros"):
+        convolution_norm(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), (4, 4))
+
+
+def test_certificates_hold_and_a_wrong_constant_is_caught():
+    net = network()
+    torch.manual_seed(1)
+    images = torch.rand(40, 3, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        truth = net(images)[:, 1].numpy()
+    proof = prove_lipschitz(net, images[:1], "head", 1)
+    found = certify(Lipschitz(proof.bound), (images[:5], truth[:5]), (images[5:], truth[5:]))
+    assert found.holds.all()
+    assert 0 <= found.relative_width.min() <= found.relative_width.max() <= 1
+    narrow = certify(Lipschitz(found.needed), (images[:1], truth[:1]), (images[5:], truth[5:]))
+    assert (narrow.up - narrow.lo).max() < (found.up - found.lo).max()
+    tiny = float(abs(truth[5:] - truth[0]).max() / (images[5:] - images[0]).flatten(1).norm(dim=1).max() / 10)
+    assert not certify(Lipschitz(tiny), (images[:1], truth[:1]), (images[5:], truth[5:])).holds.all()
