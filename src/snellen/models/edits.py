@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from snellen.models.lowered import BandedResponseNorm, StridedStem, laid_out
+from snellen.models.lowered import BandedResponseNorm, StridedStem, is_hooked, laid_out
 
 
 @contextlib.contextmanager
@@ -56,7 +56,7 @@ def streamlined(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> Ite
 
 
 def _stand_in(child: nn.Module) -> nn.Module | None:
-    if type(child) is nn.LocalResponseNorm:
+    if type(child) is nn.LocalResponseNorm and not is_hooked(child):
         return BandedResponseNorm(child)
     if type(child) is nn.Conv2d and StridedStem.fits(child):
         return StridedStem(child)

@@ -12,6 +12,12 @@ def laid_out(weight: Tensor) -> Tensor:
     return weight.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight
 
 
+def is_hooked(module: nn.Module) -> bool:
+    """Whether something is attached to a layer that a stand-in would not run."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks)
+
+
 class StridedStem(nn.Module):
     """A network's first convolution (stride 2, few input channels) with a fast gradient to its input.
 
@@ -31,8 +37,16 @@ class StridedStem(nn.Module):
     def fits(conv: nn.Conv2d) -> bool:
         """Whether the layer is of this kind and has nothing attached that a stand-in would lose."""
         plain = conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == "zeros"
-        hooked = conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks
-        return plain and not hooked and conv.stride == (2, 2) and conv.in_channels <= 4 and conv.padding != "same"
+        return (
+            plain and not is_hooked(conv) and conv.stride == (2, 2) and conv.in_channels <= 4 and conv.padding != "same"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """Networks that ask their first layer for its weight, stride and the like get the convolution's."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("conv"), name)
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.is_autocast_enabled(x.device.type):
