@@ -1,66 +1,28 @@
+from dataclasses import replace
+
 import pytest
 import torch
-from tiny_networks import State, cnn, tokens
+from tiny_networks import State, cnn, in_sequence, tokens
 from torch import nn
 
-from snellen.models.edits import BandedResponseNorm, frozen, streamlined
-
-NORMS = [
-    {"size": size, "alpha": alpha, "beta": beta, "k": k}
-    for size, alpha, beta, k in [
-        (1, 0.5, 0.75, 1.0),
-        (2, 1e-4, 0.75, 1.0),
-        (3, 2.0, 0.5, 2.0),
-        (4, 1.0, 1.0, 0.5),
-        (5, 1e-4, 0.75, 2.0),
-        (5, 3.0, 0.75, 1.0),
-        (6, 1.0, 0.3, 1.0),
-        (15, 2.0, 0.75, 1.0),
-        (16, 2.0, 1.5, 1.0),
-    ]
-]
+from snellen.models import observe
+from snellen.models.edits import frozen, streamlined
+from snellen.models.lowered import BandedResponseNorm, StridedStem
 
 
 def spread(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("norm", NORMS, ids=str)
-def test_a_banded_response_norm_is_the_response_norm_forward_and_backward(norm):
-    plain = nn.LocalResponseNorm(**norm)
-    banded = BandedResponseNorm(plain)
-    x, weights = spread(2, 7, 3, 4).requires_grad_(), spread(2, 7, 3, 4, seed=1)
-    torch.testing.assert_close(banded(x), plain(x), rtol=1e-12, atol=1e-12)
-    found, true = (torch.autograd.grad((f(x) * weights).sum(), x)[0] for f in (banded, plain))
-    torch.testing.assert_close(found, true, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("norm", NORMS[1:6], ids=str)
-def test_its_gradient_is_the_numerical_one(norm):
-    assert torch.autograd.gradcheck(
-        BandedResponseNorm(nn.LocalResponseNorm(**norm)), spread(1, 5, 2, 1).requires_grad_()
-    )
-
-
-def test_a_banded_response_norm_leaves_its_input_and_serves_other_shapes_types_and_formats():
-    plain = nn.LocalResponseNorm(5, alpha=2.0)
-    banded = BandedResponseNorm(plain)
-    for x in (
-        spread(2, 7, 3, 4),
-        spread(2, 3, 3, 4),
-        spread(2, 7, 3, 4).float(),
-        spread(2, 7, 5),
-        spread(2, 7, 2, 2, 2),
-    ):
-        before = x.clone()
-        torch.testing.assert_close(banded(x), plain(x))
-        assert torch.equal(x, before)
-    last = spread(2, 7, 3, 4).contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(banded(last), plain(last))
+def strided(*, double=False):
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(3, 6, 7, stride=2, padding=3), nn.LocalResponseNorm(5, alpha=0.5)
+    model = in_sequence(conv, nn.ReLU(inplace=True), norm, nn.Conv2d(6, 4, 3, stride=2), nn.Flatten(), size=(24, 24))
+    return replace(model, module=model.module.double()) if double else model
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("make", [cnn, tokens])
+@pytest.mark.parametrize("make", [cnn, tokens, strided])
 def test_a_streamlined_network_comes_back_as_it_was(make, dtype):
     module = make().module
     state = State(module)
@@ -87,9 +49,11 @@ def test_streamlining_changes_what_it_says():
         assert module.conv2.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_streamlined_network_is_the_same_function():
-    model = cnn(double=True)
-    x = spread(2, 3, 24, 24).sigmoid().requires_grad_()
+@pytest.mark.parametrize("make", [cnn, strided])
+@pytest.mark.parametrize("size", [(24, 24), (23, 21)], ids=str)
+def test_a_streamlined_network_is_the_same_function(make, size):
+    model = make(double=True)
+    x = spread(2, 3, *size).sigmoid().requires_grad_()
     plain = model(x)
     (true,) = torch.autograd.grad(plain.square().sum(), x)
     with streamlined(model.module):
@@ -97,6 +61,29 @@ def test_a_streamlined_network_is_the_same_function():
         (found,) = torch.autograd.grad(fast.square().sum(), x)
     torch.testing.assert_close(fast, plain, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(found, true, rtol=1e-9, atol=1e-12)
+
+
+def test_layers_with_stand_ins_are_read_under_their_own_names():
+    model, x = strided(double=True), spread(2, 3, 24, 24).sigmoid()
+    names = ["0", "1", "1/pre", "2", "3"]
+    plain = observe(model, x, names)
+    state = State(model.module)
+    with streamlined(model.module):
+        assert isinstance(model.module[0], StridedStem)
+        assert not isinstance(model.module[3], StridedStem)
+        fast = observe(model, x, names)
+    state.check()
+    for name in names:
+        torch.testing.assert_close(fast[name], plain[name])
+
+
+def test_what_a_user_attached_to_a_layer_runs_on():
+    model, seen = strided(), []
+    for layer in (model.module[0], model.module[2]):
+        layer.register_forward_hook(lambda *_: seen.append(1))
+    with streamlined(model.module):
+        model(torch.full((1, 3, 24, 24), 0.5))
+    assert len(seen) == 2
 
 
 def test_bfloat16_gives_back_the_very_bits():
