@@ -100,7 +100,7 @@ def relu_pair(x_min: Tensor, x_max: Tensor, image: Tensor, *, margin: float = 0.
     tilt = (1 - 2 * margin) / (2 * whole)
     there = 0.5 + tilt * float((exact[2] - exact[0]).abs().sum() - (exact[2] - exact[1]).abs().sum())
     heights = margin - there, 1 - margin - there
-    steepest = min([abs(h) for h in heights if abs(h) > 1e-3] + [margin]) / (2 * tilt)
+    steepest = min([abs(h) for h in heights if abs(h) > margin / 2] + [margin]) / (2 * tilt)
     radius = reach * min(apart / 2, steepest)
     nets = [
         SpikeNet(
