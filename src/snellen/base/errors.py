@@ -1,15 +1,15 @@
 """Every error this package raises on purpose. Each message is one line: "expected X, got Y; do Z".
 
-    SnellenError
-    ├── UsageError        an argument or a command line that makes no sense
-    ├── ModelError        a model that cannot be loaded, called or traced
-    │   ├── WeightsError      weights that are missing, refused or do not fit
-    │   └── LayerError        a layer that the model does not have
-    │       └── UnitError         a unit that the layer does not have
-    ├── ImageError        images that cannot be found or read
-    ├── RecordError       a run directory that is missing, damaged or of another version
-    ├── OutputError       a place that cannot be written to
-    └── DependencyError   an optional package that is not installed
+SnellenError
+├── UsageError        an argument or a command line that makes no sense
+├── ModelError        a model that cannot be loaded, called or traced
+│   ├── WeightsError      weights that are missing, refused or do not fit
+│   └── LayerError        a layer that the model does not have
+│       └── UnitError         a unit that the layer does not have
+├── ImageError        images that cannot be found or read
+├── RecordError       a run directory that is missing, damaged or of another version
+├── OutputError       a place that cannot be written to
+└── DependencyError   an optional package that is not installed
 """
 
 import difflib
@@ -67,6 +67,6 @@ def nearest(name: str, candidates: Iterable[str], *, most: int = 3) -> str:
     pool = list(dict.fromkeys(candidates))
     found = difflib.get_close_matches(name, pool, n=most, cutoff=0.5)
     lowered = name.lower()
-    found += [c for c in pool if c not in found and lowered and (lowered in c.lower() or c.lower() in lowered and c)]
+    found += [c for c in pool if lowered and c not in found and (lowered in c.lower() or c.lower() in lowered)]
     quoted = ", ".join(f'"{c}"' for c in found[:most])
     return f"did you mean {quoted}?" if quoted else ""
