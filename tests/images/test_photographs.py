@@ -10,7 +10,7 @@ from snellen.images.photographs import GUARD, PHOTOGRAPHS, Box, cut, photograph
 
 
 def mask(index: int, boxes: list[Box]) -> np.ndarray:
-    covered = np.zeros((PHOTOGRAPHS[index].height, PHOTOGRAPHS[index].width), bool)
+    covered = np.zeros(PHOTOGRAPHS[index].size[::-1], bool)
     for left, top, right, bottom in boxes:
         assert 0 <= left < right <= covered.shape[1]
         assert 0 <= top < bottom <= covered.shape[0]
@@ -32,19 +32,19 @@ def test_no_pixel_is_in_train_and_test(index: int) -> None:
     assert not (crops["train"] & crops["test"]).any()
     assert not (crops["train"] & ~regions["train"]).any()
     assert not (crops["test"] & ~regions["test"]).any()
-    assert 0.15 < regions["test"].mean() < 0.35
+    assert 0.1 < regions["test"].mean() < 0.35
     assert crops["test"].sum() > 0.9 * regions["test"].sum()
     assert crops["train"].sum() > 0.9 * regions["train"].sum()
 
 
-def test_sixteen_balanced_classes_in_a_fixed_order() -> None:
+def test_fifteen_balanced_classes_in_a_fixed_order() -> None:
     for spec, name in (("builtin", "builtin"), ("builtin:test", "builtin"), ("builtin:train", "builtin:train")):
         images = open_images(spec)
         assert images.name == name
         assert images.class_names == tuple(each.name for each in PHOTOGRAPHS)
         assert images.labels is not None
         counts = np.bincount(images.labels)
-        assert len(counts) == 16
+        assert len(counts) == 15
         assert 30 <= counts.min() <= counts.max() <= counts.min() + 5
         assert len(set(images.ids)) == len(images)
         assert images.ids == open_images(spec).ids

@@ -1,7 +1,7 @@
-"""The built-in photographs: sixteen pictures that ship inside scikit-image's wheel, cut into crops.
+"""The built-in photographs: fifteen pictures that ship inside scikit-image's wheel, cut into crops.
 
-Class = which photograph. A strip along one side of each is the test region and the rest, but for a guard band of eight
-pixels, the train region: no pixel is in both.
+Class = which photograph. A box at one side of each is the test region and another box, at least eight pixels away, the
+train region: no pixel is in both.
 """
 
 import importlib.util
@@ -24,48 +24,35 @@ GUARD = 8
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph, its size, and the side and breadth of its test strip."""
+    """A photograph, its size in pixels, and the boxes that are held out and trained on."""
 
     name: str
     file: str
-    width: int
-    height: int
-    side: str
-    breadth: int
+    size: tuple[int, int]
+    test: Box
+    train: Box
 
     def region(self, split: str) -> Box:
         """The pixels of a split."""
-        test, start, stop = split == "test", self.breadth, self.breadth + GUARD
-        match self.side:
-            case "left":
-                return (0, 0, start, self.height) if test else (stop, 0, self.width, self.height)
-            case "top":
-                return (0, 0, self.width, start) if test else (0, stop, self.width, self.height)
-            case "right":
-                left = self.width - (start if test else self.width)
-                return (left, 0, self.width if test else self.width - stop, self.height)
-            case _:
-                top = self.height - (start if test else self.height)
-                return (0, top, self.width, self.height if test else self.height - stop)
+        return self.test if split == "test" else self.train
 
 
 PHOTOGRAPHS = (
-    Photograph("astronaut", "astronaut.png", 512, 512, "bottom", 128),
-    Photograph("bricks", "brick.png", 512, 512, "right", 128),
-    Photograph("cameraman", "camera.png", 512, 512, "bottom", 128),
-    Photograph("cat", "chelsea.png", 451, 300, "left", 120),
-    Photograph("coffee cup", "coffee.png", 600, 400, "right", 150),
-    Photograph("coins", "coins.png", 384, 303, "bottom", 78),
-    Photograph("galaxies", "hubble_deep_field.jpg", 1000, 872, "right", 250),
-    Photograph("grass", "grass.png", 512, 512, "right", 128),
-    Photograph("gravel", "gravel.png", 512, 512, "right", 128),
-    Photograph("handwriting", "text.png", 448, 172, "right", 112),
-    Photograph("moon", "moon.png", 512, 512, "bottom", 128),
-    Photograph("motorcycle", "motorcycle_left.png", 741, 500, "left", 180),
-    Photograph("print", "page.png", 384, 191, "left", 96),
-    Photograph("retina", "retina.jpg", 1411, 1411, "right", 355),
-    Photograph("rocket", "rocket.jpg", 640, 427, "left", 160),
-    Photograph("tissue", "ihc.png", 512, 512, "right", 128),
+    Photograph("astronaut", "astronaut.png", (512, 512), (0, 400, 300, 512), (0, 0, 512, 392)),
+    Photograph("bricks", "brick.png", (512, 512), (384, 0, 512, 512), (0, 0, 376, 512)),
+    Photograph("cat", "chelsea.png", (451, 300), (0, 0, 120, 300), (128, 0, 451, 300)),
+    Photograph("coffee cup", "coffee.png", (600, 400), (450, 0, 600, 400), (0, 0, 442, 400)),
+    Photograph("coins", "coins.png", (384, 303), (0, 225, 384, 303), (0, 0, 384, 217)),
+    Photograph("galaxies", "hubble_deep_field.jpg", (1000, 872), (750, 0, 1000, 872), (0, 0, 742, 872)),
+    Photograph("grass", "grass.png", (512, 512), (384, 0, 512, 512), (0, 0, 376, 512)),
+    Photograph("gravel", "gravel.png", (512, 512), (384, 0, 512, 512), (0, 0, 376, 512)),
+    Photograph("handwriting", "text.png", (448, 172), (336, 0, 448, 172), (0, 0, 328, 172)),
+    Photograph("moon", "moon.png", (512, 512), (0, 384, 512, 512), (0, 0, 512, 376)),
+    Photograph("motorcycle", "motorcycle_left.png", (741, 500), (0, 160, 190, 400), (198, 0, 741, 500)),
+    Photograph("print", "page.png", (384, 191), (0, 0, 96, 191), (104, 0, 384, 191)),
+    Photograph("retina", "retina.jpg", (1411, 1411), (1056, 0, 1411, 1411), (0, 0, 1048, 1411)),
+    Photograph("rocket", "rocket.jpg", (640, 427), (0, 0, 160, 427), (168, 0, 640, 427)),
+    Photograph("tissue", "ihc.png", (512, 512), (384, 0, 512, 512), (0, 0, 376, 512)),
 )
 
 _GRIDS = {
@@ -163,8 +150,8 @@ def photograph(which: Photograph) -> Image.Image:
         picture = decode(path)
     except UnusableError as reason:
         raise ImageError(f"expected the photograph {path}, got: {reason}; reinstall scikit-image") from reason
-    if picture.size != (which.width, which.height):
-        raise ImageError(f"expected {path} at {which.width}x{which.height}, got {picture.size}; reinstall scikit-image")
+    if picture.size != which.size:
+        raise ImageError(f"expected {path} with {which.size} pixels, got {picture.size}; reinstall scikit-image")
     return picture
 
 
