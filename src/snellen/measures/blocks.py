@@ -98,8 +98,9 @@ def _products(a: Block, b: Block) -> np.ndarray:
             total += left @ (left if b is a else b.chunk(start)).T
         return total
 
+    lanes = min(_LANES, -(-a.rows.shape[1] // _CHUNK))
     with single_threaded_products():
-        return np.sum(each(lane, _LANES), axis=0)
+        return np.sum(each(lane, lanes), axis=0)
 
 
 def _summary(row: np.ndarray) -> tuple[float, float, float]:
