@@ -43,7 +43,7 @@ def test_alone_and_together_are_the_same(case):
         assert alone.status == (together.status[i],)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("batch", [2, 3])  # one by one is above
 def test_batches_of_any_size_are_the_same(case, batch):
     model, targets, settings, together = case
     same(render(model, targets, settings, batch=batch), together)

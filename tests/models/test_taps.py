@@ -194,9 +194,10 @@ class Part(nn.Module):
         return (x - 0.5).relu() if close else x * 2.0
 
 
-def test_the_second_run_does_not_replace_the_first_where_pre_is_asked_too():
+@pytest.mark.parametrize("addresses", [["part", "part/pre"], ["part/pre", "part"]])
+def test_the_second_run_does_not_replace_the_first_where_pre_is_asked_too(addresses):
     with pytest.raises(LayerError, match="no closing ReLU"):
-        observe(Model(Sometimes()), pictures(), ["part", "part/pre"])
+        observe(Model(Sometimes()), pictures(), addresses)
 
 
 class Tuples(nn.Module):
