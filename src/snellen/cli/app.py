@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from snellen.base import SnellenError
-from snellen.cli import audit, layers, report, visualize
+from snellen.cli import audit, certify, layers, report, theory, visualize
 
 app = typer.Typer(
     help="An eye test for feature visualizations: draw what a network's units look for, and learn how far to trust it.",
@@ -22,6 +22,8 @@ app.command("audit")(audit.audit)
 app.command("visualize")(visualize.visualize)
 app.command("layers")(layers.layers)
 app.command("report")(report.report)
+app.command("theory")(theory.theory)
+app.command("certify")(certify.certify)
 
 
 def _version(asked: bool) -> bool:

@@ -18,7 +18,8 @@ def fit(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """
     height, width = size
     scale = min(picture.width / width, picture.height / height)
-    left, top = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
+    left = max(0.0, (picture.width - width * scale) / 2)  # rounding may fall below
+    top = max(0.0, (picture.height - height * scale) / 2)
     box = (left, top, min(left + width * scale, picture.width), min(top + height * scale, picture.height))
     return picture.resize((width, height), Image.Resampling.BICUBIC, box=box)
 
