@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .PHONY: demo test test-all venv lint format builtin bench-speed bench-similarity clean
 
 demo: venv
-	$(BIN)/snellen audit builtin --quick --out demo
+	$(BIN)/snellen audit builtin --out demo
 	@echo "Open $(CURDIR)/demo/index.html"
 
 test: venv lint
