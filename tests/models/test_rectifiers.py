@@ -125,6 +125,19 @@ def test_one_picture_is_dead_by_itself_even_where_only_one_channel_is_asked_for(
     assert torch.equal(found, weights)
 
 
+@pytest.mark.parametrize("name", [n for n in ALL if "place" in n or n in ("F.relu_", "torch.relu_")])
+def test_in_place_is_in_place_for_networks_that_ignore_what_comes_back(name):
+    x, weights = entries()
+    x[1] = -x[1].abs() - 0.5
+    leaf = x.clone().requires_grad_()
+    with Rectifiers(redirect=True):
+        y = leaf * 1.0
+        assert ALL[name](y) is y
+    assert torch.equal(y.detach(), ALL[name](x.clone()))
+    (found,) = torch.autograd.grad((y * weights).sum(), leaf)
+    assert torch.equal(found, gradient(ALL[name], x, weights, redirect=True)[1])
+
+
 def test_vectors_and_tokens_are_redirected_like_maps():
     for shape in ((3, 7), (3, 4, 7)):
         x = -torch.ones(shape)
