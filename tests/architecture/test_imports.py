@@ -38,7 +38,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "jobs": ({"base"}, {"filelock", "ray"}),
     "audit": (ABOVE_AUDIT, {"torch", "numpy", "PIL", "jaxtyping"}),
     "report": ({"base", "jobs.store"}, {"numpy", "jinja2", "markupsafe", "matplotlib", "PIL"}),
-    "cli": ({*ABOVE_AUDIT, "audit", "report"}, {"typer", "rich", "torch"}),
+    "cli": ({*ABOVE_AUDIT, "audit", "report"}, {"typer", "rich", "torch", "numpy"}),
     "": ({*ABOVE_AUDIT, "audit", "report"}, set()),
 }
 AT_THE_TOP_OF_CLI = {"typer", "rich", "snellen", "snellen.base", "snellen.cli"}

@@ -220,7 +220,11 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(tiny, images, tmp_path, kind)
     run = tmp_path / "run"
     words = [sys.executable, "-m", "snellen.cli", "audit", f"{tiny}:net", "--images", str(images), "--out", str(run)]
     process = subprocess.Popen(
-        [*words, "--steps", "200000", "--quick"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*words, "--steps", "200000", "--quick"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits it ignored
     )
     deadline = time.monotonic() + 120
     while not (run / "audit.json").exists() and time.monotonic() < deadline:
