@@ -42,7 +42,7 @@ class Settings:
 
     steps: int = 512
     rate: float = 0.05
-    settle: float = 0.5
+    settle: float = 0.25
     redirect: int = 16
     canvas: Canvas = field(default_factory=Fourier)
     transforms: Transform = STANDARD
