@@ -74,6 +74,7 @@ CASES = [
             "canvas": Pixel(),
             "transforms": Jitter(0.05),
             "precision": "bfloat16",
+            "optimizer": "ascent",
         },
     ),
     (unit_seen, Unit("stem", 0), {"layer": "stem.0", "channel": 1, "position": (2, 3), "pre": True}),
@@ -128,5 +129,8 @@ def test_every_argument_of_render_changes_something():
     render(**common, batch=1, progress=done.append)
     assert max(passes) == 1
     assert sum(done) == 6
+    assert plain.snapshots is None
+    assert render(**common, snapshots=[0, 2]).snapshots.shape == (2, 2, 3, 24, 24)
     known = {"model", "targets", "settings", "direction", "size", "seeds", "start", "batch", "progress", "changes"}
+    known |= {"snapshots"}
     assert set(inspect.signature(render).parameters) == known

@@ -22,6 +22,7 @@ from snellen.visualize.transforms import STANDARD, Transform, draw_numbers, resa
 
 Status = Literal["ok", "dead", "diverged", "interrupted"]
 Precision = Literal["float32", "bfloat16"]
+Optimizer = Literal["adam", "ascent"]
 Target = Objective | Unit | str
 Progress = Callable[[int], None]
 
@@ -32,12 +33,13 @@ class Settings:
 
     Args:
         steps: gradient steps.
-        rate: Adam's learning rate; it falls to zero along a half cosine over the last `settle` of the steps.
+        rate: the learning rate; it falls to zero along a half cosine over the last `settle` of the steps.
         settle: fraction of the steps over which the rate falls, in [0, 1].
         redirect: steps at the start during which dead rectifiers pass helpful gradients.
         canvas: parameterization.
         transforms: drawn for every picture and step.
         precision: "bfloat16" runs the network under autocast; canvas, transforms and scores stay in float32.
+        optimizer: "adam", or "ascent": steps along each gradient, scaled to a root mean square of `rate`.
     """
 
     steps: int = 512
@@ -47,12 +49,15 @@ class Settings:
     canvas: Canvas = field(default_factory=Fourier)
     transforms: Transform = STANDARD
     precision: Precision = "float32"
+    optimizer: Optimizer = "adam"
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise UsageError(f"expected at least 1 step, got {self.steps}")
         if not 0 <= self.settle <= 1 or self.rate <= 0 or self.redirect < 0:
             raise UsageError(f"expected settle in [0, 1], rate > 0 and redirect >= 0, got {asdict(self)}")
+        if self.optimizer not in ("adam", "ascent"):
+            raise UsageError(f'expected the optimizer "adam" or "ascent", got "{self.optimizer}"')
 
     def learning_rate(self, step: int) -> float:
         """The rate of a step, counted from 0."""
@@ -74,6 +79,7 @@ class Render:
         status: "ok"; "dead" (no gradient ever came back: the picture shows nothing); "diverged" (scores or gradients
             became infinite: the last finite picture is kept); "interrupted".
         settings: how they were made.
+        snapshots: the pictures as they were before the steps that were asked for, (u, k, 3, h, w); None where none was.
     """
 
     objectives: tuple[Objective, ...]
@@ -82,6 +88,7 @@ class Render:
     responses: Float[Tensor, " u"]
     status: tuple[Status, ...]
     settings: Settings
+    snapshots: Float[Tensor, "u k 3 h w"] | None = None
 
 
 @torch.inference_mode(False)  # gradients are on, whatever the caller turned off
@@ -95,6 +102,7 @@ def render(
     seeds: Sequence[Seed] | Seed = Seed(0),  # noqa: B008 - a value
     start: Float[Tensor, "u 3 h w"] | None = None,
     batch: int | None = None,
+    snapshots: Sequence[int] = (),
     progress: Progress | None = None,
     **changes: Any,
 ) -> Render:
@@ -112,6 +120,7 @@ def render(
         seeds: one for all pictures or one for each.
         start: pictures to start from, instead of noise.
         batch: pictures optimized together; by default what suits the device. Halved where memory runs out.
+        snapshots: steps, counted from 0, before which the pictures are kept as well.
         progress: called with the number of picture-steps just done.
 
     Raises:
@@ -132,6 +141,8 @@ def render(
     size = size or (model.size if start is None else (start.shape[2], start.shape[3]))
     if start is not None and tuple(start.shape[2:]) != tuple(size):
         raise UsageError(f"expected pictures of {size} to start from, got {tuple(start.shape[2:])}; resize them")
+    if not all(0 <= step < settings.steps for step in snapshots):
+        raise UsageError(f"expected snapshots of steps from 0 to {settings.steps - 1}, got {list(snapshots)}")
     width = (64 if model.device.type == "cuda" else 4) if batch is None else batch
     if width < 1:
         raise UsageError(f"expected a batch of at least 1 picture, got {width}")
@@ -139,7 +150,7 @@ def render(
     for i in range(0, len(objectives), width):
         rows = slice(i, i + width)
         first = None if start is None else start[rows]
-        part = _Batch(model, signed[rows], streams[rows], settings, size=size, start=first)
+        part = _Batch(model, signed[rows], streams[rows], settings, size=size, start=first, snapshots=snapshots)
         parts.append(part)
         if part.optimize(progress):
             break
@@ -158,6 +169,7 @@ class _Batch:
         *,
         size: tuple[int, int],
         start: Tensor | None,
+        snapshots: Sequence[int] = (),
     ) -> None:
         self.model, self.objectives, self.settings, self.size = model, list(objectives), settings, size
         canvas, device = settings.canvas, model.device
@@ -172,25 +184,34 @@ class _Batch:
         self.diverged = torch.zeros(count, dtype=torch.bool)
         self.interrupted = False
         self.width = count
+        wanted = sorted(set(snapshots))
+        self.kept = torch.full((count, len(wanted), 3, *size), math.nan) if wanted else None
+        self._wanted = {step: i for i, step in enumerate(wanted)}
 
     def optimize(self, progress: Progress | None) -> bool:
         """All steps; True where a person interrupted them."""
-        adam = torch.optim.Adam([self.state], lr=self.settings.rate, eps=1e-16, fused=True)
+        optimizer = _optimizer(self.state, self.settings)
         redirect = min(self.settings.redirect, self.settings.steps // 2)
         try:
             with _fast(self.model, self.settings.precision):
                 for step in range(self.settings.steps):
-                    adam.param_groups[0]["lr"] = self.settings.learning_rate(step)
+                    self._keep(step)
+                    optimizer.param_groups[0]["lr"] = self.settings.learning_rate(step)
                     with Rectifiers(redirect=True) if step < redirect else contextlib.nullcontext():
                         self.state.grad = self._gradients(step, final=step >= redirect)
-                    if self.state in adam.state:
-                        adam.state[self.state]["exp_avg"][self.diverged.to(self.state.device)] = 0.0
-                    adam.step()
+                    if "exp_avg" in optimizer.state.get(self.state, {}):
+                        optimizer.state[self.state]["exp_avg"][self.diverged.to(self.state.device)] = 0.0
+                    optimizer.step()
                     if progress is not None:
                         progress(len(self.objectives))
         except KeyboardInterrupt:
             self.interrupted = True
         return self.interrupted
+
+    @torch.no_grad()
+    def _keep(self, step: int) -> None:
+        if self.kept is not None and step in self._wanted:
+            self.kept[:, self._wanted[step]] = self.settings.canvas.draw(self.state, self.size).cpu().float()
 
     def _gradients(self, step: int, *, final: bool) -> Tensor:
         gradient = torch.zeros_like(self.state)
@@ -212,6 +233,8 @@ class _Batch:
         self.diverged |= ~finite
         if final:
             self.alive |= (flat != 0).any(1).cpu()
+        if self.settings.optimizer == "ascent":
+            gradient /= _root_mean_square(gradient) + 1e-16
         if bool(self.diverged.any()):
             gradient[self.diverged.to(gradient.device)] = 0.0
         return gradient
@@ -267,6 +290,7 @@ def _fast(model: Model, precision: Precision) -> Iterator[None]:
 
 def _collected(objectives: list[Objective], parts: list[_Batch], settings: Settings, direction: str) -> Render:
     sign = -1.0 if direction == "min" else 1.0
+    kept = [part.kept for part in parts if part.kept is not None]
     drawn = [part.finish() for part in parts]
     return Render(
         objectives=tuple(objectives),
@@ -275,7 +299,19 @@ def _collected(objectives: list[Objective], parts: list[_Batch], settings: Setti
         responses=torch.cat([plain for _, plain in drawn]) * sign,
         status=tuple(s for part in parts for s in part.status()),
         settings=settings,
+        snapshots=torch.cat(kept) if kept else None,
     )
+
+
+def _root_mean_square(gradient: Tensor) -> Tensor:
+    """Of every picture's gradient, shaped to divide it."""
+    return gradient.flatten(1).square().mean(1).sqrt().view(-1, *(1,) * (gradient.dim() - 1))
+
+
+def _optimizer(state: Tensor, settings: Settings) -> torch.optim.Optimizer:
+    if settings.optimizer == "ascent":  # gradients come scaled
+        return torch.optim.SGD([state], lr=settings.rate, fused=True)
+    return torch.optim.Adam([state], lr=settings.rate, eps=1e-16, fused=True)
 
 
 def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
