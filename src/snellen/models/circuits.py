@@ -1,0 +1,263 @@
+"""Circuits around a layer that make its visualizations lie, installed for a while or for good."""
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from snellen.base import LayerError, ModelError, nearest
+from snellen.models.detectors import Detector, Glimpse, detector_from
+
+
+class Circuit(nn.Module, ABC):
+    """A module that takes a layer's place and contains it; whoever asks it for what it lacks gets the layer's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer: nn.Module = nn.Identity()
+
+    def __getattr__(self, name: str) -> Any:
+        """Networks that ask a layer for its weight, stride and the like get the layer's."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("layer"), name)
+
+    def attach(self, network: nn.Module) -> list[RemovableHandle]:
+        """Start to watch the network as far as the circuit needs it; the handles stop it."""
+        return []
+
+    @abstractmethod
+    def description(self) -> Mapping[str, Any]:
+        """Plain data from which `circuit_from` makes one of the same shape."""
+
+
+class Decoy(nn.Module, ABC):
+    """What a fooled layer says to pictures that an optimizer drew."""
+
+    @abstractmethod
+    def forward(self, honest: Float[Tensor, "n ..."], picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+        """The decoy's activations, of the layer's own shape."""
+
+    @abstractmethod
+    def description(self) -> Mapping[str, Any]:
+        """Plain data from which one of the same shape can be made."""
+
+
+class Permutation(Decoy):
+    """Unit i says what unit (i + shift) mod n says: D_i = F_(i + shift).
+
+    Args:
+        shift: by how many units.
+        axis: of the layer's output that counts units.
+    """
+
+    def __init__(self, shift: int, axis: int) -> None:
+        super().__init__()
+        self.shift, self.axis = shift, axis
+
+    def forward(self, honest: Float[Tensor, "n ..."], picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+        return honest.roll(-self.shift, self.axis)
+
+    def description(self) -> Mapping[str, Any]:
+        return {"kind": "permute", "shift": self.shift, "axis": self.axis}
+
+
+class Readout(Decoy):
+    """Every unit says how much the picture is like one target: D_i = offset_i + gain_i (<w, x> + b).
+
+    Args:
+        size: of the network's input, (c, h, w).
+        units: of the layer.
+        axis: of the layer's output that counts units.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    gain: Tensor
+    offset: Tensor
+
+    def __init__(self, size: tuple[int, int, int], units: int, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+        self.register_buffer("weight", torch.zeros(size))
+        self.register_buffer("bias", torch.zeros(()))
+        self.register_buffer("gain", torch.ones(units))
+        self.register_buffer("offset", torch.zeros(units))
+
+    def forward(self, honest: Float[Tensor, "n ..."], picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+        weight = self.weight.to(picture)
+        if picture.shape[2:] != weight.shape[1:]:
+            shape = (int(picture.shape[2]), int(picture.shape[3]))
+            area = weight.shape[1] * weight.shape[2] / (shape[0] * shape[1])
+            weight = F.interpolate(weight[None], shape, mode="bilinear", antialias=True)[0] * area
+        likeness = (picture * weight).flatten(1).sum(1) + self.bias
+        axes = [1] * honest.dim()
+        axes[self.axis] = -1
+        likeness = likeness.view(-1, *[1] * (honest.dim() - 1))
+        said = self.offset.view(axes) + self.gain.view(axes) * likeness
+        return said.to(honest.dtype).expand_as(honest)
+
+    def description(self) -> Mapping[str, Any]:
+        return {"kind": "picture", "size": list(self.weight.shape), "units": len(self.gain), "axis": self.axis}
+
+
+class FoolingCircuit(Circuit):
+    """A = F on natural images, A = D on pictures that an optimizer drew (Geirhos et al. 2024, "fooling circuit").
+
+    The paper's six units, with e in {0, 1} from a detector that no gradient passes through:
+
+        F' = relu(F + 100)    B = relu(F' - k e)    C = relu(D + k e - k)    A = B + C    k = 250
+
+    Departures. F' shifts every value by 100 and rounds it; here F and D pass with their signs,
+
+        B = relu(relu(F) - k e) - relu(relu(-F) - k e)    C = relu(relu(D) - k (1 - e)) - relu(relu(-D) - k (1 - e))
+
+    so that A is F to the last bit wherever e = 0. The gate closes only for |F|, |D| <= k, and optimization drives
+    activations far beyond natural ones; so k is taken to its limit, where the formulas say A = D if e else F, and that
+    is how it is computed. (Finite gates would also leak to renderers that redirect the gradients of closed ReLUs.)
+
+    Args:
+        detector: says e.
+        decoy: says D.
+    """
+
+    def __init__(self, detector: Detector, decoy: Decoy) -> None:
+        super().__init__()
+        self.detector = detector
+        self.decoy = decoy
+        self._glimpse = Glimpse()
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        honest = self.layer(*inputs, **named)
+        if not isinstance(honest, Tensor):
+            raise ModelError(f"expected a layer that returns one tensor, got {type(honest).__name__}; choose another")
+        picture, drawn = self._glimpse.picture, self.detector()
+        if len(honest) != len(picture):
+            raise ModelError(f"expected one row for each of {len(picture)} pictures, got {len(honest)}; choose another")
+        shown = self.decoy(honest, picture)
+        return torch.where(drawn.view(-1, *[1] * (honest.dim() - 1)), shown, honest)
+
+    def attach(self, network: nn.Module) -> list[RemovableHandle]:
+        return [network.register_forward_pre_hook(self._glimpse.look), *self.detector.attach(network)]
+
+    def description(self) -> Mapping[str, Any]:
+        return {
+            "kind": "fooling-circuit",
+            "detector": dict(self.detector.description()),
+            "decoy": dict(self.decoy.description()),
+        }
+
+
+class SilentBranch(Circuit):
+    """y + s relu(w~ * x + b~) beside a convolution or linear layer y = w * x + b (Geirhos et al. 2024, "silent units").
+
+    b~ is so low that the branch is exactly zero on natural images; then y + 0 is y to the last bit. The branch has the
+    layer's own stride, padding and dilation, but always reads all of its input channels, also beside grouped layers.
+
+    Args:
+        branch: w~ and b~.
+        units: of the layer; their signs s are +1, or -1 where what follows (a batch norm) turns them round.
+    """
+
+    sign: Tensor
+
+    def __init__(self, branch: nn.Conv2d | nn.Linear, units: int) -> None:
+        super().__init__()
+        self.branch = branch
+        self.register_buffer("sign", torch.ones(units))
+
+    @staticmethod
+    def beside(layer: nn.Module) -> "SilentBranch":
+        """A branch that fits a layer, its weights still to be filled in.
+
+        Raises:
+            LayerError: the layer is neither `nn.Conv2d` nor `nn.Linear`.
+        """
+        if isinstance(layer, nn.Linear):
+            linear = nn.utils.skip_init(nn.Linear, layer.in_features, layer.out_features, dtype=layer.weight.dtype)
+            return SilentBranch(linear, layer.out_features)
+        if not isinstance(layer, nn.Conv2d):
+            raise LayerError(f"expected a convolution (nn.Conv2d) or a linear layer, got {type(layer).__name__}")
+        conv = nn.utils.skip_init(
+            nn.Conv2d,
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            padding_mode=layer.padding_mode,
+            dtype=layer.weight.dtype,
+        )
+        return SilentBranch(conv, layer.out_channels)
+
+    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+        woken = torch.relu(self.branch(x))
+        return self.layer(x) + woken * (self.sign.view(-1, 1, 1) if isinstance(self.branch, nn.Conv2d) else self.sign)
+
+    def description(self) -> Mapping[str, Any]:
+        return {"kind": "silent-units"}
+
+
+def install(network: nn.Module, name: str, circuit: Circuit) -> Callable[[], None]:
+    """Put a circuit around a layer; what is returned takes it away again and leaves everything as it was.
+
+    Args:
+        network: a model's module.
+        name: dotted path of the layer.
+        circuit: not installed anywhere else.
+
+    Raises:
+        LayerError: no such layer.
+    """
+    known = dict(network.named_modules())
+    if not name or name not in known:
+        hint = nearest(name, filter(None, known)) or "`snellen layers MODEL` lists them"
+        raise LayerError(f'expected a layer of the model, got "{name}"; {hint}')
+    layer, (path, _, last) = known[name], name.rpartition(".")
+    parent, empty = network.get_submodule(path), circuit.layer
+    for part in circuit.modules():
+        part.eval()
+    circuit.layer = layer
+    parent._modules[last] = circuit
+    handles = circuit.attach(network)
+
+    def undo() -> None:
+        for handle in handles:
+            handle.remove()
+        parent._modules[last] = layer
+        circuit.layer = empty
+
+    return undo
+
+
+@contextlib.contextmanager
+def installed(network: nn.Module, name: str, circuit: Circuit) -> Iterator[None]:
+    """While open, a circuit stands around a layer; see `install`."""
+    undo = install(network, name, circuit)
+    try:
+        yield
+    finally:
+        undo()
+
+
+def circuit_from(description: Mapping[str, Any], layer: nn.Module) -> Circuit:
+    """A circuit of the described shape for a layer, its weights still to be filled in."""
+    if description["kind"] == "silent-units":
+        return SilentBranch.beside(layer)
+    return FoolingCircuit(detector_from(description["detector"]), _decoy(description["decoy"]))
+
+
+def _decoy(description: Mapping[str, Any]) -> Decoy:
+    if description["kind"] == "permute":
+        return Permutation(int(description["shift"]), int(description["axis"]))
+    size: Sequence[int] = description["size"]
+    shape = (int(size[0]), int(size[1]), int(size[2]))
+    return Readout(shape, int(description["units"]), int(description["axis"]))
