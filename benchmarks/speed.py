@@ -3,9 +3,9 @@
     make bench-speed            # makes .venv-lucent first; needs the shared GoogLeNet (SNELLEN_SHARED)
 
 Both sides draw GoogLeNet units at 224 px on 2 CPU threads, in two processes that take turns, so that a machine whose
-speed drifts is fair to both. Time is seconds a unit and step (the difference of two lengths of the same run, so set-up
-cancels); the table gives the median over rounds of the ratio within a round. `floor` is the bare forward and backward
-pass of the truncated network at our batch size, timed in the same round.
+speed drifts is fair to both. Time is the median seconds of a step, for one unit; the table gives the median over rounds
+of the ratio within a round. `floor` is the bare forward and backward pass of the truncated network at our batch size,
+with the same stand-ins for slow layers, timed in the same round.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--layers", nargs="*", default=list(LAYERS))
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
     parser.add_argument("--units", type=int, default=16)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--strength-steps", type=int, default=256, help="0 leaves the strength comparison away")

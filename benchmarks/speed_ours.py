@@ -13,8 +13,9 @@ import torch
 from snellen.models import Model, observe, response
 from snellen.models.edits import frozen, streamlined
 from snellen.models.unit import Unit
-from snellen.visualize import Jitter, Settings, render, resample
+from snellen.visualize import Jitter, Objective, Settings, render, resample
 from snellen.visualize.heap import roomy_heap
+from snellen.visualize.objectives import scores
 from snellen.visualize.transforms import draw_numbers
 
 
@@ -33,15 +34,14 @@ def units_of(layer: str, count: int) -> list[str]:
 
 
 def timed(model: Model, request: dict) -> dict:
-    """Seconds a unit and step: the difference of two lengths of the same render, so that set-up cancels."""
+    """Median seconds a unit and step, all units drawn in full batches."""
+    steps, batch = request["warmup"] + request["steps"], request["batch"]
+    stamps: list[float] = []
+    settings = Settings(steps=steps, precision=request["precision"], redirect=0)
     targets = units_of(request["layer"], request["units"])
-    durations = []
-    for steps in (request["warmup"], request["warmup"] + request["steps"]):
-        settings = Settings(steps=steps, precision=request["precision"], redirect=0)
-        began = time.perf_counter()
-        render(model, targets, settings, batch=request["batch"])
-        durations.append(time.perf_counter() - began)
-    return {"seconds": (durations[1] - durations[0]) / request["steps"] / request["units"]}
+    render(model, targets, settings, batch=batch, progress=lambda _: stamps.append(time.perf_counter()))
+    each = np.diff(np.array(stamps).reshape(-1, steps), axis=1)[:, request["warmup"] :]
+    return {"seconds": float(np.median(each)) / batch}
 
 
 def floor(model: Model, request: dict) -> dict:
@@ -57,7 +57,7 @@ def floor(model: Model, request: dict) -> dict:
             leaf = pictures.clone().requires_grad_()
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
                 found = observe(model, leaf, [unit.layer])
-            torch.autograd.grad(response(found[unit.layer], unit).float().sum(), leaf)
+            torch.autograd.grad(scores([Objective.of(unit)] * batch, found).sum(), leaf)
             taken.append(time.perf_counter() - began)
     return {"seconds": float(np.median(taken[request["warmup"] :])) / batch}
 

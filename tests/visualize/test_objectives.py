@@ -82,3 +82,24 @@ def test_objective_i_scores_picture_i(objectives):
 def test_a_constant_is_nothing_to_maximize():
     with pytest.raises(UsageError, match="constant"):
         Objective.of(3.0).score(activations())
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((3, 5, 4, 4), 1), ((3, 6, 5), 2), ((3, 5), 1)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_gradients_of_plain_units_are_those_of_indexing_laid_out_as_the_activation_is(shape, axis, dtype):
+    made = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    if len(shape) == 4:
+        made = made.contiguous(memory_format=torch.channels_last)
+    objectives = [Objective.of("a:1"), -Objective.of("a:4"), Objective.of("a:1")]
+    value, plain = made.clone().requires_grad_(), made.clone().requires_grad_()
+    rows = plain.float() if dtype is torch.bfloat16 else plain
+    slower = sum(s * rows[i].select(axis - 1, c).mean() for i, (s, c) in enumerate([(1, 1), (-1, 4), (1, 1)]))
+    total = scores(objectives, {"a": value}).sum()
+    total.backward()
+    slower.backward()
+    torch.testing.assert_close(total, slower)
+    torch.testing.assert_close(value.grad, plain.grad)
+    seen = {}
+    value.register_hook(lambda gradient: seen.update(stride=gradient.stride()))
+    scores(objectives, {"a": value}).sum().backward()
+    assert seen["stride"] == made.stride()

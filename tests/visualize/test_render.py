@@ -208,15 +208,17 @@ def test_bfloat16_draws_nearly_the_same_picture_and_scores_it_in_full():
 
 
 class Cliff(nn.Module):
-    """Rises to infinity as pictures get brighter than 0.7; the other unit is harmless."""
+    """Becomes infinite as pictures get brighter, gradient and all if steep; the other unit is harmless."""
 
-    def __init__(self):
+    def __init__(self, steep):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
+        self.steep = steep
 
     def forward(self, x):
         light = x.mean((1, 2, 3)) * self.weight
-        return torch.stack([-torch.log(F.relu(0.7 - light)), light], 1)
+        cliff = light + torch.exp(4000 * (light - 0.6)) if self.steep else -torch.log(F.relu(0.7 - light))
+        return torch.stack([cliff, -light], 1)
 
 
 class Nets(nn.Module):
@@ -228,8 +230,9 @@ class Nets(nn.Module):
         return self.part(x)
 
 
-def test_a_picture_that_diverges_keeps_its_last_state_and_disturbs_no_other():
-    model = Model(Nets(Cliff()), size=(8, 8))
+@pytest.mark.parametrize("steep", [False, True])
+def test_a_picture_that_diverges_keeps_its_last_state_and_disturbs_no_other(steep):
+    model = Model(Nets(Cliff(steep)), size=(8, 8))
     how = {"canvas": Pixel(), "rate": 0.2, **PLAIN}
     made = render(model, ["part:0", "part:1"], Settings(steps=60, **how))
     assert made.status == ("diverged", "ok")

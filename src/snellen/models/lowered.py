@@ -1,5 +1,6 @@
 """Layers that compute what PyTorch's do, exactly and faster; `streamlined` puts them in and takes them out again."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -96,10 +97,11 @@ class _StemConvolution(torch.autograd.Function):
 
 
 class BandedResponseNorm(nn.Module):
-    """`nn.LocalResponseNorm` for (n, c, h, w) with its sum over neighbouring channels as a banded 1x1 convolution.
+    """`nn.LocalResponseNorm` for (n, c, h, w), its sum over neighbouring channels as a product with a banded matrix.
 
     y = x (k + alpha / size * sum over |j - i| <= size / 2 of x_j^2)^-beta (Krizhevsky et al. 2012, section 3.3). For
-    even sizes the window leans as PyTorch's does.
+    even sizes the window leans as PyTorch's does. The matrix is cut into blocks of columns, each with the rows that
+    reach it, so that its zeros are not multiplied.
 
     Args:
         norm: the layer it stands in for.
@@ -108,41 +110,82 @@ class BandedResponseNorm(nn.Module):
     def __init__(self, norm: nn.LocalResponseNorm) -> None:
         super().__init__()
         self.size, self.alpha, self.beta, self.k = norm.size, norm.alpha, norm.beta, norm.k
-        self._bands: dict[tuple[int, torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+        self._bands: dict[tuple[int, torch.dtype, torch.device], tuple[_Blocks, _Blocks]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4:
             return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-        band, transposed = self._band(x)
-        y: Tensor = _ResponseNorm.apply(x, band, transposed, self.k, self.beta)
+        y: Tensor = _ResponseNorm.apply(x, *self._band(x), self.k, self.beta)
         return y
 
-    def _band(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _band(self, x: Tensor) -> "tuple[_Blocks, _Blocks]":
         found = self._bands.get((x.shape[1], x.dtype, x.device))
         if found is None:
             index = torch.arange(x.shape[1], device=x.device)
-            offset = index[None, :] - index[:, None]
+            offset = index[:, None] - index[None, :]
             near = (offset >= -(self.size // 2)) & (offset <= (self.size - 1) // 2)
-            band = (near.to(x.dtype) * (self.alpha / self.size))[:, :, None, None]
-            found = (laid_out(band), laid_out(band.transpose(0, 1)))
+            band = near.to(x.dtype) * (self.alpha / self.size)
+            found = (_blocks(band, self.size // 2), _blocks(band.T, self.size // 2))
             self._bands[x.shape[1], x.dtype, x.device] = found
         return found
+
+
+_Blocks = tuple[tuple[slice, slice, Tensor], ...]
+_WIDE = 64  # columns of a block
+_CACHED = 2 << 20  # bytes
+
+
+def _blocks(band: Tensor, reach: int) -> _Blocks:
+    """(rows, columns, their part) of a band (c, c) that is zero further than `reach` from its diagonal."""
+    count = len(band)
+    columns = [slice(i, min(i + _WIDE, count)) for i in range(0, count, _WIDE)]
+    rows = [slice(max(0, c.start - reach), min(count, c.stop + reach)) for c in columns]
+    return tuple((r, c, band[r, c].contiguous()) for r, c in zip(rows, columns, strict=True))
+
+
+def _spread(x: Tensor, blocks: _Blocks, out: Tensor) -> Tensor:
+    """The sum over channels j of x_j B_ji at every position: (m, c) -> (m, c), into `out`."""
+    for rows, columns, part in blocks:
+        torch.mm(x[:, rows], part, out=out[:, columns])
+    return out
+
+
+def _flat(x: Tensor) -> Tensor:
+    """(n, c, h, w) as (n h w, c); a view where x is channels-last."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def _chunks(*flat: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The same rows of several (m, c), as many at a time as a processor's cache holds."""
+    size = flat[0].element_size() * flat[0].shape[1]
+    rows = max(_CACHED // size, 1) if flat[0].device.type == "cpu" else len(flat[0])
+    return zip(*(t.split(rows) for t in flat), strict=True)
 
 
 class _ResponseNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *constants: Any) -> Tensor:
-        band, transposed, k, beta = constants
-        total = F.conv2d(x * x, band).add_(k)
-        gain = torch.rsqrt(total * total.sqrt()) if beta == 0.75 else total.pow(-beta)
-        y = x * gain
-        ctx.save_for_backward(x, total, gain, y, transposed)
-        ctx.beta = beta
+        blocks, transposed, k, beta = constants
+        total, gain, y = (torch.empty_like(x, memory_format=torch.channels_last) for _ in range(3))
+        for part, sums, gains, out in _chunks(*(_flat(t) for t in (x, total, gain, y))):
+            square = part * part
+            _spread(square, blocks, sums).add_(k)
+            if beta == 0.75:
+                torch.rsqrt(torch.sqrt(sums, out=square).mul_(sums), out=gains)
+            else:
+                torch.pow(sums, -beta, out=gains)
+            torch.mul(part, gains, out=out)
+        ctx.save_for_backward(x, total, gain, y)
+        ctx.transposed, ctx.beta = transposed, beta
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         # dL/dx = g s^-beta - 2 beta x B'(g y / s), with s the total and B' the transposed band
-        x, total, gain, y, transposed = ctx.saved_tensors
-        spread = F.conv2d((grads[0] * y).div_(total), transposed)
-        return (grads[0] * gain).addcmul_(spread, x, value=-2.0 * ctx.beta), None, None, None, None
+        result = torch.empty_like(ctx.saved_tensors[0], memory_format=torch.channels_last)
+        flat = (_flat(t) for t in (grads[0], *ctx.saved_tensors, result))
+        for gradient, x, total, gain, y, out in _chunks(*flat):
+            relative = (gradient * y).div_(total)
+            spread = _spread(relative, ctx.transposed, torch.empty_like(relative))
+            torch.mul(gradient, gain, out=out).addcmul_(spread, x, value=-2.0 * ctx.beta)
+        return result, None, None, None, None

@@ -1,5 +1,6 @@
 """Canvases: what the optimizer really changes, and how that becomes pictures."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,11 +91,16 @@ class Fourier(Canvas):
         return torch.view_as_real(spectrum) / self._scale(size, images)[..., None]
 
     def _scale(self, size: tuple[int, int], like: Tensor) -> Tensor:
-        h, w = size
-        rows = torch.fft.fftfreq(h, dtype=like.dtype, device=like.device)
-        columns = torch.fft.rfftfreq(w, dtype=like.dtype, device=like.device)
-        frequency = torch.hypot(rows[:, None], columns[None, :]).clamp_min(1.0 / max(h, w))
-        return frequency**-self.decay / 4.0
+        return _preconditioner(size, self.decay, like.dtype, like.device)
+
+
+@functools.lru_cache(8)
+def _preconditioner(size: tuple[int, int], decay: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """s of `Fourier`, (h, w // 2 + 1)."""
+    rows = torch.fft.fftfreq(size[0], dtype=dtype, device=device)
+    columns = torch.fft.rfftfreq(size[1], dtype=dtype, device=device)
+    frequency = torch.hypot(rows[:, None], columns[None, :]).clamp_min(1.0 / max(size))
+    return frequency**-decay / 4.0
 
 
 CANVASES: dict[str, Canvas] = {"fourier": Fourier(), "pixel": Pixel()}

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from snellen.base import UsageError
-from snellen.models import Unit, response, responses
+from snellen.models import Unit, response
+from snellen.models.unit import channel_axis
 
 Monomial = tuple[Unit, ...]
 
@@ -94,16 +96,42 @@ class Objective:
 
 
 def scores(objectives: Sequence[Objective], activations: Mapping[str, Tensor]) -> Tensor:
-    """Objective i's value for picture i: (u,). One gather where all are channels of one layer."""
+    """Objective i's value for picture i, in float32 at least: (u,). One gather where all are channels of one layer."""
     plain = [o.unit for o in objectives]
     if all(u is not None and u.position is None for u in plain) and len({u.address for u in plain if u}) == 1:
         units = [u for u in plain if u is not None]
-        channels = responses(activations[units[0].address])
-        index = torch.tensor([u.channel for u in units], device=channels.device)
-        signs = channels.new_tensor([o.terms[0][1] for o in objectives])
-        return channels.gather(1, index[:, None])[:, 0] * signs
-    rows = {address: a.unbind(0) for address, a in activations.items()}
+        means: Tensor = _ChannelMeans.apply(activations[units[0].address], [u.channel for u in units])
+        return means * means.new_tensor([o.terms[0][1] for o in objectives])
+    rows = {address: _wide(a).unbind(0) for address, a in activations.items()}
     return torch.stack([o.score({a: rows[a][i][None] for a in o.addresses})[0] for i, o in enumerate(objectives)])
+
+
+class _ChannelMeans(torch.autograd.Function):
+    """Row i's mean over channel c_i, with a gradient laid out as the activation is.
+
+    Indexing would give the same gradient in the default layout, which every later step then reads against the grain.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, activation: Tensor, channels: Sequence[int]) -> Tensor:
+        axis = channel_axis(tuple(activation.shape[1:]))
+        ctx.like = torch.empty_like(activation, device="meta"), activation.device
+        ctx.where = tuple(enumerate(channels)), axis
+        chosen = [activation[i].select(axis, c) for i, c in enumerate(channels)]
+        return _wide(torch.stack(chosen)).reshape(len(chosen), -1).mean(1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (like, device), (rows, axis) = ctx.like, ctx.where
+        gradient = torch.zeros_like(like, device=device)
+        shares = grads[0] * (like.shape[axis + 1] / like[0].numel())
+        for i, c in rows:
+            gradient[i].select(axis, c).copy_(shares[i])
+        return gradient, None
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values if values.dtype is torch.float64 else values.float()
 
 
 def _signed(coefficient: float) -> str:

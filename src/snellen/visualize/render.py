@@ -199,7 +199,7 @@ class _Batch:
                     optimizer.param_groups[0]["lr"] = self.settings.learning_rate(step)
                     with Rectifiers(redirect=True) if step < redirect else contextlib.nullcontext():
                         self.state.grad = self._gradients(step, final=step >= redirect)
-                    if "exp_avg" in optimizer.state.get(self.state, {}):
+                    if bool(self.diverged.any()) and "exp_avg" in optimizer.state.get(self.state, {}):
                         optimizer.state[self.state]["exp_avg"][self.diverged.to(self.state.device)] = 0.0
                     optimizer.step()
                     if progress is not None:
@@ -214,8 +214,7 @@ class _Batch:
             self.kept[:, self._wanted[step]] = self.settings.canvas.draw(self.state, self.size).cpu().float()
 
     def _gradients(self, step: int, *, final: bool) -> Tensor:
-        gradient = torch.zeros_like(self.state)
-        i = 0
+        parts, i = [], 0
         while i < len(self.objectives):
             rows = slice(i, i + self.width)
             try:
@@ -225,14 +224,14 @@ class _Batch:
                     raise
                 self.width = math.ceil(self.width / 2)
                 continue
-            gradient[rows] = part
+            parts.append(part)
             self.history[rows, step] = values
             i += self.width
-        flat = gradient.flatten(1)
-        finite = (torch.isfinite(flat).all(1).cpu()) & torch.isfinite(self.history[:, step])
-        self.diverged |= ~finite
+        gradient = parts[0] if len(parts) == 1 else torch.cat(parts)
+        length = gradient.flatten(1).abs().sum(1).cpu()
+        self.diverged |= ~torch.isfinite(length + self.history[:, step])
         if final:
-            self.alive |= (flat != 0).any(1).cpu()
+            self.alive |= length != 0
         if self.settings.optimizer == "ascent":
             gradient /= _root_mean_square(gradient) + 1e-16
         if bool(self.diverged.any()):
@@ -257,7 +256,7 @@ class _Batch:
             if self.settings.precision == "bfloat16":
                 stack.enter_context(torch.autocast(images.device.type, dtype=torch.bfloat16))
             run_to_end(self.model, images.contiguous(memory_format=torch.channels_last))
-        return scores(objectives, {a: v if v.dtype is torch.float64 else v.float() for a, v in found.items()})
+        return scores(objectives, found)
 
     @torch.no_grad()
     def finish(self) -> tuple[Tensor, Tensor]:
