@@ -4,8 +4,10 @@ from snellen.measures.blocks import Block, correlations, correlations_and_cosine
 from snellen.measures.bootstrap import Draws, bootstrap_mean, hierarchical, interval
 from snellen.measures.quantiles import quantiles
 from snellen.measures.ranks import centred_ranks, ranks
+from snellen.measures.rest import Rest
 from snellen.measures.running import Extremes, Moments
 from snellen.measures.similarity import MEASURES, Measure, cosine, pearson, similarities, spearman, within
+from snellen.measures.textures import layouts, textures
 from snellen.measures.threads import single_threaded_products
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "Extremes",
     "Measure",
     "Moments",
+    "Rest",
     "bootstrap_mean",
     "centred_ranks",
     "correlations",
@@ -22,6 +25,7 @@ __all__ = [
     "cosine",
     "hierarchical",
     "interval",
+    "layouts",
     "pearson",
     "quantiles",
     "rank_block",
@@ -30,5 +34,6 @@ __all__ = [
     "similarities",
     "single_threaded_products",
     "spearman",
+    "textures",
     "within",
 ]
