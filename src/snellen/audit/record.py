@@ -30,12 +30,14 @@ class Results:
         seen: by unit, from the exemplar job.
         pictures: by unit, from the drawing jobs, in the order of the plan.
         findings: in order.
+        verdicts: by unit, from the last step.
         complete: whether nothing is missing.
     """
 
     seen: Mapping[str, Mapping[str, Any]]
     pictures: Mapping[str, Sequence[Mapping[str, Any]]]
     findings: Sequence[Mapping[str, Any]]
+    verdicts: Mapping[str, Mapping[str, Any]]
     complete: bool
 
 
@@ -146,6 +148,7 @@ def _unit(world: World, unit: Unit, chosen: Chosen, known: tuple[Classes, Result
         "pictures": list(results.pictures.get(str(unit), ())),
         "exemplars": {end: _shown(world, classes, seen, end) for end in ("top", "bottom")},
         "natural": None if seen is None else _natural(seen["responses"], own),
+        "judgement": results.verdicts.get(str(unit)),
     }
 
 

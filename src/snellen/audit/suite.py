@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snellen.audit.agreeing import agree, compare_procedures
 from snellen.audit.choose import Chosen, choose
-from snellen.audit.drawing import draw
+from snellen.audit.drawing import draw, settings_of
+from snellen.audit.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
 from snellen.audit.folder import claim, default_folder
+from snellen.audit.judging import judged
 from snellen.audit.labels import Classes, named_classes, no_classes, predicted_classes
 from snellen.audit.paths import compare_paths
 from snellen.audit.plan import drawing_jobs, exemplar_job, path_job, prediction_job
 from snellen.audit.record import Results, make_record, write_record
 from snellen.audit.request import Request
+from snellen.audit.scanning import scan
 from snellen.audit.seeing import find_exemplars, predict
+from snellen.audit.varying import vary
+from snellen.audit.walking import walk
 from snellen.audit.world import World, open_world
+from snellen.base import Seed
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
 
 
@@ -68,6 +75,11 @@ def run_audit(
             "exemplars": find_exemplars(world),
             "draw": draw(world),
             "paths": compare_paths(world),
+            "scan": scan(world),
+            "walk": walk(world),
+            "agree": agree(world),
+            "vary": vary(world),
+            "procedure": compare_procedures(world),
         }
         stage = _Stage(world, Store(folder / "blobs"), folder, functions, progress)
         try:
@@ -82,19 +94,55 @@ def _work(stage: _Stage) -> None:
     classes = _classes(stage)
     chosen = choose(world, classes)
     seeing, drawing = exemplar_job(world, chosen), drawing_jobs(world, chosen)
-    # the comparison's job can only be planned when its pictures are drawn: its cost is guessed for the time left
-    comparing = 2.0 * min(len(world.images), world.request.scale.compared) + len(chosen.all)
-    total = seeing.cost + sum(job.cost for job in drawing) + comparing
-    done = 0.0
+    # what compares the pictures can only be planned when they are drawn: its cost is guessed for the time left
+    comparing = _guess(world, chosen)
+    done, total = 0.0, seeing.cost + sum(job.cost for job in drawing) + comparing
     for job in (seeing, *drawing):
         _step(stage, job, done, total)
         done += job.cost
-        _write(stage, (chosen, classes), (seeing, drawing, None), complete=False)
+        _write(stage, (chosen, classes), (seeing, drawing, ()), complete=False)
     drawn = _merged(stage, seeing, [job for job in drawing if job.spec["direction"] == "max"])
-    last = path_job(world, chosen, classes, drawn)
-    if last is not None:
-        _step(stage, last, done, done + last.cost)
-    _write(stage, (chosen, classes), (seeing, drawing, last), complete=True)
+    checks = _Steps(stage, done, total)
+    last = [checks.take(path_job(world, chosen, classes, drawn))]
+    last += _examined(checks, chosen, drawn)
+    _write(stage, (chosen, classes), (seeing, drawing, tuple(job for job in last if job is not None)), complete=True)
+
+
+@dataclass
+class _Steps:
+    """Jobs done one after the other, each planned when those before it are done."""
+
+    stage: _Stage
+    done: float
+    total: float
+
+    def take(self, job: Job | None) -> Job | None:
+        """Do a job, if there is one, and return it."""
+        if job is not None:
+            self.total = max(self.total, self.done + job.cost)
+            _step(self.stage, job, self.done, self.total)
+            self.done += job.cost
+        return job
+
+
+def _examined(steps: _Steps, chosen: Chosen, drawn: list[dict[str, Any]]) -> list[Job | None]:
+    """The checks against manipulation, on units with a picture; jobs whose results are findings."""
+    world = steps.stage.world
+    shown = [e for e in drawn if e["status"] == "ok" and e["image"] is not None and e["response"] is not None]
+    done = [steps.take(plan(world, shown)) for plan in (walk_job, scan_job, agree_job)]
+    varied: dict[str, dict[str, Any]] = {}
+    for job in vary_jobs(world, shown, chosen):
+        steps.take(job)
+        for unit, entry in results(job, steps.stage.store).items():
+            varied.setdefault(unit, {})[job.spec["variant"]] = entry
+    return [*done, steps.take(procedure_job(world, shown, varied))]
+
+
+def _guess(world: World, chosen: Chosen) -> float:
+    """About what the comparisons cost, in forward passes."""
+    scale, units = world.request.scale, len(chosen.all)
+    varied = 2 * scale.varied * scale.variants * settings_of(world.request).steps * 3 / 4
+    return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
 
 
 def _classes(stage: _Stage) -> Classes:
@@ -138,14 +186,21 @@ def _blobs(value: Any) -> list[str]:
 def _merged(stage: _Stage, seeing: Job, drawing: Iterable[Job]) -> list[dict[str, Any]]:
     seen = results(seeing, stage.store)
     return [
-        {"unit": unit, "top": seen[unit]["top"], "image": entry["image"], "status": entry["status"]}
+        {
+            "unit": unit,
+            "top": seen[unit]["top"],
+            "seen": seeing.keys[unit],
+            "image": entry["image"],
+            "status": entry["status"],
+            "response": entry["response"],
+        }
         for job in drawing
         for unit, entry in results(job, stage.store).items()
     ]
 
 
 def _write(
-    stage: _Stage, known: tuple[Chosen, Classes], jobs: tuple[Job, tuple[Job, ...], Job | None], *, complete: bool
+    stage: _Stage, known: tuple[Chosen, Classes], jobs: tuple[Job, tuple[Job, ...], tuple[Job, ...]], *, complete: bool
 ) -> None:
     """Write the record of what is stored, unless a complete one is there already."""
     seeing, drawing, comparing = jobs
@@ -155,7 +210,11 @@ def _write(
     for job in drawing:
         for unit, entry in results(job, stage.store).items():
             pictures.setdefault(unit, []).append(entry)
-    findings = list(results(comparing, stage.store).values()) if comparing is not None else []
-    found = Results(results(seeing, stage.store), pictures, findings, complete)
+    findings = [finding for job in comparing for finding in results(job, stage.store).values()]
+    seen = results(seeing, stage.store)
+    verdicts: dict[str, Mapping[str, Any]] = {}
+    if complete:
+        findings, verdicts = judged(known[0], (seen, pictures), findings, Seed(stage.world.request.seed))
+    found = Results(seen, pictures, findings, verdicts, complete)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     write_record(stage.folder, make_record(stage.world, *known, found), created=created)
