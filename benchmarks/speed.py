@@ -20,7 +20,10 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LAYERS = ("classifier", "inception_4c", "inception_3a")
-STRENGTH = ("classifier:574", "inception_4c:42", "inception_3a:79")
+STRENGTH = (
+    *(f"classifier:{k}" for k in (0, 217, 497, 566, 574)),
+    *("inception_4c:42", "inception_4c:111", "inception_3a:79", "inception_3a:140"),
+)
 
 
 class Worker:
@@ -95,7 +98,21 @@ def strength(ours: Worker, peer: Worker, options: argparse.Namespace) -> dict:
                 row[name] = ours.ask(do="judge", unit=unit, file=file)
             table[unit] = row
             sys.stderr.write(f"{unit}: {json.dumps(row)}\n")
-    return table
+    return {"units": table, "mean_ratio": {p: mean_ratio(table, p) for p in options.precisions}}
+
+
+def mean_ratio(table: dict, ours: str) -> dict:
+    """Geometric means, over the units of each layer, of our responses over the peer's."""
+    layers: dict[str, list[dict]] = {}
+    for unit, row in table.items():
+        layers.setdefault(unit.split(":")[0], []).append(row)
+    return {
+        layer: {
+            kind: round(statistics.geometric_mean(row[ours][kind] / row["lucent"][kind] for row in rows), 3)
+            for kind in ("plain", "jittered")
+        }
+        for layer, rows in layers.items()
+    }
 
 
 def main() -> None:
@@ -104,7 +121,7 @@ def main() -> None:
     parser.add_argument("--layers", nargs="*", default=list(LAYERS))
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
     parser.add_argument("--units", type=int, default=16)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--strength-steps", type=int, default=256, help="0 leaves the strength comparison away")
@@ -114,7 +131,7 @@ def main() -> None:
     record = {"machine": machine(), "threads": 2, "units": options.units, "batch": options.batch, "size": 224}
     record["speed"] = speed(ours, peer, options)
     if options.strength_steps:
-        record["strength"] = {"steps": options.strength_steps, "units": strength(ours, peer, options)}
+        record["strength"] = {"steps": options.strength_steps, **strength(ours, peer, options)}
     options.out.parent.mkdir(exist_ok=True, parents=True)
     options.out.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from snellen.base import LayerError, ModelError, Seed, UnitError, UsageError
 from snellen.models import Model, Preprocess, observe
-from snellen.visualize import Compose, Fourier, Objective, Pixel, Settings, render
+from snellen.visualize import Compose, Fourier, Jitter, Objective, Pixel, Settings, render
 
 PLAIN = {"transforms": Compose(), "redirect": 0, "settle": 0.0}
 
@@ -380,3 +380,19 @@ def test_rendering_works_where_gradients_are_off(surroundings):
         assert not torch.is_grad_enabled()
     assert torch.equal(found.images, plain.images)
     assert not found.images.requires_grad
+
+
+def test_transforms_settle_in_the_middle_of_their_ranges_at_the_end():
+    seen = []
+
+    class Noted(Jitter):
+        def matrices(self, draws, size):
+            seen.append(draws.clone())
+            return super().matrices(draws, size)
+
+    how = {"canvas": Pixel(), "settle": 0.5, "redirect": 0, "transforms": Noted(0.1)}
+    render(cnn(), "fc:1", Settings(steps=40, **how))
+    away = (torch.cat(seen) - 0.5).abs().amax(1)
+    assert away[:20].max() > 0.4
+    assert away[30:].max() < 0.25 + 1e-6
+    assert away[-1] < 0.01

@@ -33,8 +33,9 @@ class Settings:
 
     Args:
         steps: gradient steps.
-        rate: the learning rate; it falls to zero along a half cosine over the last `settle` of the steps.
-        settle: fraction of the steps over which the rate falls, in [0, 1].
+        rate: the learning rate.
+        settle: fraction of the steps, in [0, 1], over which the rate falls to zero along a half cosine, and the
+            transforms with it to the middle of their ranges. So the last steps improve the picture as it will be shown.
         redirect: steps at the start during which dead rectifiers pass helpful gradients.
         canvas: parameterization.
         transforms: drawn for every picture and step.
@@ -61,10 +62,12 @@ class Settings:
 
     def learning_rate(self, step: int) -> float:
         """The rate of a step, counted from 0."""
+        return self.rate * self.unsettled(step)
+
+    def unsettled(self, step: int) -> float:
+        """By how much rate and transforms are in force at a step, counted from 0: 1, at the end falling to 0."""
         start = (1 - self.settle) * self.steps
-        if step < start:
-            return self.rate
-        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - start) / max(self.steps - start, 1)))
+        return 1.0 if step < start else 0.5 * (1 + math.cos(math.pi * (step - start) / max(self.steps - start, 1)))
 
 
 @dataclass(frozen=True)
@@ -175,9 +178,9 @@ class _Batch:
         canvas, device = settings.canvas, model.device
         first = canvas.start(size, [s.fork("canvas") for s in streams]) if start is None else canvas.fit(start)
         self.state = first.to(device=device, dtype=model.dtype).contiguous()
-        self.numbers = draw_numbers(
-            settings.transforms, [generator(s.fork("transforms")) for s in streams], settings.steps
-        )
+        drawn = draw_numbers(settings.transforms, [generator(s.fork("transforms")) for s in streams], settings.steps)
+        force = torch.tensor([settings.unsettled(step) for step in range(settings.steps)], dtype=drawn.dtype)
+        self.numbers = 0.5 + (drawn - 0.5) * force[:, None]
         count = len(self.objectives)
         self.history = torch.full((count, settings.steps), math.nan)
         self.alive = torch.zeros(count, dtype=torch.bool)

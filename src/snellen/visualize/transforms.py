@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Transform(ABC):
-    """A family of affine maps of the plane, indexed by numbers in [0, 1). `a | b` applies a, then b."""
+    """A family of affine maps of the plane, indexed by numbers in [0, 1), its middle at 0.5. `a | b`: a, then b."""
 
     @property
     @abstractmethod
