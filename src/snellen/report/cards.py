@@ -57,7 +57,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Card:
-    """One unit: who it is, its two columns, its strip and how to read it."""
+    """One unit: who it is, its verdict with the evidence, its two columns, its strip and how to read it."""
 
     anchor: str
     title: str
@@ -66,11 +66,14 @@ class Card:
     columns: tuple[Column, ...]
     strip: Markup | None
     reading: tuple[str, ...]
+    verdict: str = ""
+    evidence: tuple[str, ...] = ()
 
 
 def card(unit: Record, names: Mapping[int, str]) -> Card:
     """The card of a unit of the record; `names` are those of classes, by channel."""
     title = unit["label"] or (names.get(unit["channel"]) if unit["role"] == "class" else None)
+    judged = unit.get("judgement")
     who = f"{title} ({unit['unit']})" if title else unit["unit"]
     return Card(
         anchor="unit-" + "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in unit["unit"]),
@@ -80,6 +83,8 @@ def card(unit: Record, names: Mapping[int, str]) -> Card:
         columns=_columns(unit, who),
         strip=_strip(unit),
         reading=tuple(_reading(unit)),
+        verdict=judged["verdict"] if judged else "",
+        evidence=tuple(item["words"] for item in judged["evidence"]) if judged else (),
     )
 
 

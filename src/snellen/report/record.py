@@ -62,6 +62,18 @@ _PATHS = {
     "trusted_from": Maybe(str),
     "threshold": float,
 }
+_JUDGEMENT = {"verdict": str, "evidence": Each({"check": str, "words": str})}
+_ROWS = {"units": Each({"unit": str, "words": str, "figure": Maybe(float), "strength": int})}
+_GATE = {"gate": str, "channels": int, "silent": int, "switches": int, "listed": Each(int)}
+_GATE |= {"rests_at": Maybe(float), "reaches": Maybe(float)}
+_EVIDENCE = {
+    "jumps": _ROWS,
+    "silent-scan": {**_ROWS, "gates": Each(_GATE), "images": int, "pictures": int},
+    "agreement": _ROWS,
+    "procedure": _ROWS,
+    "response-gap": _ROWS,
+}
+_TOLD = {"jumps": {"coarse": Each(float), "place": float}}
 _SERIES = {"curves": ("s", "lo", "hi"), "raw": ("picture", "same", "other"), "ceiling": ("mean", "lo", "hi")}
 
 
@@ -104,9 +116,17 @@ def blobs(record: dict[str, Any]) -> Iterator[str]:
 
 def _check(record: Any) -> None:
     match(record, _RECORD)
+    for i, unit in enumerate(record["units"]):
+        match(unit.get("judgement"), Maybe(_JUDGEMENT), f"units[{i}].judgement")
     for i, finding in enumerate(record["findings"]):
+        where = f"findings[{i}].evidence"
         if finding["check"] == "path-similarity":
-            _check_paths(finding["evidence"], f"findings[{i}].evidence")
+            _check_paths(finding["evidence"], where)
+        elif finding["check"] in _EVIDENCE:
+            match(finding["evidence"], _EVIDENCE[finding["check"]], where)
+            for k, row in enumerate(finding["evidence"]["units"]):
+                if row["figure"] is not None:
+                    match(row, _TOLD.get(finding["check"], {}), f"{where}.units[{k}]")
 
 
 def _check_paths(evidence: dict[str, Any], where: str) -> None:

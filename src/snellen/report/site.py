@@ -15,6 +15,7 @@ from snellen.report import curve, panels, words
 from snellen.report.cards import Card, card
 from snellen.report.frieze import Pair, frieze
 from snellen.report.record import read_record
+from snellen.report.signs import CHECKS, SILENT_PAGE, gates, judgement, scan, signs, ways
 from snellen.report.verdict import main_finding, paths, verdict
 from snellen.report.write import write
 
@@ -88,9 +89,30 @@ def _pages(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             cards = [card(unit, names) for unit in group.units[i * PAGE : (i + 1) * PAGE]]
             here = {"group": group, "cards": cards, "page": i, "root": "../"}
             yield path, _environment().get_template("units.html").render(common | here)
+    if gates(record):
+        here = {"root": "../", "gates": gates(record), "scan": scan(record)}
+        yield SILENT_PAGE, _environment().get_template("silent.html").render(common | here)
     cards_of: dict[str, list[Card]] = {g.anchor: [card(unit, names) for unit in g.units[: g.shown]] for g in found}
-    view = {"groups": found, "cards_of": cards_of, "frieze": _opening(found, cards_of)}
+    view = {
+        "groups": found,
+        "cards_of": cards_of,
+        "frieze": _opening(found, cards_of),
+        "suspicious": _suspicious(found, names),
+    }
     yield "index.html", _environment().get_template("index.html").render(common | view | _told(record))
+
+
+def _suspicious(found: tuple[Group, ...], names: Mapping[int, str]) -> list[dict[str, str]]:
+    """Every unit under suspicion, with the place of its card."""
+    listed = []
+    for group in found:
+        for i, unit in enumerate(group.units):
+            shown = card(unit, names)
+            if shown.verdict == "suspicious":
+                page = "" if i < group.shown else group.pages[i // PAGE]
+                name = shown.title if shown.named else shown.address
+                listed.append({"href": f"{page}#{shown.anchor}", "name": name})
+    return listed
 
 
 def _opening(found: tuple[Group, ...], cards_of: Mapping[str, list[Card]]) -> tuple[Pair, ...]:
@@ -109,7 +131,13 @@ def _told(record: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": verdict(record),
         "main": main,
         "more": [f for f in known if f is not main],
-        "others": [f for f in record["findings"] if f not in known],
+        "others": [f for f in record["findings"] if f not in known and f["check"] not in (*CHECKS, "judgement")],
+        "signs": signs(record),
+        "ways": ways(record),
+        "gates": gates(record),
+        "scan": scan(record),
+        "judgement": judgement(record),
+        "silent_page": SILENT_PAGE,
         "charts": curve,
         "panels": panels,
         "details": [

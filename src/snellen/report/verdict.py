@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from snellen.report.cards import alive
+from snellen.report.signs import judgement
 from snellen.report.words import count, listing, middle, rough
 
 Record = Mapping[str, Any]
 HEADLINES = {
     "consistent": "The pictures of {model} are processed much like photographs",
     "unreliable here": "The pictures of {model} take their own path through the network",
-    "suspicious": "The pictures of {model} do not fit how it treats photographs",
+    "suspicious": "The pictures of {model} carry signs of manipulation",
     "unknown": "What the units of {model} look for, on too few photographs to judge",
 }
 PLAIN = "What the units of {model} look for"
@@ -45,9 +46,14 @@ def paths(record: Record) -> list[Record]:
 
 def verdict(record: Record) -> Verdict:
     """The verdict on a record; without a finding, what was drawn and that nothing was checked."""
-    main, name = main_finding(record), record["model"]["name"]
-    headline = (HEADLINES.get(main["verdict"], PLAIN) if main else PLAIN).format(model=name)
+    main, whole, name = main_finding(record), judgement(record), record["model"]["name"]
+    decided = whole if whole and whole["verdict"] == "suspicious" else main
+    headline = (HEADLINES.get(decided["verdict"], PLAIN) if decided else PLAIN).format(model=name)
     claims = [main["claim"]] if main else ["No check was run, so nothing is known about how far to trust the pictures."]
+    if whole and whole is decided:
+        claims = [whole["claim"], *whole["evidence"]["reasons"], *(c for c in claims if main)]
+    elif whole:
+        claims.append(whole["claim"])
     return Verdict(headline, (*claims, *_units(record)), tuple(_may(record, main)), tuple(_may_not(record, main)))
 
 
@@ -95,8 +101,16 @@ def _may_not(record: Record, main: Record | None) -> list[str]:
             "like those of the photographs it should stand for."
         )
     said.append("That a unit responds to a photograph because it contains what the picture shows.")
-    said.append("That nobody tampered with the network: manipulated units can be made to show any picture.")
-    return said
+    return [*said, *_tampered(judgement(record))]
+
+
+def _tampered(whole: Record | None) -> list[str]:
+    """What the checks against manipulation leave open."""
+    if whole is None:
+        return ["That nobody tampered with the network: manipulated units can be made to show any picture."]
+    if whole["verdict"] == "suspicious":
+        return ["Anything about the suspicious units from their pictures: these may show what somebody chose."]
+    return ["That nobody can have tampered with the network: the checks know the constructions that are published."]
 
 
 def _early(evidence: Record) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snellen.base import OutputError
 
-OURS = re.compile(r"group-\d+-\d+\.html")
+OURS = re.compile(r"(group-\d+-\d+|silent)\.html")
 
 
 def write(run_dir: Path, pages: dict[str, str]) -> Path:
@@ -26,7 +26,7 @@ def write(run_dir: Path, pages: dict[str, str]) -> Path:
     try:
         for name, text in pages.items():
             _replace(run_dir / name, text.encode("utf-8"))
-        for old in (run_dir / "pages").glob("group-*.html"):
+        for old in (run_dir / "pages").glob("*.html"):
             if OURS.fullmatch(old.name) and f"pages/{old.name}" not in pages:
                 old.unlink()
     except OSError as error:
