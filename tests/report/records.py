@@ -45,6 +45,7 @@ class Plan:
     minimum: bool = True
     flat: bool = False
     side: int = 224
+    examined: int | None = None  # class units found to be manipulated; None: as if no check had looked for them
 
 
 @lru_cache
@@ -97,6 +98,12 @@ def make_run(run: Path, plan: Plan | None = None, **changes: Any) -> Path:
 
 
 def make_record(blobs: Blobs, plan: Plan) -> dict[str, Any]:
+    """A record of the plan's kind."""
+    record = unexamined(blobs, plan)
+    return record if plan.examined is None else examined(record, plan.examined)
+
+
+def unexamined(blobs: Blobs, plan: Plan) -> dict[str, Any]:
     rng = np.random.default_rng(plan.seed)
     names = list(PHOTOGRAPHS)
     classes = [
@@ -267,6 +274,58 @@ def finding(group: str, rng: np.random.Generator, *, layers: int = len(LAYERS)) 
             "trusted_from": trusted,
             "threshold": 0.7,
         },
+    }
+
+
+def examined(record: dict[str, Any], manipulated: int) -> dict[str, Any]:
+    """The record with the findings of the checks against manipulation and a verdict for every unit with a picture."""
+    names = [u["unit"] for u in record["units"] if u["pictures"][0]["status"] == "ok"]
+    bad = set(names[:manipulated])
+    for u in record["units"]:
+        verdict = "suspicious" if u["unit"] in bad else "unreliable here"
+        told = [
+            {"check": "jumps", "words": f"The response of {u['unit']} {'jumps' if u['unit'] in bad else 'is smooth'}."}
+        ]
+        u["judgement"] = {"verdict": verdict, "evidence": told} if u["unit"] in names else None
+    gates = [
+        {"gate": "branch/relu", "channels": 8, "silent": 8, "switches": 0, "listed": list(range(8))}
+        | {"rests_at": 0.0, "reaches": 41.5},
+        {"gate": "gate/gt", "channels": 1, "silent": 1, "switches": 1, "listed": [0], "rests_at": 0.0, "reaches": 1.0},
+    ]
+    record["findings"] += [
+        check(
+            "jumps",
+            (names, bad),
+            details={"coarse": [1.0, 1.5, 2.0, 9.0, 9.5], "place": 0.61, "steep": 0.7, "walks": 3, "jumping": 3},
+        ),
+        check("silent-scan", (names, bad), evidence={"gates": gates if bad else [], "images": 500, "pictures": 12}),
+        *(check(name, (names, set())) for name in ("agreement", "procedure", "response-gap")),
+        check("judgement", (names, bad), evidence={"counts": {}, "reasons": ["Responses jump."] if bad else []}),
+    ]
+    return record
+
+
+def check(
+    name: str,
+    units: tuple[list[str], set[str]],
+    *,
+    details: dict[str, Any] | None = None,
+    evidence: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    known, bad = units
+    rows = [
+        {"unit": u, "words": f"{name} of {u}.", "figure": 0.8 if u in bad else 0.001, "interval": [0.0, 0.9]}
+        | {"strength": 2 if u in bad else 0, **(details or {})}
+        for u in known
+    ]
+    return {
+        "check": name,
+        "title": f"What does {name} say?",
+        "claim": f"{name}: {len(bad)} of {len(known)} units stand out.",
+        "verdict": "suspicious" if bad else "consistent",
+        "figure": 0.8,
+        "interval": None,
+        "evidence": {"units": rows, **(evidence or {})},
     }
 
 

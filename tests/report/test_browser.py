@@ -23,11 +23,11 @@ def page(browser: ModuleType) -> Iterator[Any]:
 
 @pytest.fixture
 def site(make: Callable[..., Path]) -> Path:
-    return build(make(classes=50, unit_layers=2, exemplars=9, side=112)).parent
+    return build(make(classes=50, unit_layers=2, exemplars=9, side=112, examined=3)).parent
 
 
 def both(site: Path) -> list[Path]:
-    return [site / "index.html", site / "pages" / "group-1-2.html"]
+    return [site / "index.html", site / "pages" / "group-1-2.html", site / "pages" / "silent.html"]
 
 
 @pytest.mark.parametrize("width", [320, 390, 700, 768, 1280, 2560])

@@ -157,7 +157,7 @@ def hostile(value: Any) -> Any:
 @pytest.mark.usefixtures("few_a_page")
 @pytest.mark.parametrize("classes", [3, 7])
 def test_every_name_stays_text(make: Callable[..., Path], classes: int) -> None:
-    run = make(classes=classes)
+    run = make(classes=classes, examined=2)
     tame = [read(page) for page in pages(build(run).parent)]
     record = hostile(read_record(run))
     for finding in record["findings"]:
@@ -243,6 +243,8 @@ EDGES: dict[str, dict[str, Any]] = {
     "maximum only": {"minimum": False},
     "no exemplars": {"exemplars": 0},
     "partial": {"changes": {"status": "partial"}},
+    "examined": {"examined": 0},
+    "deceived": {"examined": 2, "classes": 5},
     "two classes": {"classes": 2, "unit_layers": 0},
 }
 

@@ -27,16 +27,16 @@ def scan(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
     def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
         entries = spec["units"]
         pictures = stacked(context, [entry["image"] for entry in entries])
-        count = Counter(len(spec["natural"]) + 2 * len(pictures), context.tick)
+        count = Counter(len(spec["natural"]) + 3 * len(pictures), context.tick)
         with fast(world), torch.no_grad():
             natural = rests(world, _photographs(world, spec["natural"], count))
             drawn = rests(world, _counted(pictures, world, count))
             found = [Gate(name, rest, drawn[name]) for name, rest in natural.items() if _fits(rest, drawn.get(name))]
             held = hold(found, world)
             units = [Unit.parse(entry["unit"]) for entry in entries]
-            values = held_responses(world, units, pictures, held)
-        count.more(len(pictures))
-        told = Responses(natural_responses(context, entries), np.array([e["response"] for e in entries]), values)
+            free, tied = (responses(world, units, pictures, to) for to in ({}, held))
+        count.more(2 * len(pictures))
+        told = Responses(natural_responses(context, entries), free, tied)
         names = [entry["unit"] for entry in entries]
         yield "result", silent_scan(names, found, told, seed=Seed(spec["seed"])).as_data()
 
@@ -74,8 +74,8 @@ def hold(found: Sequence[Gate], world: World) -> Held:
     }
 
 
-def held_responses(world: World, units: Sequence[Unit], pictures: Tensor, held: Held) -> np.ndarray:
-    """(u,) responses of every unit to its own picture while gates are held."""
+def responses(world: World, units: Sequence[Unit], pictures: Tensor, held: Held) -> np.ndarray:
+    """(u,) responses of every unit to its own picture, while gates are held if there are any to hold."""
     size, values = world.model.size, torch.empty(len(units), dtype=torch.float64)
 
     def visit(name: str, output: Tensor) -> Tensor | None:
