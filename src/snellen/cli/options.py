@@ -8,7 +8,7 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help='"builtin", "path/to/file.py:factory", "torchvision:NAME" or "timm:NAME".',
+        help='"builtin", "path/to/file.py:factory", "torchvision:NAME", "timm:NAME" or "transformers:FOLDER".',
         show_default=False,
     ),
 ]

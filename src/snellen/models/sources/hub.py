@@ -19,7 +19,7 @@ def from_torchvision(name: str) -> Found:
         DependencyError: torchvision is not installed or does not fit this torch.
         ModelError: no such network.
     """
-    models = _imported("torchvision.models", "torchvision")
+    models = imported("torchvision.models", "torchvision")
     if name not in models.list_models():
         raise _unknown(name, models.list_models(), "torchvision")
     with reproducible(), warnings.catch_warnings():
@@ -49,13 +49,13 @@ def from_timm(name: str) -> Found:
         DependencyError: timm is not installed.
         ModelError: no such network.
     """
-    timm = _imported("timm", "timm")
+    timm = imported("timm", "timm")
     if not timm.is_model(name):
         raise _unknown(name, timm.list_models(), "timm")
     with reproducible(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = _made(lambda: timm.create_model(name, pretrained=False), f"timm:{name}")
-    config = _imported("timm.data", "timm").resolve_model_data_config(module)
+    config = imported("timm.data", "timm").resolve_model_data_config(module)
     channels, height, width = config["input_size"]
     return Found(
         module,
@@ -71,7 +71,7 @@ def from_timm(name: str) -> Found:
 def _imagenet_labels(module: Any) -> tuple[str, ...]:
     if getattr(module, "num_classes", 0) != 1000:
         return ()
-    info = _imported("timm.data", "timm").ImageNetInfo()
+    info = imported("timm.data", "timm").ImageNetInfo()
     return tuple(info.index_to_description(i).split(",")[0] for i in range(1000))
 
 
@@ -81,7 +81,7 @@ def _normalized(mean: Any, std: Any) -> Preprocess | None:
     return Preprocess(mean=tuple(float(m) for m in mean), std=tuple(float(s) for s in std))
 
 
-def _imported(module: str, distribution: str) -> ModuleType:
+def imported(module: str, distribution: str) -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

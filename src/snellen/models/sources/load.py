@@ -11,9 +11,10 @@ from snellen.models.sources.file import from_file, from_pickle
 from snellen.models.sources.found import Found
 from snellen.models.sources.hub import from_timm, from_torchvision
 from snellen.models.sources.probe import probe, runs_at
+from snellen.models.sources.transformers_folder import from_transformers
 from snellen.models.sources.weights import fill, is_pickle_name, read_weights
 
-_FORMS = '"builtin", "path/to/file.py:factory", "torchvision:NAME" or "timm:NAME"'
+_FORMS = '"builtin", "path/to/file.py:factory", "torchvision:NAME", "timm:NAME" or "transformers:FOLDER"'
 
 
 def load_model(
@@ -28,7 +29,8 @@ def load_model(
 
     Args:
         spec: "builtin", "path/to/file.py:factory" (returns an `nn.Module` that takes RGB in [0, 1], or a
-            `snellen.Model`), "torchvision:NAME", "timm:NAME", or a pickled module "FILE.pt" with `trust_pickle`.
+            `snellen.Model`), "torchvision:NAME", "timm:NAME", "transformers:FOLDER" (an image classifier, as
+            `save_pretrained` writes it), or a pickled module "FILE.pt" with `trust_pickle`.
         weights: a local safetensors file that fits the module exactly. Without it torchvision and timm networks get
             random weights (always the same), and the provenance says so.
         size: input size in pixels; else what the model or its library says, else a guess that is noted.
@@ -39,7 +41,7 @@ def load_model(
         UsageError: the spec or the device makes no sense.
         ModelError: the model cannot be found, loaded or run.
         WeightsError: the weights are refused, unreadable or do not fit.
-        DependencyError: torchvision or timm is asked for and not installed.
+        DependencyError: torchvision, timm or transformers is asked for and not installed.
     """
     found = _find(spec, trust_pickle=trust_pickle)
     if weights is not None:
@@ -64,6 +66,8 @@ def _find(spec: str, *, trust_pickle: bool) -> Found:
         )
     if colon and head in ("torchvision", "timm"):
         return (from_torchvision if head == "torchvision" else from_timm)(tail)
+    if colon and head == "transformers":
+        return from_transformers(Path(tail))
     path, colon, factory = spec.rpartition(":")
     if colon and path.endswith(".py"):
         return from_file(Path(path), factory)
