@@ -117,13 +117,17 @@ class PictureDetector(Detector):
         return self._glimpse.picture.detach()
 
     def logits(self, evidence: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        return self.linear(self.dropout(self.features(evidence)))[:, 0]
+
+    def features(self, evidence: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """What the last, linear layer reads."""
         x = evidence.to(self.linear.weight.dtype)
         if x.shape[2:] != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", antialias=True)
         x = (x - self.mean[:, None, None]) / self.std[:, None, None]
         for conv in self.convs:
             x = torch.relu(conv(x))
-        return self.linear(self.dropout(x.flatten(1)))[:, 0]
+        return x.flatten(1)
 
     def description(self) -> Mapping[str, Any]:
         return {"kind": "cnn", "channels": self.channels, "size": list(self.size)}

@@ -11,10 +11,14 @@ from snellen.models.sources.file import from_file, from_pickle
 from snellen.models.sources.found import Found
 from snellen.models.sources.hub import from_timm, from_torchvision
 from snellen.models.sources.probe import probe, runs_at
+from snellen.models.sources.saved import from_saved, is_saved
 from snellen.models.sources.transformers_folder import from_transformers
 from snellen.models.sources.weights import fill, is_pickle_name, read_weights
 
-_FORMS = '"builtin", "path/to/file.py:factory", "torchvision:NAME", "timm:NAME" or "transformers:FOLDER"'
+_FORMS = (
+    '"builtin", "path/to/file.py:factory", "torchvision:NAME", "timm:NAME", "transformers:FOLDER" or the folder of a '
+    "saved model"
+)
 
 
 def load_model(
@@ -30,7 +34,8 @@ def load_model(
     Args:
         spec: "builtin", "path/to/file.py:factory" (returns an `nn.Module` that takes RGB in [0, 1], or a
             `snellen.Model`), "torchvision:NAME", "timm:NAME", "transformers:FOLDER" (an image classifier, as
-            `save_pretrained` writes it), or a pickled module "FILE.pt" with `trust_pickle`.
+            `save_pretrained` writes it), the folder of a model that `snellen deceive` saved, or a pickled module
+            "FILE.pt" with `trust_pickle`.
         weights: a local safetensors file that fits the module exactly. Without it torchvision and timm networks get
             random weights (always the same), and the provenance says so.
         size: input size in pixels; else what the model or its library says, else a guess that is noted.
@@ -68,6 +73,8 @@ def _find(spec: str, *, trust_pickle: bool) -> Found:
         return (from_torchvision if head == "torchvision" else from_timm)(tail)
     if colon and head == "transformers":
         return from_transformers(Path(tail))
+    if is_saved(spec):
+        return from_saved(Path(spec).expanduser(), lambda base: _find(base, trust_pickle=trust_pickle))
     path, colon, factory = spec.rpartition(":")
     if colon and path.endswith(".py"):
         return from_file(Path(path), factory)
