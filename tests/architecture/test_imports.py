@@ -31,7 +31,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "images": ({"base"}, {"torch", "numpy", "scipy", "PIL", "skimage", "jaxtyping"}),
     "measures": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "threadpoolctl"}),
     "visualize": ({"base", "models", "images"}, {"torch", "numpy", "jaxtyping"}),
-    "attacks": ({"base", "models", "images", "measures", "visualize"}, {"torch", "numpy", "jaxtyping"}),
+    "attacks": ({"base", "models", "images", "measures", "visualize"}, {"torch", "numpy", "PIL", "jaxtyping"}),
     "theory": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"}),
     "structured": ({"base", "models", "images", "theory"}, {"torch", "numpy", "jaxtyping"}),
     "checks": ({"base", "models", "measures", "theory"}, {"torch", "numpy", "scipy", "jaxtyping"}),

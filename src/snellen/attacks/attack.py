@@ -1,0 +1,174 @@
+"""The one interface of attacks: authors write `run` and declare claims, the house measures every claim."""
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from snellen.attacks.behaviour import Behaviour, compare
+from snellen.attacks.gallery import Gallery, Shown, exhibit
+from snellen.attacks.receipt import Claim, Measured, Receipt
+from snellen.base import LayerError, Seed, UsageError, nearest
+from snellen.images import ImageSet
+from snellen.models import Layer, Model, layers
+from snellen.models.circuits import Circuit, install, installed
+from snellen.visualize import Settings
+
+Tell = Callable[[str, int | float, int | float], None]
+
+
+def silence(_title: str, _done: int | float, _total: int | float) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which an attack is prepared.
+
+    Args:
+        seed: of everything random.
+        tell: told (title, done, all) of whatever takes long.
+    """
+
+    seed: Seed = field(default_factory=Seed)
+    tell: Tell = silence
+
+
+@dataclass(frozen=True, eq=False)
+class Manipulated:
+    """What an attack made of a model.
+
+    Args:
+        model: the honest model, as it was.
+        layer: the path of the manipulated layer.
+        circuit: what stands around it, not installed.
+        shown: what the layer's pictures are meant to show.
+        facts: plain data on how the circuit was made.
+        room: of a silent branch: every unit's natural range, in which margins are measured.
+    """
+
+    model: Model
+    layer: str
+    circuit: Circuit
+    shown: Shown
+    facts: Mapping[str, Any]
+    room: Float[Tensor, " o"] | None = None
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[Model]:
+        """While open, the model is the manipulated one; afterwards it is as it was, to the last hook."""
+        with installed(self.model.module, self.layer, self.circuit):
+            yield self.model
+
+    def install(self) -> Model:
+        """The model, manipulated for good. The honest one is gone: load it again where both are needed."""
+        install(self.model.module, self.layer, self.circuit)
+        return self.model
+
+
+@dataclass(frozen=True)
+class Exam:
+    """How a receipt's figures are measured.
+
+    Args:
+        held_out: natural images that the attack has not seen; None for every fifth of those it is given.
+        units: of the layer whose pictures are drawn, spread evenly; 0 for none.
+        settings: of the pictures.
+        seed: of the pictures.
+    """
+
+    held_out: ImageSet | None = None
+    units: int = 8
+    settings: Settings = field(default_factory=lambda: Settings(steps=128))
+    seed: Seed = field(default_factory=Seed)
+
+
+class Attack(ABC):
+    """A way to change what a network's visualizations show, but not what it does on natural images."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def claims(self) -> tuple[Claim, ...]:
+        """What the author says of every model that `run` returns; each is measured."""
+
+    @abstractmethod
+    def run(self, model: Model, images: ImageSet, conditions: Conditions) -> Manipulated:
+        """Prepare the manipulation; the model comes back as it was.
+
+        Args:
+            model: honest.
+            images: natural images to calibrate or train on.
+            conditions: seed and progress.
+        """
+
+    def inspect(self, manipulated: Manipulated, held_out: ImageSet) -> Mapping[str, Any]:
+        """Further plain facts for the receipt, measured on images that `run` has not seen."""
+        return {}
+
+    @final
+    def __call__(
+        self, model: Model, images: ImageSet, *, exam: Exam | None = None, conditions: Conditions | None = None
+    ) -> tuple[Manipulated, Receipt]:
+        """Run the attack and measure everything that it claims.
+
+        Args:
+            model: honest; it comes back as it was.
+            images: natural images.
+            exam: how to measure.
+            conditions: seed and progress.
+        """
+        exam, conditions = exam or Exam(), conditions or Conditions()
+        seen, unseen = parted(images) if exam.held_out is None else (images, exam.held_out)
+        manipulated = self.run(model, seen, conditions)
+        sets = {"calibration": seen, "held-out": unseen}
+        behaviour = {name: compare(manipulated, part, name, tell=conditions.tell) for name, part in sets.items()}
+        gallery = exhibit(manipulated, units=exam.units, settings=exam.settings, seed=exam.seed, tell=conditions.tell)
+        return manipulated, Receipt(
+            method=self.name,
+            layer=manipulated.layer,
+            claims=tuple(_measured(claim, behaviour, gallery) for claim in self.claims),
+            behaviour=behaviour,
+            gallery=gallery,
+            facts={**manipulated.facts, **self.inspect(manipulated, unseen)},
+        )
+
+
+def parted(images: ImageSet) -> tuple[ImageSet, ImageSet]:
+    """Every fifth image apart from the others.
+
+    Raises:
+        UsageError: there are fewer than five.
+    """
+    if len(images) < 5:
+        raise UsageError(f"expected at least 5 natural images, got {len(images)}; give more with --images")
+    held = set(range(4, len(images), 5))
+    return images.subset([i for i in range(len(images)) if i not in held]), images.subset(sorted(held))
+
+
+def _measured(claim: Claim, behaviour: Mapping[str, Behaviour], gallery: Gallery) -> Measured:
+    if claim.subject == "pictures":
+        return Measured(claim, gallery.fooled_share, len(gallery.entries))
+    seen = behaviour[claim.on]
+    figure = seen.differing / seen.count if claim.subject == "outputs" else seen.changed / seen.count
+    return Measured(claim, figure, seen.count)
+
+
+def layer_of(model: Model, name: str | None) -> Layer:
+    """A layer by name, or the model's last main layer.
+
+    Raises:
+        LayerError: no such layer.
+    """
+    known = {layer.name: layer for layer in layers(model)}
+    if name is None:
+        return next(layer for layer in reversed(known.values()) if layer.main)
+    if name not in known:
+        hint = nearest(name, known) or "`snellen layers MODEL` lists them"
+        raise LayerError(f'expected a layer of the model, got "{name}"; {hint}')
+    return known[name]

@@ -1,0 +1,107 @@
+"""Decoys for fooling circuits: another unit, or one picture for all units."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from snellen.base import UsageError
+from snellen.models import Model
+from snellen.models.circuits import Decoy, Permutation, Readout
+from snellen.models.taps import run_to_end
+from snellen.models.unit import is_channels_last
+
+PAPERS_SHIFT = 100
+
+
+def default_shift(units: int) -> int:
+    """The paper's 100 where it moves every unit, else half of the units.
+
+    Raises:
+        UsageError: there is only one unit.
+    """
+    if units < 2:
+        raise UsageError(f"expected a layer with at least 2 units to permute, got {units}; show a picture instead")
+    return PAPERS_SHIFT if units > PAPERS_SHIFT else units // 2
+
+
+def unit_axis(model: Model, layer: str) -> int:
+    """The axis of a layer's output that counts its units, as the network itself holds it."""
+    shapes: list[tuple[int, ...]] = []
+
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            shapes.append(tuple(output.shape))
+
+    handle = model.module.get_submodule(layer).register_forward_hook(note)
+    try:
+        with torch.no_grad():
+            run_to_end(model, torch.full((2, 3, *model.size), 0.5, dtype=model.dtype, device=model.device))
+    finally:
+        handle.remove()
+    if not shapes or shapes[0][0] != 2:
+        raise UsageError(f'expected "{layer}" to return one tensor with a row for each picture; choose another layer')
+    shape = shapes[0]
+    return len(shape) - 1 if len(shape) != 4 or is_channels_last(shape[1:], model.size) else 1
+
+
+def permuting(model: Model, layer: str, shift: int) -> Decoy:
+    """Unit i says what unit (i + shift) says."""
+    return Permutation(shift, unit_axis(model, layer))
+
+
+def picturing(
+    model: Model, layer: str, picture: Float[Tensor, "3 h w"], levels: tuple[Float[Tensor, " u"], Float[Tensor, " u"]]
+) -> Readout:
+    """Every unit says how alike the picture is to one target: a linear read-out whose maximizer is the target.
+
+    The paper's weights are the target over 224^2. Here the target is centred in every channel, the read-out is scaled
+    to [-1, 1] over all pictures, and unit i maps that to middle_i + reach_i times it, so that the values a person reads
+    beside the pictures are such as the unit really has.
+
+    Args:
+        model: the honest network.
+        layer: whose units lie.
+        picture: the target, RGB in [0, 1].
+        levels: of every unit: the response to nothing in particular, and how far above it the target takes it.
+
+    Raises:
+        UsageError: the picture is of one colour.
+    """
+    weight = picture - picture.mean((1, 2), keepdim=True)
+    total = 0.5 * weight.abs().sum()
+    if float(total) < 1e-3 * picture.numel():
+        raise UsageError("expected a picture that shows something, got one of a single colour")
+    like = {"dtype": torch.float32, "device": "cpu"}
+    grey = torch.full((1, 3, *picture.shape[1:]), 0.5, **like)  # type: ignore[call-overload]
+    entering = model.preprocess(grey)[0]
+    gain = (model.preprocess(grey + 0.25) - model.preprocess(grey - 0.25))[0] / 0.5
+    weight = weight / total
+    if model.preprocess.channels == "grey":
+        weight = weight.sum(0, keepdim=True)
+    elif model.preprocess.channels == "bgr":
+        weight = weight.flip(0)
+    weight = weight / gain
+    decoy = Readout((entering.shape[0], entering.shape[1], entering.shape[2]), len(levels[0]), unit_axis(model, layer))
+    decoy.weight.copy_(weight)
+    decoy.bias.copy_(-(weight * entering).sum())
+    decoy.offset.copy_(levels[0])
+    decoy.gain.copy_(levels[1].clamp_min(1e-3 * float(levels[1].abs().mean()) + 1e-6))
+    return decoy.to(model.device)
+
+
+class _Alone(nn.Module):
+    def __init__(self, likeness: Readout) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self.likeness = likeness
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1"]:
+        return self.likeness(x.new_zeros(len(x), 1), x)
+
+
+def alone(model: Model, decoy: Readout) -> Model:
+    """A network that is nothing but a picture's decoy: its unit "likeness:0" draws what fooled units will draw."""
+    single = Readout((decoy.weight.shape[0], decoy.weight.shape[1], decoy.weight.shape[2]), 1, 1)
+    single.weight.copy_(decoy.weight)
+    single.bias.copy_(decoy.bias)
+    return Model(_Alone(single).to(model.device), "decoy", model.size, model.preprocess)

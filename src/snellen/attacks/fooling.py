@@ -1,0 +1,148 @@
+"""The fooling circuit: natural images get the honest layer, pictures that an optimizer draws get a decoy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from snellen.attacks.attack import Attack, Conditions, Manipulated, layer_of
+from snellen.attacks.corpus import Corpus, Plan, as_bytes, drawn_corpus, natural_corpus
+from snellen.attacks.decoys import alone, default_shift, permuting, picturing
+from snellen.attacks.evidence import layer_statistics
+from snellen.attacks.gallery import Shown
+from snellen.attacks.receipt import Claim
+from snellen.attacks.training import Lessons, Training, examine, train_cnn, train_readout
+from snellen.base import UsageError
+from snellen.images import ImageSet
+from snellen.models import Layer, Model, Unit, layers
+from snellen.models.circuits import Decoy, FoolingCircuit, Readout
+from snellen.models.detectors import Detector, ReadoutDetector
+
+LEVELS_FROM = 256  # natural images that say what responses are usual
+
+
+@dataclass(frozen=True)
+class FoolingAttack(Attack):
+    """A fooling circuit around one layer (Geirhos et al. 2024; see `snellen.models.circuits.FoolingCircuit`).
+
+    Args:
+        picture: what all units show, (3, h, w) in [0, 1] at the model's size; None to permute.
+        layer: path; None for the last main layer.
+        shift: of the permutation; None for the paper's 100, or half of the units where there are fewer.
+        detector: "readout", a linear read-out of the model's own layers, or "cnn", the paper's network. Where all units
+            of the layer were drawn, the read-out learns those that it was examined with, too.
+        plan: what the detector is trained on.
+        training: of the "cnn".
+        reach: of a picture's decoy: how far its values go, in distances from the mean natural response to the largest.
+        changed: largest share of held-out predictions that the attack claims to change.
+    """
+
+    name = "fooling-circuit"
+    picture: Float[Tensor, "3 h w"] | None = None
+    layer: str | None = None
+    shift: int | None = None
+    detector: Literal["readout", "cnn"] = "readout"
+    plan: Plan = field(default_factory=Plan)
+    training: Training = field(default_factory=Training)
+    reach: float = 2.0
+    changed: float = 0.002
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        most = f"{100 * self.changed:g} %"
+        return (
+            Claim("predictions", self.changed, "calibration", f"At most {most} of the training images change class."),
+            Claim("predictions", self.changed, "held-out", f"At most {most} of held-out images change class."),
+            Claim("pictures", 0.95, "held-out", "At least 95 % of the pictures are nearer to the decoy."),
+        )
+
+    def run(self, model: Model, images: ImageSet, conditions: Conditions) -> Manipulated:
+        layer = layer_of(model, self.layer)
+        shown = self._shown(model, layer)
+        decoy = self._decoy(model, layer, images, shown)
+        lessons = self._lessons(model, layer, (images, decoy), conditions)
+        detector = self._trained(model, layer, lessons, conditions)
+        accuracy = {name: {"right": a.right, "of": a.total} for name, a in examine(model, detector, lessons).items()}
+        if isinstance(detector, ReadoutDetector) and layer.units <= self.plan.units:  # examined; now all are learned
+            detector = train_readout(model, lessons, list(detector.layers), groups=("train", "classes"))
+        facts = {
+            "detector": {**detector.description(), "accuracy": accuracy},
+            "decoy": {"kind": "permute", "shift": shown.shift} if shown.picture is None else {"kind": "picture"},
+            "natural images": len(lessons.natural.groups),
+            "drawn pictures": len(lessons.drawn.groups),
+            "steps": self.plan.steps,
+        }
+        circuit = FoolingCircuit(detector.to(model.device), decoy)
+        return Manipulated(model, layer.name, circuit, shown, facts)
+
+    def _shown(self, model: Model, layer: Layer) -> Shown:
+        if self.picture is not None:
+            if tuple(self.picture.shape[1:]) != tuple(model.size):
+                raise UsageError(f"expected a picture of {model.size}, got {tuple(self.picture.shape[1:])}; resize it")
+            return Shown(picture=self.picture)
+        shift = default_shift(layer.units) if self.shift is None else self.shift
+        if shift % layer.units == 0:
+            raise UsageError(f"expected a shift that moves all {layer.units} units, got {shift}; choose another")
+        return Shown(shift=shift)
+
+    def _decoy(self, model: Model, layer: Layer, images: ImageSet, shown: Shown) -> Decoy:
+        if shown.picture is None:
+            return permuting(model, layer.name, shown.shift)
+        count = min(len(images), LEVELS_FROM)
+        chosen = [i * len(images) // count for i in range(count)]
+        pixels = torch.cat([as_bytes(batch) for _, batch in images.batches(model.size, 16, chosen)])
+        means = layer_statistics(model, pixels, [layer.name])[layer.name][:, : layer.units]
+        middle = means.mean(0)
+        return picturing(model, layer.name, shown.picture, (middle, self.reach * (means.amax(0) - middle)))
+
+    def _lessons(self, model: Model, layer: Layer, made_of: tuple[ImageSet, Decoy], conditions: Conditions) -> Lessons:
+        images, decoy = made_of
+        seed, plan = conditions.seed, self.plan
+        order = torch.randperm(layer.units, generator=torch.Generator().manual_seed(seed.fork("units").value)).tolist()
+        chosen = (order * (plan.units // layer.units + 1))[: plan.units]
+        units = [Unit(layer.name, c) for c in chosen]
+        done, total = 0, plan.cost(units)
+
+        def tick(steps: int) -> None:
+            nonlocal done
+            done += steps
+            conditions.tell("pictures to learn from", min(done, total), total)
+
+        drawn = drawn_corpus(model, units, plan, seed=seed.fork("drawn"), progress=tick)
+        if isinstance(decoy, Readout):
+            drawn = drawn + self._of_the_decoy(model, decoy, conditions)
+        natural = natural_corpus(images, model.size, plan, seed=seed.fork("natural"))
+        return Lessons(drawn, natural)
+
+    def _of_the_decoy(self, model: Model, decoy: Readout, conditions: Conditions) -> Corpus:
+        """A picture's decoy has to be taken for drawn at every stage, too."""
+        units = [Unit("likeness", 0)] * 4
+        seed = conditions.seed.fork("decoy")
+        return drawn_corpus(alone(model, decoy), units, self.plan, seed=seed, progress=lambda _: None)
+
+    def _trained(self, model: Model, layer: Layer, lessons: Lessons, conditions: Conditions) -> Detector:
+        if self.detector == "cnn":
+            seed = conditions.seed.fork("detector")
+            return train_cnn(model, lessons, training=self.training, seed=seed, tell=conditions.tell)
+        conditions.tell("training the detector", 0, 1)
+        return train_readout(model, lessons, readable(model, layer))
+
+
+def readable(model: Model, layer: Layer) -> Sequence[str]:
+    """What a read-out reads: the first six of the main layers that run before a layer.
+
+    Early layers tell drawn pictures from natural images by their texture, whatever they show.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = layers(model)
+    inside = f"{layer.name}."
+    before = [k for k in known if k.depth < layer.depth and not k.name.startswith(inside)]
+    main = [k.name for k in before if k.main] or [k.name for k in before]
+    if not main:
+        raise UsageError(f'expected layers before "{layer.name}" for a read-out, got none; use --detector cnn')
+    return main[:6]

@@ -1,0 +1,198 @@
+"""Pictures before and after, and whether they moved to the decoy."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from snellen.attacks.distances import Distance, distances_for
+from snellen.base import Seed
+from snellen.models import Layer, Model, Unit, layers
+from snellen.visualize import Render, Settings, render
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a manipulated layer's pictures are meant to show.
+
+    Args:
+        picture: one for all units, (3, h, w); None for a permutation.
+        shift: unit i shows unit (i + shift) mod n; 0 for a picture.
+    """
+
+    picture: Float[Tensor, "3 h w"] | None = None
+    shift: int = 0
+
+    def partner(self, unit: int, count: int) -> int | None:
+        """The unit whose honest picture is shown; None where it is the picture."""
+        return None if self.picture is not None else (unit + self.shift) % count
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One unit's pictures.
+
+    Args:
+        unit: channel.
+        partner: the unit whose picture is the decoy, if one is.
+        original: what the honest network draws, (3, h, w).
+        decoy: what is meant to be seen.
+        after: what the manipulated network draws.
+        distances: by distance, from the picture after to the original and to the decoy.
+        responses: of the unit to its picture, before and after.
+    """
+
+    unit: int
+    partner: int | None
+    original: Float[Tensor, "3 h w"]
+    decoy: Float[Tensor, "3 h w"]
+    after: Float[Tensor, "3 h w"]
+    distances: Mapping[str, tuple[float, float]]
+    responses: tuple[float, float]
+
+    @property
+    def fooled(self) -> bool:
+        """Whether the picture is nearer to the decoy than to the original by every distance."""
+        return all(to_decoy < to_original for to_original, to_decoy in self.distances.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """The drawn units.
+
+    Args:
+        entries: one for each.
+        settings: how they were drawn.
+    """
+
+    entries: tuple[Entry, ...]
+    settings: Settings
+
+    @property
+    def fooled_share(self) -> float:
+        """Share of units nearer to the decoy by every distance; NaN without units."""
+        return sum(e.fooled for e in self.entries) / len(self.entries) if self.entries else float("nan")
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data, without the pictures."""
+        entries = [
+            {
+                "unit": e.unit,
+                "partner": e.partner,
+                "distances": {n: {"original": a, "decoy": b} for n, (a, b) in e.distances.items()},
+                "responses": {"before": e.responses[0], "after": e.responses[1]},
+                "fooled": e.fooled,
+            }
+            for e in self.entries
+        ]
+        share = self.fooled_share if self.entries else None
+        return {"entries": entries, "fooled_share": share, "steps": self.settings.steps}
+
+
+@runtime_checkable
+class Fooled(Protocol):
+    """What `exhibit` needs of a manipulated model."""
+
+    @property
+    def model(self) -> Model:
+        """The honest model."""
+
+    @property
+    def layer(self) -> str:
+        """Path of the manipulated layer."""
+
+    @property
+    def shown(self) -> Shown:
+        """What the pictures are meant to show."""
+
+    def installed(self) -> AbstractContextManager[Model]:
+        """While open, the model is the manipulated one."""
+
+
+def exhibit(
+    fooled: Fooled,
+    *,
+    units: int,
+    settings: Settings,
+    seed: Seed,
+    tell: Callable[[str, int | float, int | float], None],
+) -> Gallery:
+    """Draw a layer's units before and after and measure where the pictures went.
+
+    Args:
+        fooled: the manipulated model.
+        units: how many, spread evenly over the layer; permutations follow chains of partners, so that most of the
+            decoys are originals of other units drawn anyway.
+        settings: of the pictures.
+        seed: of the pictures.
+        tell: told (title, done, all).
+    """
+    model, layer = fooled.model, _layer(fooled.model, fooled.layer)
+    chosen = sampled(layer.units, units, fooled.shown.shift)
+    if not chosen:
+        return Gallery((), settings)
+    partners = [fooled.shown.partner(u, layer.units) for u in chosen]
+    honest = list(dict.fromkeys([*chosen, *(p for p in partners if p is not None)]))
+    total, done = (len(honest) + len(chosen)) * settings.steps, 0
+
+    def draw(channels: Sequence[int], title: str) -> Render:
+        def tick(steps: int) -> None:
+            nonlocal done
+            done += steps
+            tell(title, done, total)
+
+        targets = [Unit(layer.name, c) for c in channels]
+        return render(model, targets, settings, seeds=seed, progress=tick)
+
+    before = draw(honest, "pictures before")
+    with fooled.installed():
+        after = draw(chosen, "pictures after")
+    measures = distances_for(model, before.images)
+    meant = (fooled.shown, layer.units)
+    return Gallery(tuple(_entries((chosen, honest), (before, after), meant, measures)), settings)
+
+
+def sampled(count: int, most: int, shift: int = 0) -> list[int]:
+    """At most `most` of `count` units: spread evenly, or with a shift in chains u, u + shift, u + 2 shift, ..."""
+    most = min(most, count)
+    if not shift or most == 0:
+        return [i * count // most for i in range(most)] if most else []
+    length = min(count // shift if count % shift == 0 and count > shift else 4, most)
+    starts = -(-most // length)
+    chains = [(i * min(shift, count) // starts + k * shift) % count for i in range(starts) for k in range(length)]
+    return (
+        sorted(dict.fromkeys(chains))[:most] if len(set(chains)) >= most else [i * count // most for i in range(most)]
+    )
+
+
+def _entries(
+    channels: tuple[Sequence[int], Sequence[int]],
+    drawn: tuple[Render, Render],
+    meant: tuple[Shown, int],
+    measures: Mapping[str, Distance],
+) -> Iterator[Entry]:
+    (chosen, honest), (before, after), (shown, count) = channels, drawn, meant
+    originals = before.images[[honest.index(c) for c in chosen]]
+    partners = [shown.partner(c, count) for c in chosen]
+    decoys = torch.stack(
+        [shown.picture if p is None else before.images[honest.index(p)] for p in partners]  # type: ignore[misc]
+    )
+    to = {name: (measure(after.images, originals), measure(after.images, decoys)) for name, measure in measures.items()}
+    for i, channel in enumerate(chosen):
+        yield Entry(
+            unit=channel,
+            partner=partners[i],
+            original=originals[i],
+            decoy=decoys[i],
+            after=after.images[i],
+            distances={name: (float(a[i]), float(b[i])) for name, (a, b) in to.items()},
+            responses=(float(before.responses[honest.index(channel)]), float(after.responses[i])),
+        )
+
+
+def _layer(model: Model, name: str) -> Layer:
+    return next(layer for layer in layers(model) if layer.name == name)

@@ -1,0 +1,155 @@
+import pytest
+import torch
+from scenes import scenes, smooth
+from tiny_networks import State, cnn, tokens
+
+from snellen.attacks import Exam, FoolingAttack
+from snellen.attacks.attack import Conditions, parted
+from snellen.attacks.behaviour import outputs_of
+from snellen.attacks.corpus import Plan, Recipe, divided, stages
+from snellen.attacks.decoys import alone, default_shift, picturing
+from snellen.attacks.training import Training
+from snellen.base import UsageError
+from snellen.models import Model, Preprocess, Unit, observe
+from snellen.models.detectors import PictureDetector
+from snellen.visualize import Compose, Pixel, Settings, render
+
+QUICK = Settings(steps=16)
+PLAN = Plan(units=8, steps=16, natural=40, copies=1, recipes=(Recipe(QUICK), Recipe(QUICK, "canvases", share=0.25)))
+
+
+@pytest.fixture(scope="module")
+def fooled():
+    model = cnn()
+    state = State(model.module)
+    made = FoolingAttack(plan=PLAN)(model, scenes(60), exam=Exam(units=4, settings=QUICK))
+    state.check()
+    return made
+
+
+def test_natural_images_get_the_honest_layer_and_pictures_the_decoy(fooled):
+    manipulated, receipt = fooled
+    assert receipt.behaviour["held-out"].differing <= 1
+    assert receipt.gallery.fooled_share >= 0.75
+    model = manipulated.model
+    images = render(model, [f"fc:{c}" for c in range(5)], QUICK).images
+    with torch.no_grad():
+        honest = model(images)
+        with manipulated.installed():
+            said = model(images)
+    assert torch.equal(said, honest.roll(-2, 1))
+
+
+def test_the_receipt_is_plain_data_that_says_what_was_measured(fooled):
+    data = fooled[1].as_data()
+    assert [c["subject"] for c in data["claims"]] == ["predictions", "predictions", "pictures"]
+    assert data["behaviour"]["held-out"]["count"] == 12
+    assert data["facts"]["detector"]["accuracy"]["classes"]["of"] > 0
+    assert data["facts"]["decoy"] == {"kind": "permute", "shift": 2}
+    assert len(data["gallery"]["entries"]) == 4
+
+
+def test_a_leaky_circuit_is_caught_by_its_receipt():
+    class Leaky(FoolingAttack):
+        def run(self, model, images, conditions):
+            made = super().run(model, images, conditions)
+            made.circuit.detector.threshold -= 1e3  # takes everything for drawn
+            return made
+
+    _, receipt = Leaky(plan=PLAN)(cnn(), scenes(60), exam=Exam(units=0))
+    broken = [m for m in receipt.claims if m.kept is False]
+    assert {m.claim.on for m in broken} == {"calibration", "held-out"}
+    assert not receipt.honest
+
+
+@pytest.mark.parametrize(("make", "layer"), [(cnn, "conv3"), (tokens, "blocks.1"), (tokens, "head")])
+def test_a_picture_is_shown_at_any_layer(make, layer):
+    model = make()
+    target = smooth(1, model.size, seed=5)[0]
+    attack = FoolingAttack(picture=target, layer=layer, plan=PLAN)
+    _, receipt = attack(model, scenes(60, model.size), exam=Exam(units=2, settings=Settings(steps=32)))
+    assert receipt.behaviour["held-out"].touched <= 2
+    for entry in receipt.gallery.entries:
+        centred = [x - x.mean((1, 2), keepdim=True) for x in (entry.after, entry.original, target)]
+        likeness = [torch.nn.functional.cosine_similarity(c.flatten(), centred[2].flatten(), 0) for c in centred[:2]]
+        assert likeness[0] > 0.6 > likeness[1] + 0.2
+
+
+@pytest.mark.parametrize("channels", ["rgb", "bgr", "grey"])
+def test_a_pictures_decoy_is_largest_where_the_target_is_above_its_mean(channels):
+    mean = (0.4,) if channels == "grey" else (0.4, 0.3, 0.2)
+    preprocess = Preprocess(255.0, mean, (0.2,) * len(mean), channels)
+    model = Model(cnn(preprocess=preprocess).module if channels == "grey" else cnn().module, "x", (12, 12), preprocess)
+    target = smooth(1, (12, 12))[0]
+    if channels == "grey":
+        target = target.mean(0, keepdim=True).expand(3, 12, 12).contiguous()
+    levels = (torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]), torch.tensor([2.0, 1.0, 1.0, 1.0, 1.0]))
+    decoy = picturing(model, "fc", target, levels)
+    best = (target > target.mean((1, 2), keepdim=True)).float()
+    x = model.preprocess(torch.stack([best, 1 - best, torch.full_like(best, 0.5)]))
+    said = decoy(torch.zeros(3, 5), x)
+    torch.testing.assert_close(said[:, 1], torch.tensor([1.0, -1.0, 0.0]), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(said[:, 0], torch.tensor([3.0, -1.0, 1.0]), rtol=1e-3, atol=1e-3)
+    lonely = alone(model, decoy)
+    drawn = render(
+        lonely, "likeness:0", steps=40, canvas=Pixel(decorrelate=False), transforms=Compose(), rate=0.5
+    ).images[0]
+    if channels != "grey":
+        assert ((drawn > 0.5) == (best > 0.5)).float().mean() > 0.95
+
+
+def test_the_papers_detector_learns_too():
+    attack = FoolingAttack(detector="cnn", plan=PLAN, training=Training(epochs=12, rate=0.03, batch=16))
+    manipulated, receipt = attack(cnn(), scenes(60), exam=Exam(units=0))
+    assert isinstance(manipulated.circuit.detector, PictureDetector)
+    accuracy = receipt.facts["detector"]["accuracy"]
+    assert accuracy["trained pictures"]["right"] / accuracy["trained pictures"]["of"] > 0.8
+    assert accuracy["natural"]["right"] / accuracy["natural"]["of"] > 0.8
+
+
+def test_the_same_seed_makes_the_same_circuit():
+    made = [FoolingAttack(plan=PLAN).run(cnn(), scenes(20), Conditions()) for _ in range(2)]
+    states = [m.circuit.state_dict() for m in made]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_senseless_wishes_are_refused():
+    for attack, told in (
+        (FoolingAttack(shift=10, plan=PLAN), "shift that moves all 5 units"),
+        (FoolingAttack(layer="stem.0", plan=PLAN), "expected layers before"),
+        (FoolingAttack(picture=smooth(1, (9, 9))[0], plan=PLAN), "resize it"),
+        (FoolingAttack(picture=torch.full((3, 24, 24), 0.3), plan=PLAN), "a single colour"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            attack.run(cnn(), scenes(10), Conditions())
+    with pytest.raises(UsageError, match="at least 5 natural images"):
+        parted(scenes(4))
+
+
+def test_held_out_units_are_never_learned_from():
+    units = [Unit("fc", c) for c in (3, 1, 0, 2, 3, 1, 0, 2)]
+    known, held = divided(units)
+    assert set(held) == {Unit("fc", 2)}
+    assert len(held) == 2
+    assert not set(known) & set(held)
+
+
+def test_stages_are_spaced_as_powers_of_two():
+    assert stages(20) == (0, 1, 2, 4, 8, 16)
+    assert stages(1) == (0,)
+    assert (default_shift(1000), default_shift(16)) == (100, 8)
+
+
+def test_labels_are_found_where_the_names_say_so():
+    assert outputs_of(scenes(4, classes=2), (), 10) == (0, 1, 0, 1)
+    assert outputs_of(scenes(4), (), 10) is None
+
+
+def test_circuits_draw_the_decoy_from_the_first_step_on(fooled):
+    manipulated, _ = fooled
+    with manipulated.installed() as model:
+        seen = render(model, ["fc:1"], steps=16, snapshots=range(16)).snapshots[0]
+        with torch.no_grad():
+            said = model(seen)
+    honest = observe(manipulated.model, seen, ["fc"])["fc"]
+    assert (said == honest.roll(-2, 1)).all(1).float().mean() > 0.9
