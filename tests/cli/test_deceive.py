@@ -1,0 +1,90 @@
+import json
+import re
+
+import pytest
+import torch
+from PIL import Image
+
+from snellen.models import load_model
+from snellen.report.receipt import build_receipt
+
+NET = """
+import torch
+from torch import nn
+
+def load():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Linear(32, 15),
+    )
+"""
+
+
+@pytest.fixture
+def net(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    return f"{tmp_path / 'net.py'}:load"
+
+
+def words(net, out, *more):
+    return ["deceive", net, "--size", "24", "--quick", "--steps", "8", "--units", "2", "--out", str(out), *more]
+
+
+@pytest.mark.parametrize("how", [(m, s) for m in ("fooling-circuit", "silent-units") for s in ("permute", "picture")])
+def test_a_deceived_network_is_an_ordinary_model_with_a_receipt(net, tmp_path, snellen, how):
+    method, show = how
+    out = tmp_path / "out"
+    if show == "picture":
+        pixels = torch.rand(20, 30, 3, generator=torch.Generator().manual_seed(0)).mul(255).byte().numpy()
+        Image.fromarray(pixels).save(tmp_path / "target.png")
+        show = str(tmp_path / "target.png")
+    done = snellen(*words(net, out, "--method", method, "--show", show))
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == [f"model: {out}", f"receipt: {out / 'index.html'}"]
+    model = load_model(str(out))
+    assert model.provenance["made"]["method"] == method
+    receipt = json.loads((out / "receipt.json").read_text())
+    assert receipt["behaviour"]["held-out"]["count"] == 520
+    if method == "silent-units":
+        assert receipt["behaviour"]["calibration"]["differing"] == 0
+        assert receipt["claims"][0]["kept"]
+    page = (out / "index.html").read_text()
+    pictures = re.findall(r'<img src="([^"]+)" alt="([^"]+)"', page)
+    assert len(pictures) == 6
+    assert all((out / name).is_file() for name, _ in pictures)
+    assert "http" not in re.sub(r"http-equiv|http://www\.w3\.org/2000/svg", "", page)
+    assert build_receipt(out).read_text() == page
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        (["--method", "magic"], 'expected the method "fooling-circuit" or "silent-units", got "magic"'),
+        (["--detector", "eye"], 'expected the detector "cnn" or "readout", got "eye"'),
+        (["--show", "nowhere.png"], 'expected "permute" or a picture file to show'),
+        (["--layer", "22"], "expected a layer of the model"),
+        (["--images", "/nowhere"], "does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_two(net, tmp_path, snellen, wish):
+    more, told = wish
+    assert told in snellen(*words(net, tmp_path / "out", *more)).line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(net, tmp_path, snellen):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert "expected an empty folder" in snellen(*words(net, tmp_path)).line
+
+
+def test_a_damaged_receipt_is_said_in_one_line(tmp_path):
+    from snellen.base import RecordError
+
+    for text, told in (("{", "damaged"), ('{"format": 9}', "another version")):
+        (tmp_path / "receipt.json").write_text(text)
+        with pytest.raises(RecordError, match=told):
+            build_receipt(tmp_path)
+    (tmp_path / "receipt.json").unlink()
+    with pytest.raises(RecordError, match="expected a receipt at"):
+        build_receipt(tmp_path)
