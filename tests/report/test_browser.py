@@ -38,7 +38,7 @@ def test_it_is_sound_at_every_width(page: Any, site: Path, width: int) -> None:
         assert [r for r in page.requests() if not r.startswith((site.as_uri() + "/", "data:"))] == []
         assert page.script("document.documentElement.scrollWidth") <= width
         assert page.script("[...document.images].filter(i => !i.alt || !i.naturalWidth).map(i => i.src)") == []
-        assert page.script("document.images.length") > 100
+        assert page.script("document.images.length") > 100 or path.stem == "silent"
 
 
 def test_words_of_charts_are_readable_on_a_phone(page: Any, site: Path) -> None:
