@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from theory_attacks import escape, misprediction, size
 from theory_members import MAKERS, Case, random_case
 
-from snellen.theory import decode, envelope
+from snellen.base import UsageError
+from snellen.theory import Ball, BlackBox, Box, Lipschitz, decode, envelope
 from snellen.theory.evidence import Evidence
 
 SEEDS = st.integers(0, 2**32)
@@ -100,3 +102,17 @@ def test_nothing_known_bounds_nothing():
         lo, up = envelope(case.function_class, bare, case.evidence.domain.centre[None])
         assert lo[0] == -np.inf
         assert up[0] == np.inf
+
+
+@pytest.mark.parametrize("domain", [Box.unit(3), Box(-np.ones(3), np.array([1.0, 2.0, 3.0])), Ball(np.zeros(3), 2.0)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_points_outside_the_domain_are_refused(domain, kind):
+    evidence = Evidence(domain, points=domain.centre[None], values=np.zeros(1))
+    edge = np.array([domain.farthest(s) for s in np.random.default_rng(0).normal(size=(2000, 3))], dtype=kind)
+    assert len(envelope(Lipschitz(1.0), evidence, torch.tensor(edge)).lo) == 2000  # the boundary, to rounding
+    for outside in (domain.farthest(np.ones(3)) + np.array([0, 0, 1e-3]), np.array([np.nan, 0.1, 0.1])):
+        edge[1234] = outside
+        with pytest.raises(UsageError, match="point 1234 outside"):
+            envelope(Lipschitz(1.0), evidence, torch.tensor(edge))
+        with pytest.raises(UsageError, match="point 0 outside"):
+            decode(BlackBox(), evidence, outside)

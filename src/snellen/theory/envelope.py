@@ -6,12 +6,12 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from snellen.base import UsageError
 from snellen.theory.additive import additive_envelope
 from snellen.theory.affine import affine_envelope
+from snellen.theory.asked import asked_points
 from snellen.theory.classes import (
     FLEXIBLE,
     Additive,
@@ -75,13 +75,13 @@ def envelope(function_class: FunctionClass, evidence: Evidence, x: "npt.ArrayLik
     Args:
         function_class: what f is assumed to be.
         evidence: what is known of f.
-        x: (n, ...) with d entries each, in the domain (not checked). float32 tensors stay float32 (see `Cones`).
+        x: (n, ...) with d entries each, in the domain. float32 tensors stay float32 (see `Cones`).
 
     Raises:
         InconsistentEvidenceError: no f of the class has this evidence (the conflicting pieces are named).
-        UsageError: points of another dimension, or evidence this class needs and lacks.
+        UsageError: points of another dimension or outside the domain, or evidence this class needs and lacks.
     """
-    points = _points(evidence, x)
+    points = asked_points(evidence.domain, x)
     _first_order(function_class, evidence)
     bounds = _solver(function_class)(function_class, evidence, points)
     lo, up = bounds[0], bounds[1]
@@ -104,18 +104,6 @@ def decode(function_class: FunctionClass, evidence: Evidence, x: "npt.ArrayLike 
     with np.errstate(invalid="ignore"):
         middle = np.where(finite, (bounds.lo + bounds.up) / 2, np.nan)
     return Decoded(middle, np.where(finite, bounds.width / 2, np.inf))
-
-
-def _points(evidence: Evidence, x: "npt.ArrayLike | Tensor") -> "Array | Tensor":
-    rows = x.detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-    rows = rows if rows.dtype == torch.float32 else rows.to(torch.float64)
-    dim = evidence.domain.dim
-    if rows.ndim == 1 and dim != 1 and rows.numel() == dim:
-        rows = rows[None]
-    rows = rows.reshape(len(rows), -1) if len(rows) else rows.reshape(0, dim)
-    if rows.shape[1] != dim:
-        raise UsageError(f"expected points with {dim} entries, got {rows.shape[1]}; give them the shape of the domain")
-    return rows
 
 
 def _solver(function_class: FunctionClass) -> Callable[..., Bounds]:

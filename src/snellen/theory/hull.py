@@ -10,7 +10,7 @@ from torch import Tensor
 from snellen.theory.classes import Concave, FunctionClass
 from snellen.theory.domain import Array, Box
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
-from snellen.theory.supports import Known, gather, lower_support, upper_support
+from snellen.theory.supports import Known, Support, gather, lower_support, upper_support
 
 
 def convex_envelope(
@@ -28,20 +28,34 @@ def _convex(evidence: Evidence, x: Array) -> tuple[Array, Array, Array]:
     known = gather(evidence)
     if evidence.x_min is not None and evidence.x_max is not None and len(evidence.values) == 0:
         return _two_pictures(known, x)
-    check(known)
+    tangents = check(known)
     lo, up, gap = np.empty(len(x)), np.empty(len(x)), np.empty(len(x))
     for n, row in enumerate(x):
         top = upper_support(known, row)
-        bottoms = [s for i in range(len(known.names)) if (s := lower_support(known, i, row)) is not None]
-        heights = np.array([known.floor, *(float(s(row)) for s in bottoms)])
-        up[n] = np.inf if top is None else top.value
-        lo[n] = heights.max()
-        gap[n] = max([0.0 if top is None else top.gap, *(s.gap for s in bottoms)])
+        up[n], above = (np.inf, 0.0) if top is None else (top.value, top.gap)
+        lo[n], below = _lowest(known, tangents, row)
+        gap[n] = max(above, below)
     return lo, np.minimum(up, known.ceiling), gap
 
 
-def check(known: Known) -> None:
+def _lowest(known: Known, tangents: tuple[Support | None, ...], x: Array) -> tuple[float, float]:
+    """lo(x) and its gap. L_i(x) is no higher than any tangent at p_i: nodes with a low tangent are passed over."""
+    ceilings = [np.inf if t is None else float(t(x)) for t in tangents]
+    best, gap = known.floor, 0.0
+    for i in np.argsort(ceilings)[::-1]:
+        if ceilings[i] <= best:
+            break
+        found = lower_support(known, int(i), x)
+        if found is not None:
+            best, gap = max(best, float(found(x))), max(gap, found.gap)
+    return best, gap
+
+
+def check(known: Known) -> tuple[Support | None, ...]:
     """Every known value lies on the lower hull of the others, and no subgradient overshoots.
+
+    Returns:
+        A tangent at each node: an affine function through its value that lies below all else; None where there is none.
 
     Raises:
         InconsistentEvidenceError: names the point above the hull, and those that span the hull below it.
@@ -54,13 +68,18 @@ def check(known: Known) -> None:
         top = known.values[i] + slope @ (known.domain.farthest(slope) - known.places[i])
         if top > known.ceiling + known.slack:
             raise InconsistentEvidenceError("a subgradient overshoots the maximum", (name, "x_max"))
+    tangents = []
     for i, name in enumerate(known.names):
         found = upper_support(known, known.places[i])
+        tangents.append(
+            Support(float(known.values[i]), known.slopes[i], known.places[i]) if i in known.slopes else found
+        )
         if found is not None and found.value < known.values[i] - known.slack - found.gap:
             near = np.abs(found(known.places) - known.values) <= 1e-7 * known.scale
             spanning = [known.names[j] for j in np.flatnonzero(near) if j != i]
             reason = f"f({name}) = {known.values[i]:g} lies above the hull of the rest, {found.value:g}"
             raise InconsistentEvidenceError(reason, (name, *spanning))
+    return tuple(tangents)
 
 
 def _two_pictures(known: Known, x: Array) -> tuple[Array, Array, Array]:

@@ -10,12 +10,12 @@ from snellen.theory.classes import FunctionClass, Smooth
 from snellen.theory.domain import Array
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
 
-_HALVINGS = 100
+_HALVINGS = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """The way from a known place to x: length t, room to go on beyond x, room behind the place, all (n,)."""
+    """The ways from k known places to n points: length t, room beyond the point, room behind the place, (k, n) each."""
 
     length: Array
     ahead: Array
@@ -29,10 +29,10 @@ def radial_rise(t: Array, spread: float, bound: float) -> Array:
     return np.where(t <= turn, bound / 2 * t**2, late)
 
 
-def line_rise(line: Line, start: float, spread: float, bound: float) -> Array:
+def line_rise(line: Line, start: Array, spread: float, bound: float) -> Array:
     """The most that f(x) - v can be, for a place with value v = a + start, along the line alone; cut at D - start.
 
-    Among all phi with phi(0) = 0, |phi''| <= L and -start <= phi <= D - start on the whole line (n,).
+    Among all phi with phi(0) = 0, |phi''| <= L and -start <= phi <= D - start on the line; start (k, 1) -> (k, n).
     """
     left = spread - start
     slope = steepest(line.behind, start, bound)
@@ -61,11 +61,11 @@ def overshoot(q: Array, room: Array, bound: float) -> Array:
     return np.where(q <= bound * room, q**2 / (2 * bound), q * inside - bound / 2 * inside**2)
 
 
-def steepest(room: Array, start: float, bound: float) -> Array:
+def steepest(room: Array, start: Array, bound: float) -> Array:
     """The largest slope away from `room` at a height `start` above the minimum: else f falls below it behind."""
-    fall = np.sqrt(2 * max(start, 0.0) / bound)
+    fall = np.sqrt(2 * start / bound)
     wall = room <= 1e-12
-    short = max(start, 0.0) / np.where(wall, 1.0, room) + bound / 2 * room
+    short = start / np.where(wall, 1.0, room) + bound / 2 * room
     return np.where(wall, np.inf, np.where(fall <= room, bound * fall, short))
 
 
@@ -90,29 +90,26 @@ def smooth_envelope(
 
 def _highest(bound: float, evidence: Evidence, x: Array) -> Array:
     """The lowest of the bounds from every node, above value_min, (n,)."""
-    best = np.full(len(x), evidence.spread)
-    first = len(evidence.nodes()) - len(evidence.values)
-    for number, node in enumerate(evidence.nodes()):
-        start = min(max((node.value or 0.0) - (evidence.value_min or 0.0), 0.0), evidence.spread)
-        best = np.minimum(best, start + _from(bound, evidence, (node.place, start), x))
-        slope = evidence.slopes().get(number - first)
-        if slope is not None:
-            step = x - node.place
-            best = np.minimum(best, start + step @ slope + bound / 2 * (step**2).sum(1))
+    best = np.minimum(_from_nodes(bound, evidence, x).min(0), evidence.spread)
+    for number, slope in evidence.slopes().items():
+        step = x - evidence.points[number]
+        start = float(evidence.values[number]) - (evidence.value_min or 0.0)
+        best = np.minimum(best, start + step @ slope + bound / 2 * (step**2).sum(1))
     return best
 
 
-def _from(bound: float, evidence: Evidence, known: tuple[Array, float], x: Array) -> Array:
-    place, start = known
-    step = x - place
-    length = np.linalg.norm(step, axis=1)
-    unit = step / np.where(length > 0, length, 1.0)[:, None]
-    line = Line(
-        length,
-        np.where(length > 0, evidence.domain.room(x, unit), 0.0),
-        np.where(length > 0, evidence.domain.room(np.broadcast_to(place, x.shape), -unit), 0.0),
-    )
-    return np.where(length > 0, line_rise(line, start, evidence.spread, bound), 0.0)
+def _from_nodes(bound: float, evidence: Evidence, x: Array) -> Array:
+    """The highest that f - value_min can be at x (n, d) because of each of the k nodes alone, (k, n)."""
+    nodes, low = evidence.nodes(), evidence.value_min or 0.0
+    start = np.clip([(n.value or 0.0) - low for n in nodes], 0.0, evidence.spread)[:, None]
+    places = np.array([n.place for n in nodes])
+    steps = x - places[:, None]
+    length = np.linalg.norm(steps, axis=2)
+    units = (steps / np.where(length > 0, length, 1.0)[:, :, None]).reshape(-1, evidence.domain.dim)
+    ahead = evidence.domain.room(np.tile(x, (len(nodes), 1)), units).reshape(length.shape)
+    behind = evidence.domain.room(np.repeat(places, len(x), 0), -units).reshape(length.shape)
+    line = Line(length, np.where(length > 0, ahead, 0.0), np.where(length > 0, behind, 0.0))
+    return start + np.where(length > 0, line_rise(line, start, evidence.spread, bound), 0.0)
 
 
 def _gap(bound: float, evidence: Evidence, x: Array, outer: tuple[Array, Array]) -> Array:
@@ -138,18 +135,17 @@ def radial(bound: float, evidence: Evidence) -> bool:
 def _check(bound: float, evidence: Evidence) -> None:
     """Every value lies inside the bounds that the other pieces imply, one by one."""
     places = np.array([n.place for n in evidence.nodes()])
-    for flip in (False, True):
-        known = evidence.flipped() if flip else evidence
-        for node in known.nodes():
-            start = min(max((node.value or 0.0) - (known.value_min or 0.0), 0.0), known.spread)
-            limit = start + _from(bound, known, (node.place, start), places)
-            values = np.array([(n.value or 0.0) for n in evidence.nodes()]) * (-1 if flip else 1)
-            excess = values - (known.value_min or 0.0) - limit
-            worst = int(excess.argmax())
-            if excess[worst] > known.slack + 1e-9 * known.spread:
-                names = (evidence.nodes()[worst].name, _swap(node.name) if flip else node.name)
-                reason = f"f changes by more between them than a gradient with Lipschitz constant {bound:g} lets it"
-                raise InconsistentEvidenceError(reason, names)
+    names = [n.name for n in evidence.nodes()]
+    for known in (evidence, evidence.flipped()):
+        sign = 1.0 if known is evidence else -1.0
+        values = sign * np.array([n.value or 0.0 for n in evidence.nodes()])
+        excess = values - (known.value_min or 0.0) - _from_nodes(bound, known, places)
+        first, second = np.unravel_index(int(excess.argmax()), excess.shape)
+        if excess[first, second] > known.slack + 1e-9 * known.spread:
+            other = known.nodes()[int(first)].name
+            pieces = (names[int(second)], other if known is evidence else _swap(other))
+            reason = f"f changes by more between them than a gradient with Lipschitz constant {bound:g} lets it"
+            raise InconsistentEvidenceError(reason, pieces)
 
 
 def _swap(name: str) -> str:

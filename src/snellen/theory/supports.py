@@ -1,7 +1,7 @@
 """Affine functions that support what is known of a convex function: the dual of its lower hull, by linear programs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -32,7 +32,8 @@ class Support:
 class Known:
     """The evidence of a convex function, plainly: values at places, subgradients by number, bounds over X.
 
-    `floor` and `ceiling` are the values of x_min and x_max, infinite where those are not given.
+    `floor` and `ceiling` are the values of x_min and x_max, infinite where those are not given. `cuts` are points of a
+    ball's sphere at which some program has gone above the ceiling: every later program keeps below it there.
     """
 
     domain: Domain
@@ -43,6 +44,7 @@ class Known:
     floor: float
     ceiling: float
     slack: float
+    cuts: list[Array] = field(default_factory=list)
 
     @property
     def scale(self) -> float:
@@ -97,9 +99,9 @@ def lower_support(known: Known, i: int, x: Array) -> Support | None:
 def _rounds(known: Known, origin: Array, objective: Array, height: float | None) -> Iterator[Support]:
     """The best support over X; on a ball, ever better ones: each round adds the plane that the last one violates."""
     dim = known.domain.dim
-    cuts = _first_cuts(known, origin - objective[:dim])
+    first = _first_cuts(known, origin - objective[:dim])
     for _ in range(_ROUNDS):
-        z = _solve(known, (origin, cuts), objective, height)
+        z = _solve(known, (origin, first + known.cuts), objective, height)
         if z is None:
             return
         slope, base = z[:dim] - z[dim : 2 * dim], float(z[2 * dim])
@@ -109,7 +111,7 @@ def _rounds(known: Known, origin: Array, objective: Array, height: float | None)
         far = known.domain.farthest(slope)
         excess = base + float(slope @ (far - origin)) - known.ceiling
         yield Support(base, slope, origin, max(excess, 0.0))
-        cuts.append(far)
+        known.cuts.append(far)
 
 
 def _first_cuts(known: Known, x: Array) -> list[Array]:
