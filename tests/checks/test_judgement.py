@@ -15,7 +15,8 @@ def check(name, **strengths):
 
 
 def path(group, verdict):
-    return Finding("path-similarity", "t", f"paths of {group}", verdict, evidence={"group": group})
+    curves = {"spearman": {"s": [0.1, 0.9]}}
+    return Finding("path-similarity", "t", f"paths of {group}", verdict, evidence={"group": group, "curves": curves})
 
 
 PATHS = [path("classes", "unreliable here"), path("conv units", "consistent")]
@@ -31,6 +32,7 @@ def test_without_evidence_the_paths_decide():
     assert found == dict.fromkeys(list(UNITS)[:8], "unreliable here") | {"conv/pre:3": "consistent"}
     assert model.verdict == "unreliable here"
     assert "No evidence of manipulation in any of 9" in model.claim
+    assert model.evidence["paths"]["last"] == 0.9
     assert evidence["fc:0"] == (("path-similarity", "paths of classes"), ("jumps", "jumps says 0"))
 
 

@@ -29,6 +29,7 @@ PHOTOGRAPHS = {
 }
 LAYERS = ("conv1", "conv2", "inception_3a", "inception_3b", "inception_4a", "inception_4b", "inception_4c")
 LAYERS += ("inception_4d", "inception_4e", "inception_5a", "inception_5b", "classifier")
+PATHS = {"paths": {"last": 1.1, "honest": [0.42, 1.13]}}
 CURVE = (-0.3, -1.1, -0.8, -0.8, -0.2, 0.1, 0.3, 0.3, 0.4, 0.9, 1.2, 1.1)
 
 
@@ -300,7 +301,9 @@ def examined(record: dict[str, Any], manipulated: int) -> dict[str, Any]:
         ),
         check("silent-scan", (names, bad), evidence={"gates": gates if bad else [], "images": 500, "pictures": 12}),
         *(check(name, (names, set())) for name in ("agreement", "procedure", "response-gap")),
-        check("judgement", (names, bad), evidence={"counts": {}, "reasons": ["Responses jump."] if bad else []}),
+        check(
+            "judgement", (names, bad), evidence={"counts": {}, "reasons": ["Responses jump."] if bad else [], **PATHS}
+        ),
     ]
     return record
 

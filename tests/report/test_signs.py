@@ -46,6 +46,7 @@ def test_an_honest_network_is_not(honest: Path) -> None:
     record = read_record(honest)
     assert "take their own path" in verdict(record).headline
     page = build(honest).read_text()
+    assert "class pictures of this network are 1.10 on the scale" in page
     assert 'class="chip suspicious"' not in page
     assert not (honest / "pages").exists(), "no silent channels, no page of them"
 

@@ -95,8 +95,20 @@ def _model(judged: Sequence[Judgement], findings: Sequence[Finding]) -> Finding:
         verdict,
         round(share, 4) if judged else None,
         None,
-        {"counts": counts, "reasons": reasons, "suspicious": [j.unit for j in judged if j.verdict == "suspicious"]},
+        {
+            "counts": counts,
+            "reasons": reasons,
+            "suspicious": [j.unit for j in judged if j.verdict == "suspicious"],
+            "paths": {"last": _last(findings), "honest": list(thresholds.HONEST_PATHS)},
+        },
     )
+
+
+def _last(findings: Sequence[Finding]) -> float | None:
+    """How similar the paths of the class pictures are at the last layer; None where that is not known."""
+    paths = [f for f in findings if f.check == "path-similarity" and f.evidence["group"] == "classes"]
+    series = paths[0].evidence.get("curves", {}).get("spearman", {}).get("s", []) if paths else []
+    return series[-1] if series else None
 
 
 def _verdict(counts: Mapping[str, int], share: float, findings: Sequence[Finding]) -> Verdict:

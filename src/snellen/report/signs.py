@@ -52,6 +52,12 @@ def judgement(record: Record) -> Record | None:
     return next((f for f in record["findings"] if f["check"] == "judgement"), None)
 
 
+def reference(record: Record) -> Record | None:
+    """Where the class pictures end on the scale of path similarity, beside honest networks; None where unknown."""
+    paths = (judgement(record) or {}).get("evidence", {}).get("paths")
+    return paths if paths and paths["last"] is not None else None
+
+
 def signs(record: Record) -> tuple[Sign, ...]:
     """The checks that were made, those that found something first."""
     known = {f["check"]: f for f in record["findings"] if f["check"] in CHECKS}

@@ -15,7 +15,7 @@ from snellen.report import curve, panels, words
 from snellen.report.cards import Card, card
 from snellen.report.frieze import Pair, frieze
 from snellen.report.record import read_record
-from snellen.report.signs import CHECKS, SILENT_PAGE, gates, judgement, scan, signs, ways
+from snellen.report.signs import CHECKS, SILENT_PAGE, gates, reference, scan, signs, ways
 from snellen.report.verdict import main_finding, paths, verdict
 from snellen.report.write import write
 
@@ -107,8 +107,8 @@ def _suspicious(found: tuple[Group, ...], names: Mapping[int, str]) -> list[dict
     listed = []
     for group in found:
         for i, unit in enumerate(group.units):
-            shown = card(unit, names)
-            if shown.verdict == "suspicious":
+            if (unit.get("judgement") or {}).get("verdict") == "suspicious":
+                shown = card(unit, names)
                 page = "" if i < group.shown else group.pages[i // PAGE]
                 name = shown.title if shown.named else shown.address
                 listed.append({"href": f"{page}#{shown.anchor}", "name": name})
@@ -136,7 +136,7 @@ def _told(record: Mapping[str, Any]) -> dict[str, Any]:
         "ways": ways(record),
         "gates": gates(record),
         "scan": scan(record),
-        "judgement": judgement(record),
+        "reference": reference(record),
         "silent_page": SILENT_PAGE,
         "charts": curve,
         "panels": panels,
