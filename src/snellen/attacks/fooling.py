@@ -67,7 +67,7 @@ class FoolingAttack(Attack):
         detector = self._trained(model, layer, lessons, conditions)
         accuracy = {name: {"right": a.right, "of": a.total} for name, a in examine(model, detector, lessons).items()}
         if isinstance(detector, ReadoutDetector) and layer.units <= self.plan.units:  # examined; now all are learned
-            detector = train_readout(model, lessons, list(detector.layers), groups=("train", "classes"))
+            detector = train_readout(model, lessons, list(detector.layers), everything=True)
         facts = {
             "detector": {**detector.description(), "accuracy": accuracy},
             "decoy": {"kind": "permute", "shift": shown.shift} if shown.picture is None else {"kind": "picture"},
