@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from snellen.base import LayerError, ModelError, UsageError
 from snellen.theory import Lipschitz
 from snellen.theory.certificate import certify
-from snellen.theory.constants import module_factor, prove_lipschitz
+from snellen.theory.constants import prove_lipschitz
+from snellen.theory.factors import module_factor
 from snellen.theory.norms import convolution_norm, matrix_norm
 
 POINTS = 8

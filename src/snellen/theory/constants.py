@@ -4,20 +4,22 @@ Every factor is an upper bound: no power iteration, which bounds spectral norms 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from snellen.base import LayerError, ModelError, UsageError
-from snellen.theory.norms import convolution_norm, matrix_norm
+from snellen.base import LayerError, ModelError
+from snellen.theory.factors import module_factor
+from snellen.theory.tracing import Traced, is_rectifier, trace
 
-_ONE = (nn.ReLU, nn.ReLU6, nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Tanh, nn.Softplus, nn.Hardtanh)
-_SLOPES: dict[type[nn.Module], float] = {nn.Sigmoid: 0.25, nn.GELU: 1.13, nn.SiLU: 1.1}
-_SAME = {torch.relu, torch.flatten, nn.functional.relu, nn.functional.dropout, "relu", "flatten", "view", "reshape"}
+_SAME = {torch.flatten, nn.functional.dropout, "flatten", "view", "reshape"}
 _SUMS = {"add", "iadd", "sub"}
+_PLAIN = (int, float, torch.Size, torch.dtype, torch.device, type(None))
+
+_Known = tuple[float, bool] | None
+"""(bound, affine) of a value as a function of the start; None: it depends on the image in another way."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,14 @@ class Proof:
 
 
 def prove_lipschitz(
-    module: nn.Module, image: Tensor, layer: str, channel: int, *, position: tuple[int, int] | None = None
+    module: nn.Module,
+    image: Tensor,
+    layer: str,
+    channel: int,
+    *,
+    position: tuple[int, int] | None = None,
+    pre: bool = False,
+    over: str | None = None,
 ) -> Proof:
     """A proved l2 Lipschitz constant of one unit: x -> mean over positions of (layer's output)[channel].
 
@@ -47,137 +56,92 @@ def prove_lipschitz(
         image: an example input, (1, c, h, w), for the shapes.
         layer: the dotted name of the unit's layer.
         channel: which channel of its output; `position` picks one position instead of the mean.
+        pre: read what enters the ReLU that closes the layer.
+        over: the dotted name of a layer whose output is the input x; by default x is the network's input.
 
     Raises:
-        ModelError: the network cannot be traced, or an operation on the way has no bound here (it is named).
-        LayerError: the layer is not called on the way.
+        ModelError: the network cannot be traced, an operation on the way has no bound here (it is named), or the unit
+            also depends on something that bypasses `over`.
+        LayerError: a layer is not called on the way, or has no closing ReLU.
     """
-    try:
-        graph = fx.symbolic_trace(module)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ModelError(f"expected a network whose operations can be read off, tracing failed: {reason}") from None
-    walk = _Walk(graph, layer, channel)
+    traced = trace(module)
+    end = traced.output(layer, pre=pre)
+    walk = _Walk(traced, (None if over is None else traced.output(over), end), (over, channel))
     with torch.no_grad():
         walk.run(image)
-    if walk.found is None:
-        raise LayerError(f'expected "{layer}" on the way from the input, but it is not called as a module; try another')
-    bound, affine, shape = walk.found
-    places = math.prod(shape[2:]) if len(shape) > 2 and position is None else 1
-    return Proof(bound / math.sqrt(places), affine, tuple(walk.factors))
+    if walk.known.get(end.name) is None or walk.shape is None:
+        raise LayerError(f'expected a unit that depends on the output of "{over}", got one of "{layer}"; choose others')
+    bound, affine = walk.known[end.name] or (0.0, True)
+    places = walk.shape[1:2] if len(walk.shape) == 3 else walk.shape[2:]  # tokens, or rows and columns
+    count = 1 if position is not None else math.prod(places)
+    return Proof(bound / math.sqrt(count), affine, tuple(walk.factors))
 
 
 class _Walk(fx.Interpreter):
-    """Runs the traced network on an example and keeps (bound, affine) beside every value."""
+    """Runs the traced network on an example, and keeps what is known of every value on the way to `end`."""
 
-    def __init__(self, graph: fx.GraphModule, layer: str, channel: int) -> None:
-        super().__init__(graph)
-        self.layer, self.channel = layer, channel
-        self.known: dict[str, tuple[float, bool]] = {}
+    def __init__(self, traced: Traced, way: tuple[fx.Node | None, fx.Node], what: tuple[str | None, int]) -> None:
+        super().__init__(traced.module)
+        self.extra_traceback = False  # our errors are one line
+        (self.start, self.end), (self.over, self.channel) = way, what
+        self.needed = traced.ancestors(self.end)
+        self.rows = traced.one_channel(self.end, self.start)
+        self.known: dict[str, _Known] = {}
         self.factors: list[tuple[str, float]] = []
-        self.found: tuple[float, bool, tuple[int, ...]] | None = None
+        self.shape: tuple[int, ...] | None = None
 
     def run_node(self, n: fx.Node) -> Any:
-        if self.found is not None:
+        if self.shape is not None:
             return None
-        inputs = [self.known[a.name] for a in n.all_input_nodes]
         shapes = [tuple(self.env[a].shape) for a in n.all_input_nodes if isinstance(self.env[a], Tensor)]
+        held = {a: v._version for a, v in self.env.items() if isinstance(v, Tensor) and a in self.needed}
         value = super().run_node(n)
-        self.known[n.name] = self.judge(n, inputs, shapes)
-        if n.op == "call_module" and n.target == self.layer:
-            self.found = (*self.known[n.name], tuple(value.shape))
+        if n in self.needed:
+            self.known[n.name] = self.judge(n, value, shapes)
+        for a in (a for a, version in held.items() if a in self.env and self.env[a]._version != version):
+            if n not in self.needed:
+                raise ModelError(f'expected values that stay as they are, got "{n.name}" which writes over one')
+            self.known[a.name] = self.known[n.name]
+        if n is self.end:
+            self.shape = tuple(value.shape)
         return value
 
-    def judge(self, n: fx.Node, inputs: list[tuple[float, bool]], shapes: list[tuple[int, ...]]) -> tuple[float, bool]:
-        if n.op == "placeholder":
+    def judge(self, n: fx.Node, value: Any, shapes: list[tuple[int, ...]]) -> _Known:
+        if n is self.start:
             return 1.0, True
-        if n.op in ("get_attr", "output"):
+        if n.op == "placeholder":
+            return (1.0, True) if self.start is None else None
+        inputs = [self.known[a.name] for a in n.all_input_nodes]
+        live = [i for i in inputs if i is not None and i[0] > 0]
+        if isinstance(value, _PLAIN) or not inputs:
             return 0.0, True
+        if None in inputs and live:
+            raise ModelError(
+                f'expected a unit that sees the image through "{self.over}" alone, but "{n.name}" also takes what '
+                "bypasses it; choose a layer that everything passes through"
+            )
+        if None in inputs or not live:
+            return None if None in inputs else (0.0, True)
+        return self.stretch(n, [i for i in inputs if i is not None], shapes)
+
+    def stretch(self, n: fx.Node, inputs: list[tuple[float, bool]], shapes: list[tuple[int, ...]]) -> _Known:
         affine = all(i[1] for i in inputs)
         if n.op == "call_module":
-            module = self.fetch_attr(str(n.target))
-            only = self.channel if n.target == self.layer else None
-            factor, linear = module_factor(module, shapes[0], only=only)
+            only = self.channel if n in self.rows else None
+            factor, linear = module_factor(self.fetch_attr(str(n.target)), shapes[0], only=only)
             self.factors.append((str(n.target), factor))
             return inputs[0][0] * factor, affine and linear
         name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
-        if name in _SUMS and all(isinstance(a, fx.Node) for a in n.args[:2]):
-            return sum(i[0] for i in inputs), affine
+        number = next((float(a) for a in n.args if isinstance(a, int | float)), None)
+        if name in ("mul", "imul") and number is not None and len(inputs) == 1:
+            self.factors.append((n.name, abs(number)))
+            return inputs[0][0] * abs(number), affine
+        if name in _SUMS and len(n.args) == 2 and not n.kwargs:
+            return sum(i[0] for i in inputs) * (2 if n.args[0] is n.args[1] else 1), affine
         if name in ("cat", "concat"):
             return math.sqrt(sum(i[0] ** 2 for i in inputs)), affine
-        if n.target in _SAME or name in ("relu", "relu_"):
-            return inputs[0][0], affine and name not in ("relu", "relu_")
+        if n.target in _SAME or is_rectifier(n, self.module):
+            return inputs[0][0], affine and n.target in _SAME
         raise ModelError(
             f'expected operations with a known Lipschitz constant, got "{name}" ({n.name}); none is proved'
         )
-
-
-def module_factor(module: nn.Module, shape: tuple[int, ...], *, only: int | None = None) -> tuple[float, bool]:
-    """(an upper bound on the module's l2 Lipschitz constant, whether it is affine).
-
-    Args:
-        shape: of its input, (n, c, ...).
-        only: count one output channel alone.
-
-    Raises:
-        ModelError: no bound is known for this kind of module.
-    """
-    if isinstance(module, nn.Linear):
-        weight = module.weight if only is None else module.weight[only : only + 1]
-        return matrix_norm(weight), True
-    if isinstance(module, nn.Conv2d):
-        return convolution_norm(module, shape[2:], only=only), True
-    if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) and module.running_var is not None and not module.training:
-        gain = torch.rsqrt(module.running_var.double() + module.eps)
-        gain = gain if module.weight is None else gain * module.weight.double().abs()
-        return float(gain.max() if only is None else gain[only]), True
-    pooled = _POOLS.get(type(module))
-    if pooled is not None:
-        return pooled(module, shape)
-    if isinstance(module, nn.LeakyReLU):
-        return max(1.0, abs(module.negative_slope)), False
-    if type(module) in _SLOPES:
-        return _SLOPES[type(module)], False
-    if isinstance(module, _ONE):
-        return 1.0, isinstance(module, nn.Identity | nn.Dropout | nn.Dropout2d | nn.Flatten)
-    if type(module).__name__ in ("GroupSort", "MaxMin"):
-        return 1.0, False
-    raise ModelError(
-        f"expected layers with a proved Lipschitz constant, got {type(module).__name__}; none is known for it"
-    )
-
-
-def _pairs(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[-1])
-
-
-def _overlap(module: Any) -> float:
-    """In how many windows one entry can lie."""
-    sides = zip(_pairs(module.kernel_size), _pairs(module.stride or module.kernel_size), strict=True)
-    return float(math.prod(math.ceil(k / s) for k, s in sides))
-
-
-def _max_pool(module: Any, _: tuple[int, ...]) -> tuple[float, bool]:
-    if _pairs(module.dilation) != (1, 1):
-        raise UsageError("expected max pooling without dilation, got one with; no bound is proved")
-    return math.sqrt(_overlap(module)), False
-
-
-def _average_pool(module: Any, _: tuple[int, ...]) -> tuple[float, bool]:
-    if module.divisor_override or not (module.count_include_pad or _pairs(module.padding) == (0, 0)):
-        raise UsageError("expected average pooling that divides by its whole window; no bound is proved")
-    return math.sqrt(_overlap(module) / math.prod(_pairs(module.kernel_size))), True
-
-
-def _adaptive(module: Any, shape: tuple[int, ...]) -> tuple[float, bool]:
-    out = _pairs(module.output_size)
-    if any(side is None or size % side for size, side in zip(shape[2:], out, strict=True)):
-        raise UsageError("expected adaptive pooling to windows of one size; no bound is proved otherwise")
-    return math.sqrt(math.prod(out) / math.prod(shape[2:])), True
-
-
-_POOLS: dict[type[nn.Module], Callable[[Any, tuple[int, ...]], tuple[float, bool]]] = {
-    nn.MaxPool2d: _max_pool,
-    nn.AvgPool2d: _average_pool,
-    nn.AdaptiveAvgPool2d: _adaptive,
-}

@@ -1,0 +1,161 @@
+"""Units as functions of a stated layer, or read before their ReLU: what is proved of them, and what is refused."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from snellen.base import LayerError, ModelError
+from snellen.theory.constants import prove_lipschitz
+from snellen.theory.factors import module_factor
+
+IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+class Block(nn.Module):
+    def __init__(self, inward: int, outward: int) -> None:
+        super().__init__()
+        self.conv, self.norm, self.relu = nn.Conv2d(inward, outward, 3, padding=1), nn.BatchNorm2d(outward), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.norm(self.conv(x)))
+
+
+class Net(nn.Module):
+    """Two blocks, pooled; where `skip`, the image also reaches the classifier past the blocks."""
+
+    def __init__(self, *, skip: bool = False) -> None:
+        super().__init__()
+        self.low, self.high, self.pool = Block(3, 4), Block(4, 5), nn.AdaptiveAvgPool2d(1)
+        self.softmax, self.head, self.skip = nn.Softmax(1), nn.Linear(8 if skip else 5, 3), skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.high(self.low(self.softmax(2 * x - 0.5)))
+        features = self.pool(y).view(y.size(0), -1)
+        return self.head(torch.cat([features, x.mean((2, 3))], 1) if self.skip else features)
+
+
+def network(**settings: bool) -> Net:
+    torch.manual_seed(0)
+    net = Net(**settings).double().eval()
+    for norm in (net.low.norm, net.high.norm):
+        norm.running_var.uniform_(0.5, 2)
+        norm.weight.data.uniform_(0.5, 2)
+    return net
+
+
+def slope_over(net: Net, over: str, read) -> Tensor:
+    """The gradient of a unit with respect to a layer's output, by autograd alone."""
+    held = {}
+
+    def swap(_module, _inputs, out):
+        held["x"] = out.detach().requires_grad_()
+        return held["x"]
+
+    handle = net.get_submodule(over).register_forward_hook(swap)
+    value = read(net)
+    handle.remove()
+    return torch.autograd.grad(value, held["x"])[0]
+
+
+@pytest.mark.parametrize(("over", "affine"), [("pool", True), ("high", True), ("high.norm", False), ("low", False)])
+def test_a_unit_over_a_layer(over, affine):
+    net = network()
+    proof = prove_lipschitz(net, IMAGE, "head", 1, over=over)
+    slope = slope_over(net, over, lambda n: n(IMAGE)[0, 1])
+    assert proof.affine == affine
+    assert float(slope.norm()) <= proof.bound
+    if affine:
+        assert proof.bound == pytest.approx(float(slope.norm()), rel=1e-6)
+
+
+def test_what_lies_before_the_layer_needs_no_proof():
+    """The softmax is refused on the way from the image, and of no interest on the way from a later layer."""
+    with pytest.raises(ModelError, match="Softmax"):
+        prove_lipschitz(network(), IMAGE, "head", 1)
+    assert prove_lipschitz(network(), IMAGE, "head", 1, over="low").factors[0][0] == "high.conv"
+
+
+def test_what_bypasses_the_layer_is_refused_in_one_line():
+    with pytest.raises(ModelError, match='through "high" alone, but "cat"') as refused:
+        prove_lipschitz(network(skip=True), IMAGE, "head", 1, over="high")
+    assert "\n" not in str(refused.value)
+    with pytest.raises(LayerError, match='depends on the output of "high"'):
+        prove_lipschitz(network(), IMAGE, "low", 1, over="high")
+    with pytest.raises(LayerError, match='"nowhere"'):
+        prove_lipschitz(network(), IMAGE, "head", 1, over="nowhere")
+
+
+@pytest.mark.parametrize("position", [None, (2, 3)])
+def test_before_the_relu_a_block_over_its_input_is_affine(position):
+    net = network()
+    after = prove_lipschitz(net, IMAGE, "high", 2, position=position, over="low")
+    before = prove_lipschitz(net, IMAGE, "high", 2, position=position, pre=True, over="low")
+    assert before.affine
+    assert not after.affine
+    assert before.bound == after.bound  # one channel of convolution and norm: the ReLU adds nothing
+    held = {}
+    net.high.norm.register_forward_hook(lambda m, i, out: held.update(out=out))
+
+    def read(n):
+        n(IMAGE)
+        channel = held["out"][0, 2]
+        return channel.mean() if position is None else channel[position]
+
+    slope = float(slope_over(net, "low", read).norm())
+    assert slope <= before.bound <= (2.5 if position is None else 1.6) * slope
+
+
+def test_no_relu_nothing_before_it():
+    with pytest.raises(LayerError, match="/pre"):
+        prove_lipschitz(network(), IMAGE, "pool", 0, pre=True, over="high")
+
+
+class Scaled(nn.Module):
+    """Numbers on the way, and a value that enters a sum twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = 3 * x.flatten(1) - 1
+        return self.out(y + y)
+
+
+def test_numbers_scale_and_shift():
+    torch.manual_seed(0)
+    net = Scaled().double().eval()
+    proof = prove_lipschitz(net, torch.rand(1, 1, 2, 2, dtype=torch.float64), "out", 0)
+    assert proof.affine
+    assert proof.bound == pytest.approx(6 * float(net.out.weight[0].norm().detach()), rel=1e-6)
+
+
+class Written(nn.Module):
+    """A ReLU that writes over its input, which is read again afterwards."""
+
+    def __init__(self, *, dropped: bool) -> None:
+        super().__init__()
+        self.relu, self.out, self.dropped = nn.ReLU(inplace=True), nn.Linear(4, 2), dropped
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = 2 * x.flatten(1)
+        z = self.relu(y)
+        return self.out(y) if self.dropped else self.out(y + z)
+
+
+def test_values_written_over_in_place_are_not_taken_for_what_they_were():
+    torch.manual_seed(0)
+    image = torch.rand(1, 1, 2, 2)
+    assert not prove_lipschitz(Written(dropped=False).eval(), image, "out", 0).affine
+    with pytest.raises(ModelError, match="writes over"):
+        prove_lipschitz(Written(dropped=True).eval(), image, "out", 0)
+
+
+def test_tokens_average_over_tokens():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Identity(), nn.Linear(4, 3)).double().eval()
+    tokens = torch.rand(1, 16, 4, dtype=torch.float64)
+    proof = prove_lipschitz(net, tokens, "1", 2)
+    assert proof.bound == pytest.approx(float(net[1].weight[2].norm().detach()) / 4, rel=1e-6)
+    with pytest.raises(ModelError, match="maps"):
+        module_factor(nn.Linear(4, 3), (1, 2, 2, 4))
