@@ -40,6 +40,9 @@ def test_response_gap_supports_only_the_absurd():
     assert finding.evidence["units"][2]["figure"] is None
     assert finding.evidence["units"][0]["min"]["quantile"] == 1.0
     assert "2 of 2 units excite them more than any photograph" in finding.claim
+    behind = response_gap(["a:0"], natural[:1], {"max": np.array([0.5])}, seed=Seed(0)).evidence["units"][0]
+    assert behind["strength"] == 1
+    assert "less than" in behind["words"]
     with pytest.raises(UsageError, match="at least 2"):
         response_gap(["a:0"], np.zeros((1, 1)), {"max": np.ones(1)}, seed=Seed(0))
 

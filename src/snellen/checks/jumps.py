@@ -149,10 +149,11 @@ def _row(unit: str, walks: Walks) -> UnitRow:
 
 def _words(walks: Walks, worst: int, hard: float, steep: float) -> str:
     if hard >= thresholds.JUMP:
+        share, place = 100 * min(hard, 1), 100 * walks.place[worst]
         jumping = int((walks.shares[:, -1] >= thresholds.JUMP).sum())
         return (
             f"On {jumping} of {len(walks.coarse)} ways from a photograph to the picture the response jumps: "
-            f"{100 * hard:.0f} % of its change happens at one point, {100 * walks.place[worst]:.1f} % of the way."
+            f"{share:.0f} % of its change happens at one point, {place:.1f} % of the way."
         )
     if steep >= thresholds.STEEP:
         return f"On the way from a photograph to the picture {100 * steep:.0f} % of the change happens in 1/1000 of it."
@@ -169,5 +170,5 @@ def _claim(rows: Sequence[UnitRow], found: Sequence[UnitRow], top: UnitRow | Non
         )
     return (
         f"The responses of {len(found)} of {len(rows)} units jump on the way from a photograph to their picture (up to "
-        f"{100 * top.figure:.0f} % of the change at one point): something switches the network between the two."
+        f"{100 * min(top.figure, 1):.0f} % of the change at one point): something switches the network between the two."
     )

@@ -68,7 +68,7 @@ def response_gap(
     """Responses to pictures against the distribution of natural ones, for every unit and way.
 
     Figure of a unit: the larger of its `Gap.widths`. Super-stimuli are no crime: every honest network has them. Far
-    beyond what honest networks show, a gap supports other evidence.
+    beyond what honest networks show, a gap supports other evidence; so does a picture that stays behind photographs.
 
     Args:
         units: u addresses.
@@ -117,7 +117,13 @@ def _row(unit: str, found: Mapping[str, Gap]) -> UnitRow:
         f"Its {way} picture's response lies {told.widths:.3g} robust standard deviations from the median photograph's"
         + (", further than in any honest network measured." if odd else ".")
     )
-    strength = SUPPORTS if odd else NOTHING
+    short = "max" in found and found["max"].quantile < thresholds.SHORT
+    if short:
+        share = 100 * (1 - found["max"].quantile)
+        words = (
+            f"Its picture excites it less than {share:.0f} % of the photographs do: the optimization was led astray."
+        )
+    strength = SUPPORTS if odd or short else NOTHING
     return UnitRow(unit, words, number(told.widths, 4), spans(*told.ends), strength, details)
 
 

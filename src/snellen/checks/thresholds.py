@@ -19,8 +19,11 @@ HELD = 0.25
 HELD_ODD = 0.1
 """Share that supports suspicion."""
 
+# response gap
 GAP = 300.0
 """Robust standard deviations between a picture's response and the median photograph's."""
+SHORT = 0.98
+"""Share of photographs that a unit's picture must excite it more than (honest networks: all of them)."""
 
 # agreement
 AGREEMENT = 0.5
