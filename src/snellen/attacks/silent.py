@@ -51,7 +51,7 @@ class SilentAttack(Attack):
     shift: int | None = None
     mix: float = 3.0
     strength: float = 100.0
-    margin: float = 0.1
+    margin: float = 0.3
 
     @property
     def claims(self) -> tuple[Claim, ...]:

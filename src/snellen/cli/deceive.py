@@ -32,6 +32,9 @@ def deceive(  # noqa: PLR0913 - a command line's options
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Whose units lie; default: the last.")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the model and its receipt.")] = Path("deceived"),
     detector: Annotated[str, typer.Option(metavar="cnn|readout", help="Of the fooling circuit.")] = "readout",
+    margin: Annotated[
+        float, typer.Option(min=0.0, help="Of silent units: how far below zero, in natural ranges, images leave them.")
+    ] = 0.3,
     units: Annotated[int, typer.Option(min=0, help="Units whose pictures the receipt shows.")] = 8,
     steps: options.Steps = None,
     size: options.Size = None,
@@ -61,7 +64,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
             trust_pickle=trust_pickle,
             device=device,
         )
-        attack = _attack(loaded, method, show, layer=layer, detector=detector, quick=quick)
+        attack = _attack(loaded, method, show, layer=layer, detector=detector, margin=margin, quick=quick)
         seen, unseen = _images(images, held_out)
         settings = Settings(steps=steps or (48 if quick else 128))
         exam = Exam(held_out=unseen, units=min(units, 4) if quick else units, settings=settings, seed=Seed(seed))
@@ -85,13 +88,15 @@ def _usable(out: Path, *, method: str, detector: str) -> None:
         raise UsageError(f"expected an empty folder or that of an earlier deceit, got {out}; choose another --out")
 
 
-def _attack(model: "Model", method: str, show: str, *, layer: str | None, detector: str, quick: bool) -> "Attack":
+def _attack(
+    model: "Model", method: str, show: str, *, layer: str | None, detector: str, margin: float, quick: bool
+) -> "Attack":
     from snellen.attacks import FoolingAttack, SilentAttack
     from snellen.attacks.corpus import Plan
 
     picture = None if show == "permute" else _picture(show, model.size)
     if method == "silent-units":
-        return SilentAttack(picture=picture, layer=layer)
+        return SilentAttack(picture=picture, layer=layer, margin=margin)
     small = max(model.size) <= 96
     plan = Plan(units=30 if small else 48, steps=48 if small else 64, copies=1)
     if quick:
