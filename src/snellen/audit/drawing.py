@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from snellen.audit.request import Request
 from snellen.audit.seeing import Counter
 from snellen.audit.world import World
 from snellen.base import Seed
@@ -19,6 +18,7 @@ from snellen.models import Unit
 from snellen.visualize import Render, Settings, canvas_named, render
 
 POINTS = 128
+SMALL, SMALL_STEPS = 64, 64
 _NOTES = {
     "ok": "",
     "dead": "no gradient ever came back from the unit: there is nothing to show",
@@ -26,9 +26,10 @@ _NOTES = {
 }
 
 
-def settings_of(request: Request) -> Settings:
-    """How a request's pictures are optimized."""
-    steps = request.steps or request.scale.steps
+def settings_of(world: World) -> Settings:
+    """How a request's pictures are optimized: small ones in fewer steps, after which only fine texture is added."""
+    request, small = world.request, max(world.model.size) <= SMALL
+    steps = request.steps or min(request.scale.steps, SMALL_STEPS if small else request.scale.steps)
     return Settings(steps=steps, canvas=canvas_named(request.canvas), precision=request.precision)  # type: ignore[arg-type]
 
 
@@ -36,7 +37,7 @@ def draw(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
     """A job's function: renders a batch of units in one direction; a part for each unit."""
 
     def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
-        settings, units = settings_of(world.request), [Unit.parse(text) for text in spec["units"]]
+        settings, units = settings_of(world), [Unit.parse(text) for text in spec["units"]]
         drawn = render(
             world.model,
             units,

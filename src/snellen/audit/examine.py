@@ -57,7 +57,7 @@ def agree_job(world: World, shown: Sequence[Entry]) -> Job | None:
 
 def vary_jobs(world: World, shown: Sequence[Entry], chosen: Chosen) -> tuple[Job, ...]:
     """Drawings of a few units in other ways, one job for each way and layer."""
-    steps = max(16, settings_of(world.request).steps // 4)
+    steps = max(16, settings_of(world).steps // 4)
     jobs = []
     for layer, members in by_layer(_varied(world, shown, chosen)).items():
         for name in list(VARIANTS)[: world.request.scale.variants]:

@@ -74,7 +74,7 @@ def path_job(world: World, chosen: Chosen, classes: Classes, drawn: Sequence[Map
 
 def _drawing(world: World, batch: Sequence[Unit], direction: str) -> Job:
     names = tuple(str(unit) for unit in batch)
-    settings = settings_of(world.request)
+    settings = settings_of(world)
     spec = {
         "world": {k: v for k, v in world.identity.items() if k != "images"},
         "units": names,

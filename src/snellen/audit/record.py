@@ -110,7 +110,7 @@ def _images(world: World, classes: Classes) -> dict[str, Any]:
 
 def _settings(world: World) -> dict[str, Any]:
     request = world.request
-    plain = json.loads(canonical(settings_of(request)))
+    plain = json.loads(canonical(settings_of(world)))
     plain.pop("type", None)
     scale = request.scale
     return {

@@ -16,7 +16,7 @@ class Request:
         images: as `snellen.images.open_images` takes it; None for the built-in photographs.
         units: addresses and ranges; empty for a choice of classes and inner units.
         layers: of the similarity curve, in any order; empty for the main layers.
-        steps: of each picture; None for 256 (64 with `quick`).
+        steps: of each picture; None for 256 (64 with `quick`, and for inputs of at most 64 px).
         size: input size in pixels; None for the model's.
         seed: root of all random streams.
         quick: a smaller audit: fewer units, images, steps and resamples.

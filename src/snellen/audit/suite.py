@@ -141,7 +141,7 @@ def _examined(steps: _Steps, chosen: Chosen, drawn: list[dict[str, Any]]) -> lis
 def _guess(world: World, chosen: Chosen) -> float:
     """About what the comparisons cost, in forward passes."""
     scale, units = world.request.scale, len(chosen.all)
-    varied = 2 * scale.varied * scale.variants * settings_of(world.request).steps * 3 / 4
+    varied = 2 * scale.varied * scale.variants * settings_of(world).steps * 3 / 4
     return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
 
 

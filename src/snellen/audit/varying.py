@@ -20,7 +20,7 @@ def vary(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
 
     def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
         units = [entry["unit"] for entry in spec["units"]]
-        settings = changed(settings_of(world.request), spec["changes"], spec["steps"])
+        settings = changed(settings_of(world), spec["changes"], spec["steps"])
         drawn = render(
             world.model,
             units,
