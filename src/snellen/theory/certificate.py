@@ -8,7 +8,7 @@ from torch import Tensor
 
 from snellen.base import UsageError
 from snellen.theory.classes import FunctionClass, Lipschitz
-from snellen.theory.domain import Array, Box
+from snellen.theory.domain import Array, Box, Domain
 from snellen.theory.envelope import envelope
 from snellen.theory.evidence import Evidence
 
@@ -51,14 +51,16 @@ def certify(
     asked: tuple["Array | Tensor", Array],
     *,
     evidence: Evidence | None = None,
+    domain: Domain | None = None,
 ) -> Certificate:
     """Intervals for the asked images from the known ones; pictures count as points with values, not as true extremes.
 
     Args:
         function_class: what the unit is proved to be.
-        known: pictures and exemplars in [0, 1], (k, 3, h, w), and the responses to them (k,).
-        asked: further images (n, 3, h, w) and their true responses (n,).
+        known: pictures and exemplars (k, ...), in [0, 1] unless there is a `domain`, and the responses to them (k,).
+        asked: further images (n, ...) and their true responses (n,).
         evidence: instead of `known` alone, such as exact extremes of an affine unit.
+        domain: of the flattened points, where they are not images but a layer's outputs.
 
     Raises:
         UsageError: no known image or none to ask about.
@@ -68,8 +70,8 @@ def certify(
     images, truth = np.asarray(asked[0], dtype=np.float64), np.asarray(asked[1], dtype=np.float64)
     if not len(truth) or (not len(values) and evidence is None):
         raise UsageError("expected at least one picture or exemplar, and one further image; give more images")
-    cube = Box.unit(int(images[0].size))
-    given = evidence or Evidence(cube, points=places.reshape(len(values), -1), values=values, tolerance=1e-5)
+    where = domain or Box.unit(int(images[0].size))
+    given = evidence or Evidence(where, points=places.reshape(len(values), -1), values=values, tolerance=1e-5)
     flat = images.reshape(len(truth), -1)
     lo, up = envelope(function_class, given, flat)
     natural = float(truth.min()), float(truth.max())

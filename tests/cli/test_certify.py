@@ -1,0 +1,111 @@
+"""snellen certify: what it says of affine units, of units over a layer, and of constants that a user declares."""
+
+import re
+
+import pytest
+
+COUNT = re.compile(r"inside the guaranteed interval: (\d+) of (\d+) images")
+
+
+def certify(snellen, tiny, images, *words):
+    return snellen("certify", f"{tiny}:net", *words, "--images", images, "--steps", 4, "--size", 32, "--exemplars", 2)
+
+
+def assert_all_inside(done):
+    assert done.code == 0, done.err
+    counts = COUNT.findall(done.out)
+    assert counts
+    assert all(held == asked for held, asked in counts)
+
+
+@pytest.mark.parametrize("words", [["1/pre:2"], ["0:2"], ["0:2@3,4"], ["6:1", "--over", "5"], ["6:1", "--over", "3"]])
+def test_affine_units_are_identified_from_the_ball_and_not_from_the_box(snellen, tiny, images, words):
+    done = certify(snellen, tiny, images, *words)
+    assert_all_inside(done)
+    ball, box = done.out.split("\nfrom ")[1:]
+    assert "an affine function of" in done.out
+    assert "identified exactly" in ball
+    assert "largest 0.0%" in ball
+    assert "identified exactly" not in box
+    assert "median 0.0%" not in box
+    assert "median" in box
+
+
+@pytest.mark.parametrize("words", [["6:1"], ["3:2"], ["6:1", "--over", "1"]])
+def test_other_units_get_a_proved_constant(snellen, tiny, images, words):
+    done = certify(snellen, tiny, images, *words)
+    assert_all_inside(done)
+    assert "proved" in done.out
+    assert "responses to the pictures" in done.out
+    over = "the output of 1" if len(words) > 1 else "the image"
+    assert f"Lipschitz in l2 over {over}, L <= " in done.out
+
+
+def test_where_nothing_is_guaranteed_it_says_what_would_be_needed(snellen, tiny, images):
+    done = certify(snellen, tiny, images, "6:1", "--lipschitz", "1e6")
+    assert_all_inside(done)
+    assert "nothing is guaranteed" in done.out
+    needed = re.search(r"L at most (\S+) \(it is 1e\+06\)", done.out)
+    assert float(needed[1]) < 1e3
+    assert "nothing is guaranteed" not in certify(snellen, tiny, images, "6:1", "--lipschitz", needed[1]).out
+
+
+def test_a_declared_constant_is_not_called_proved(snellen, tiny, images):
+    done = certify(snellen, tiny, images, "6:1", "--lipschitz", "50")
+    assert_all_inside(done)
+    assert "L = 50: declared by you, NOT proved" in done.out
+    assert "L <=" not in done.out
+
+
+def test_a_declared_constant_that_responses_contradict_is_refused_by_name(snellen, tiny, images):
+    line = certify(snellen, tiny, images, "6:1", "--lipschitz", "1e-7").line
+    assert line.startswith("inconsistent evidence")
+    pieces = line.rpartition("in conflict: ")[2].split(", ")
+    assert len(pieces) == 2
+    assert all(re.fullmatch(r"the (max|min)imizing picture|\d_x/\d.png", piece) for piece in pieces), pieces
+    assert "point" not in line
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["6:1", "--over", "7"], 'got "7"'),
+        (["0:1", "--over", "3"], 'depends on the output of "3"'),
+        (["2/pre:1"], "leave"),
+        (["6:1", "--lipschitz", "-1"], "lipschitz"),
+    ],
+)
+def test_refusals_are_one_line(snellen, tiny, images, words, told):  # noqa: PLR0917
+    assert told in certify(snellen, tiny, images, *words).line
+
+
+SKIPPING = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.pool, self.head = nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Linear(4, 2)
+        self.short, self.odd = nn.Conv2d(3, 4, 3, 2), nn.Softmax(1)
+
+    def forward(self, x):
+        return self.head(self.pool(self.body(x) + self.short(self.odd(x))).flatten(1))
+
+
+def net():
+    return Net()
+"""
+
+
+def test_what_bypasses_a_layer_is_refused_and_can_be_declared_away(snellen, images, tmp_path):
+    file = tmp_path / "skipping.py"
+    file.write_text(SKIPPING)
+    assert 'through "body" alone' in certify(snellen, file, images, "head:0", "--over", "body").line
+    unproved = certify(snellen, file, images, "head:0").line
+    assert "Softmax" in unproved
+    assert "--over" in unproved
+    assert "--lipschitz" in unproved
+    assert_all_inside(certify(snellen, file, images, "head:0", "--lipschitz", "40"))
+    assert_all_inside(certify(snellen, file, images, "head:0", "--over", "pool"))
