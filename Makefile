@@ -9,8 +9,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 .PHONY: demo test test-all venv lint format builtin bench-speed bench-similarity clean
 
+# The theory's pages, the audit of the built-in network, and beside it one whose pictures lie.
 demo: venv
+	$(BIN)/snellen theory --out demo/theory
 	$(BIN)/snellen audit builtin --out demo
+	$(BIN)/snellen deceive builtin --out demo/deceiving
+	$(BIN)/snellen audit demo/deceiving --units "classifier:*" --out demo/deceived
+	$(BIN)/snellen report demo --beside demo/deceived
 	@echo "Open $(CURDIR)/demo/index.html"
 
 test: venv lint

@@ -47,7 +47,8 @@ class Group:
 def build(run_dir: Path) -> Path:
     """Write the report of a run: RUN_DIR/index.html and, for many units, RUN_DIR/pages/.
 
-    A pure function of audit.json and its blobs: the same record gives the same bytes.
+    A pure function of audit.json and its blobs: the same record gives the same bytes. Where the folder holds further
+    pages (`RELATED`), the report links to them.
 
     Args:
         run_dir: a directory that an audit wrote.
@@ -61,7 +62,8 @@ def build(run_dir: Path) -> Path:
     """
     run_dir = Path(run_dir)
     record = read_record(run_dir)
-    return write(run_dir, dict(_pages(record)))
+    related = {path: title for path, title in RELATED.items() if (run_dir / path).is_file()}
+    return write(run_dir, dict(_pages(record, related)))
 
 
 def groups(record: Mapping[str, Any]) -> tuple[Group, ...]:
@@ -79,7 +81,18 @@ def groups(record: Mapping[str, Any]) -> tuple[Group, ...]:
     )
 
 
-def _pages(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def page(template: str, told: Mapping[str, Any]) -> str:
+    """A page of its own in the report's style."""
+    return _environment().get_template(template).render(**_safe(), root="", words=words, **told)
+
+
+RELATED = {
+    "beside.html": "This network beside one that deceives",
+    "theory/index.html": "What pictures can tell in theory",
+}
+
+
+def _pages(record: Mapping[str, Any], related: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Paths in the run directory and texts of all pages, the first page last."""
     found = groups(record)
     names = {c["unit"]: c["label"] or c["name"] for c in record["images"]["classes"] if c["unit"] is not None}
@@ -98,6 +111,7 @@ def _pages(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "cards_of": cards_of,
         "frieze": _opening(found, cards_of),
         "suspicious": _suspicious(found, names),
+        "related": related,
     }
     yield "index.html", _environment().get_template("index.html").render(common | view | _told(record))
 
