@@ -1,10 +1,12 @@
 """Types checked at run time, global random state watched, real models where they are at hand."""
 
+import importlib.util
 import os
 import random
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine spinning threads are most of the time
 
@@ -89,6 +91,17 @@ def _noting(function, callers):
         return function(*args, **kwargs)
 
     return seed
+
+
+@pytest.fixture(scope="session")
+def browser() -> ModuleType:
+    """The module beside this file that drives a headless Chromium."""
+    spec = importlib.util.spec_from_file_location("tests_browser", Path(__file__).with_name("browser.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Made-up runs for the report's tests, and the two tools beside this file."""
+"""Made-up runs for the report's tests, and the tool beside this file."""
 
 import importlib.util
 import sys
@@ -19,11 +19,6 @@ def _tool(name: str) -> ModuleType:
         sys.modules[full] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[full])
     return sys.modules[full]
-
-
-@pytest.fixture(scope="session")
-def browser() -> ModuleType:
-    return _tool("browser")
 
 
 @pytest.fixture(scope="session")

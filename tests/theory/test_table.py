@@ -7,7 +7,7 @@ from snellen.base import UsageError
 from snellen.theory import Affine, BlackBox, Convex, Evidence, Lipschitz, envelope
 from snellen.theory.entries import ENTRIES, corners
 from snellen.theory.growth import growth
-from snellen.theory.page import percent, write_page
+from snellen.theory.page import percent, symbols, write_page
 from snellen.theory.questions import answers
 from snellen.theory.table import compute, find_entries, table
 from snellen.theory.thresholds import window, worst_error
@@ -137,3 +137,8 @@ def test_names():
     with pytest.raises(UsageError, match='did you mean "convex"'):
         find_entries("convx")
     assert [percent(s) for s in (0.0, 0.004, 0.5, 0.999, 1.0)] == ["<1 %", "<1 %", "50 %", "99 %", "100 %"]
+
+
+def test_symbols():
+    assert symbols("x_min <= 2^(1 - d) sqrt(d)") == "x<sub>min</sub> ≤ 2<sup>1 − d</sup> √(d)"
+    assert symbols("<b> eps, 2^-d & rho") == "&lt;b&gt; ε, 2<sup>−d</sup> &amp; ρ"

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from snellen.theory.table import Row
 
 
+_DRAWING = 10  # how much longer it takes to draw a class than to compute its row
+
+
 def theory(
     *,
     name: Annotated[
@@ -18,18 +21,31 @@ def theory(
     ] = None,
 ) -> None:
     """Print the table of function classes and questions; with --out also make its page."""
-    from pathlib import Path
+    from snellen.cli.progress import bar
 
-    from snellen.theory.table import compute, find_entries
+    with bar("loading") as tell:
+        from pathlib import Path
 
-    rows = tuple(compute(entry) for entry in find_entries(name))
-    _print_table(rows)
+        from snellen.theory.table import compute, find_entries
+
+        entries = find_entries(name)
+        steps = len(entries) * (1 if out is None else 1 + _DRAWING)
+        rows = []
+        for number, entry in enumerate(entries):
+            tell(f"computing {entry.name}", number, steps)
+            rows.append(compute(entry))
+        page = None
+        if out is not None:
+            from snellen.theory.page import write_page
+
+            page = write_page(
+                tuple(rows), Path(out), progress=lambda what, done: tell(what, len(rows) + _DRAWING * done, steps)
+            )
+    _print_table(tuple(rows))
     if name is not None:
         _print_reasons(rows[0])
-    if out is not None:
-        from snellen.theory.page import write_page
-
-        typer.echo(f"page: {write_page(rows, Path(out))}")
+    if page is not None:
+        typer.echo(f"page: {page}")
 
 
 def _print_table(rows: "tuple[Row, ...]") -> None:

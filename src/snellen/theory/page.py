@@ -1,8 +1,10 @@
 """The table and its pictures as a page: one folder, opens from disk, asks nothing of the network."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snellen.base import DependencyError, OutputError
 from snellen.theory.classes import describe
@@ -11,19 +13,22 @@ from snellen.theory.pictures import draw_growth, draw_line, draw_plane
 from snellen.theory.table import EPS, Row
 from snellen.theory.thresholds import IMAGE_SIZES, window
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 ALTS = {
     "line": "{title} in one dimension: the shaded envelope, the lower and the upper witness, x_min, x_max, x marked.",
     "plane": "{title} in two dimensions: the width of the envelope, then the lower and the upper witness as maps.",
 }
 
 
-def write_page(rows: tuple[Row, ...], out: Path, *, progress: Callable[[str], None] | None = None) -> Path:
+def write_page(rows: tuple[Row, ...], out: Path, *, progress: Callable[[str, int], None] | None = None) -> Path:
     """Write OUT/index.html and OUT/pictures/*.png.
 
     Args:
         rows: of `table`.
         out: a folder, made if missing.
-        progress: called with the name of each class as it is drawn.
+        progress: called with what is drawn next and how many classes are drawn already.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -31,10 +36,11 @@ def write_page(rows: tuple[Row, ...], out: Path, *, progress: Callable[[str], No
     try:
         (out / "pictures").mkdir(parents=True, exist_ok=True)
         sections = []
-        for row in rows:
-            if progress is not None:
-                progress(row.entry.name)
+        say = progress or (lambda _what, _done: None)
+        for number, row in enumerate(rows):
+            say(f"drawing {row.entry.name}", number)
             sections.append(_section(row, out))
+        say("what would help", len(rows))
         curves = growth() if len(rows) > 1 else ()
         chart = _save(draw_growth(curves), out, "growth") if curves else ""
         page = out / "index.html"
@@ -64,7 +70,7 @@ def _render(rows: tuple[Row, ...], sections: list[dict[str, object]], curves: tu
         raise DependencyError("expected jinja2 for the page, it is not installed; pip install jinja2") from None
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "symbols": symbols}
     windows = [(px, window(3 * px * px)) for px in IMAGE_SIZES]
     return environment.get_template("theory.html").render(
         rows=rows, sections=sections, curves=curves, chart=chart, windows=windows, eps=EPS
@@ -76,3 +82,26 @@ def percent(share: float) -> str:
     if share < 0.01:
         return "<1 %"
     return f"{min(share * 100, 99.0) if share < 1 else 100.0:.0f} %"
+
+
+_SYMBOLS = (
+    (r"&lt;=", "≤"),
+    (r"\bx_(\w+)", r"x<sub>\1</sub>"),
+    (r"\bs_i\b", "s<sub>i</sub>"),
+    (r"\^\(([^)]*)\)", r"<sup>\1</sup>"),
+    (r"\^(-?\w+)", r"<sup>\1</sup>"),
+    (r"\bsqrt\(", "√("),
+    (r"\brho\b", "ρ"),
+    (r"\beps\b", "ε"),
+    (r"(?<=\s)-(?=\s)|(?<=>)-(?=\w)", "−"),
+)
+
+
+def symbols(text: str) -> "Markup":
+    """What the terminal shows as x_min, 2^-d, sqrt(d), <= and eps, as a page can show it."""
+    from markupsafe import Markup, escape
+
+    shown = str(escape(text))
+    for pattern, replacement in _SYMBOLS:
+        shown = re.sub(pattern, replacement, shown)
+    return Markup(shown)

@@ -36,7 +36,7 @@ def draw_line(entry: Entry) -> bytes:
     t = np.linspace(low, high, 401)
     bounds = envelope(function_class, evidence, t[:, None])
     inner = (t > low + 0.08) & (t < high - 0.08)
-    clear = np.array([min(abs(v - n.place[0]) for n in evidence.nodes()) for v in t]) > 0.05
+    clear = np.array([min(abs(v - n.place[0]) for n in evidence.nodes()) for v in t]) > 0.12
     width = np.where(inner & clear, bounds.width, -1.0)
     ties = np.flatnonzero(width >= width.max() - 1e-9)
     x = t[ties[np.abs(t[ties] - 0.6).argmin()]]
