@@ -7,7 +7,6 @@ import typer
 if TYPE_CHECKING:
     from snellen.theory.table import Row
 
-
 _DRAWING = 10  # how much longer it takes to draw a class than to compute its row
 
 
@@ -64,6 +63,9 @@ def _print_table(rows: "tuple[Row, ...]") -> None:
     console.print(table)
     dims = "shares of the domain and worst errors in 2 and in 8 dimensions; D is the range between the two pictures"
     console.print(dims, style="dim")
+    for row in rows:
+        if row.gap > 0:
+            console.print(f"{row.entry.name}: {_short_of(row)}", style="dim")
 
 
 def _cell(verdict: str, shares: tuple[float, ...]) -> str:
@@ -77,5 +79,9 @@ def _print_reasons(row: "Row") -> None:
         typer.echo(f"{cell.question}: {cell.verdict}: {cell.why}")
     typer.echo(row.cells[0].backing)
     if row.gap > 0:
-        typer.echo(f"the bounds hold, and may fall short of the tightest by at most {row.gap:.2f} D")
+        typer.echo(_short_of(row))
     typer.echo(f"would change it: {row.entry.help}")
+
+
+def _short_of(row: "Row") -> str:
+    return f"the bounds hold, and may fall short of the tightest by at most {row.gap:.2f} D"
