@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from snellen.base import SnellenError
-from snellen.cli import audit, certify, deceive, layers, report, theory, visualize
+from snellen.cli import audit, certify, deceive, layers, matrix, report, theory, visualize
 
 app = typer.Typer(
     help="An eye test for feature visualizations: draw what a network's units look for, and learn how far to trust it.",
@@ -25,6 +25,7 @@ app.command("report")(report.report)
 app.command("theory")(theory.theory)
 app.command("certify")(certify.certify)
 app.command("deceive")(deceive.deceive)
+app.command("matrix")(matrix.matrix)
 
 
 def _version(asked: bool) -> bool:

@@ -1,0 +1,114 @@
+"""One cell of the matrix: a network, manipulated in one way or not at all; where and how much it is examined."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from snellen.attacks.attack import layer_of
+from snellen.base import Seed
+from snellen.models import Layer, Model, Unit, layers
+
+SMALL = 96
+"""Input size in pixels up to which a network costs little."""
+KINDS = ("honest", "permuted", "picture", "silent")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and its photographs.
+
+    Args:
+        model: as `snellen.load_model` takes it.
+        images: what the auditor has; None for the built-in photographs.
+        attacker: what the attacker has; None for the same, and for the training part of the built-in photographs.
+    """
+
+    model: str = "builtin"
+    images: str | None = None
+    attacker: str | None = None
+
+    @property
+    def name(self) -> str:
+        """A short name: of the factory, or of its file where the factory is called `load`."""
+        place, colon, last = self.model.rpartition(":")
+        word = last if colon and last != "load" else Path(place or last).stem
+        return "".join(c if c.isalnum() or c in "-_." else "-" for c in word)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much work goes into a cell.
+
+    Args:
+        units: audited units of a manipulated layer, at most.
+        steps: of every picture.
+        natural: photographs that the attacker uses, at most, and half as many to measure with.
+        shown: units whose pictures the receipt compares.
+        quick: smaller audits, and detectors that learn from fewer pictures.
+        alike: the same for all networks; else those that take more than 96 px get `quick` and half of the rest.
+    """
+
+    units: int = 20
+    steps: int = 64
+    natural: int = 600
+    shown: int = 6
+    quick: bool = False
+    alike: bool = False
+
+    def fit(self, model: Model) -> "Size":
+        """How much work it is for a network."""
+        if self.alike or max(model.size) <= SMALL:
+            return self
+        halves = {name: -(-getattr(self, name) // 2) for name in ("units", "natural", "shown")}
+        return replace(self, quick=True, alike=True, **halves)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row and a column of the matrix.
+
+    Args:
+        case: the network.
+        kind: "honest", or how it is manipulated.
+        size: how much work.
+        seed: root of all random numbers.
+    """
+
+    case: Case
+    kind: str
+    size: Size
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return f"{self.case.name}-{self.kind}"
+
+    def asked(self) -> dict[str, Any]:
+        """Everything that decides on the cell, as plain data."""
+        return asdict(self)
+
+
+def target(model: Model, kind: str) -> Layer:
+    """The layer whose units lie: the classes of a fooling circuit; silent units stand three quarters of the way in.
+
+    Those go beside a convolution; beside a linear layer in networks with fewer than four convolutions.
+    """
+    if kind != "silent":
+        return layer_of(model, None)
+    convolutions = [known for known in layers(model) if known.kind == "Conv2d"]
+    linear = [known for known in layers(model) if known.kind == "Linear"]
+    able = convolutions if len(convolutions) >= 4 or len(linear) < 2 else linear
+    return able[len(able) * 3 // 4] if able else layer_of(model, None)
+
+
+def audited(cell: Cell, model: Model) -> tuple[Unit, ...]:
+    """Units of the manipulated layer, chosen by the seed; of an honest network the same ones of both layers."""
+    most = cell.size.fit(model).units
+    kinds = ("permuted", "silent") if cell.kind == "honest" else (cell.kind,)
+    found: list[Unit] = []
+    for layer in dict.fromkeys(target(model, kind) for kind in kinds):
+        stream = Seed(cell.seed).fork("matrix", layer.name)
+        drawn = sorted(range(layer.units), key=lambda c: stream.fork(c).value)[:most]
+        found += [Unit(layer.name, channel, pre=layer.rectified) for channel in sorted(drawn)]
+    return tuple(found)
