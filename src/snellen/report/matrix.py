@@ -9,8 +9,7 @@ from markupsafe import Markup
 
 from snellen.base import RecordError
 from snellen.report import svg
-from snellen.report.receipt import _safe
-from snellen.report.site import TEMPLATES, _environment
+from snellen.report.site import page
 from snellen.report.write import write
 
 NAME = "matrix.json"
@@ -47,25 +46,18 @@ def build_matrix(folder: Path) -> Path:
     """
     folder = Path(folder)
     table = _read(folder / NAME)
-    style = "".join((TEMPLATES / f"{name}.css").read_text("utf-8") for name in ("report", "receipt", "matrix"))
-    cells = {cell["name"]: _view(cell, folder) for cell in table["cells"]}
     done = [cell for cell in table["cells"] if cell["status"] == "done"]
-    page = (
-        _environment()
-        .get_template("matrix.html")
-        .render(
-            table=table,
-            record={"environment": table["versions"]},
-            kinds=[(kind, *KINDS[kind]) for kind in table["kinds"]],
-            cases=table["cases"],
-            cells=cells,
-            summary=_summary(done),
-            checks=CHECKS,
-            done=done,
-            **_safe(style),
-        )
-    )
-    return write(folder, {"index.html": page})
+    told = {
+        "table": table,
+        "record": {"environment": table["versions"]},
+        "kinds": [(kind, *KINDS[kind]) for kind in table["kinds"]],
+        "cases": table["cases"],
+        "cells": {cell["name"]: _view(cell, folder) for cell in table["cells"]},
+        "summary": _summary(done),
+        "checks": CHECKS,
+        "done": done,
+    }
+    return write(folder, {"index.html": page("matrix.html", told, styles=("receipt.css", "matrix.css"))})
 
 
 def _summary(done: list[Mapping[str, Any]]) -> dict[str, int]:

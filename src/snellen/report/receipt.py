@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from snellen.base import RecordError
-from snellen.report.site import TEMPLATES, _digest, _environment, rows
+from snellen.report.site import page, rows
 from snellen.report.write import write
 
 NAME = "receipt.json"
@@ -32,25 +29,19 @@ def build_receipt(folder: Path) -> Path:
         OutputError: the page cannot be written.
     """
     receipt = _read(Path(folder) / NAME)
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8") + (TEMPLATES / "receipt.css").read_text("utf-8")
-    page = (
-        _environment()
-        .get_template("receipt.html")
-        .render(
-            receipt=receipt,
-            record={"environment": receipt["versions"]},
-            method=METHODS.get(receipt["method"], receipt["method"]),
-            claims=[_claim(c) for c in receipt["claims"]],
-            sets=list(receipt["behaviour"].values()),
-            groups=_groups(receipt),
-            distances=_distances(receipt),
-            details=rows(
-                {**receipt["facts"], "versions": receipt["versions"], "picture steps": receipt["gallery"]["steps"]}
-            ),
-            **_safe(style),
-        )
-    )
-    return write(Path(folder), {"index.html": page})
+    told = {
+        "receipt": receipt,
+        "record": {"environment": receipt["versions"]},
+        "method": METHODS.get(receipt["method"], receipt["method"]),
+        "claims": [_claim(c) for c in receipt["claims"]],
+        "sets": list(receipt["behaviour"].values()),
+        "groups": _groups(receipt),
+        "distances": _distances(receipt),
+        "details": rows(
+            {**receipt["facts"], "versions": receipt["versions"], "picture steps": receipt["gallery"]["steps"]}
+        ),
+    }
+    return write(Path(folder), {"index.html": page("receipt.html", told, styles=("receipt.css",))})
 
 
 def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,20 +71,6 @@ def _groups(receipt: Mapping[str, Any]) -> list[tuple[str, int, int]]:
 
 def _distances(receipt: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for e in receipt["gallery"]["entries"] for name in e["distances"]))
-
-
-@lru_cache
-def _safe(style: str) -> dict[str, Markup]:
-    allowed = {
-        "default-src": "'none'",
-        "img-src": "'self' file: data:",
-        "style-src": _digest(style),
-        "script-src": _digest(""),
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
-    policy = "; ".join(f"{name} {value}" for name, value in allowed.items())
-    return {"style": Markup(style), "script": Markup(""), "policy": Markup(policy)}
 
 
 def _read(path: Path) -> dict[str, Any]:

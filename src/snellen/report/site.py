@@ -81,9 +81,9 @@ def groups(record: Mapping[str, Any]) -> tuple[Group, ...]:
     )
 
 
-def page(template: str, told: Mapping[str, Any]) -> str:
-    """A page of its own in the report's style."""
-    return _environment().get_template(template).render(**_safe(), root="", words=words, **told)
+def page(template: str, told: Mapping[str, Any], *, styles: tuple[str, ...] = ()) -> str:
+    """A page of its own in the report's style; `styles` names further style sheets."""
+    return _environment().get_template(template).render(**_safe(styles), root="", words=words, **told)
 
 
 RELATED = {
@@ -184,9 +184,9 @@ def _environment() -> Environment:
 
 
 @lru_cache
-def _safe() -> dict[str, Markup]:
-    """The style sheet and script, and the policy that allows these two and nothing else."""
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+def _safe(further: tuple[str, ...] = ()) -> dict[str, Markup]:
+    """The style sheets and script, and the policy that allows these and nothing else."""
+    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", *further))
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     allowed = {
         "default-src": "'none'",
