@@ -118,7 +118,7 @@ class Scaled(nn.Module):
         self.out = nn.Linear(4, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = 3 * x.flatten(1) - 1
+        y = 3 * (x.flatten(1) / 4) - 1
         return self.out(y + y)
 
 
@@ -127,7 +127,29 @@ def test_numbers_scale_and_shift():
     net = Scaled().double().eval()
     proof = prove_lipschitz(net, torch.rand(1, 1, 2, 2, dtype=torch.float64), "out", 0)
     assert proof.affine
-    assert proof.bound == pytest.approx(6 * float(net.out.weight[0].norm().detach()), rel=1e-6)
+    assert proof.bound == pytest.approx(1.5 * float(net.out.weight[0].norm().detach()), rel=1e-6)
+
+
+class Spread(nn.Module):
+    """A mean that is added back to every place, as in a global context block; and a quotient that is no scaling."""
+
+    def __init__(self, *, inverse: bool = False) -> None:
+        super().__init__()
+        self.pool, self.out, self.inverse = nn.AdaptiveAvgPool2d(1), nn.Flatten(), inverse
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x + 5 * self.pool(x)
+        return self.out(1 / y if self.inverse else y)
+
+
+def test_what_is_broadcast_counts_once_a_place():
+    torch.manual_seed(0)
+    x = torch.rand(1, 1, 4, 4, dtype=torch.float64)
+    proof = prove_lipschitz(Spread().eval(), x, "out", 3)
+    jacobian = torch.autograd.functional.jacobian(lambda v: Spread()(v).flatten(), x).reshape(16, 16)
+    assert proof.bound == pytest.approx(float(torch.linalg.matrix_norm(jacobian, 2)), rel=1e-6)
+    with pytest.raises(ModelError, match="truediv"):
+        prove_lipschitz(Spread(inverse=True).eval(), x, "out", 3)
 
 
 class Written(nn.Module):

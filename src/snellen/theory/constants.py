@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from snellen.base import LayerError, ModelError
 from snellen.theory.factors import module_factor
-from snellen.theory.tracing import Traced, is_rectifier, trace
+from snellen.theory.tracing import Traced, is_rectifier, scale_of, trace
 
 _SAME = {torch.flatten, nn.functional.dropout, "flatten", "view", "reshape"}
 _SUMS = {"add", "iadd", "sub"}
@@ -122,9 +122,13 @@ class _Walk(fx.Interpreter):
             )
         if None in inputs or not live:
             return None if None in inputs else (0.0, True)
-        return self.stretch(n, [i for i in inputs if i is not None], shapes)
+        size = value.numel() if isinstance(value, Tensor) else 0
+        return self.stretch(n, [i for i in inputs if i is not None], (shapes, size))
 
-    def stretch(self, n: fx.Node, inputs: list[tuple[float, bool]], shapes: list[tuple[int, ...]]) -> _Known:
+    def stretch(
+        self, n: fx.Node, inputs: list[tuple[float, bool]], sizes: tuple[list[tuple[int, ...]], int]
+    ) -> tuple[float, bool]:
+        shapes, size = sizes
         affine = all(i[1] for i in inputs)
         if n.op == "call_module":
             only = self.channel if n in self.rows else None
@@ -132,12 +136,14 @@ class _Walk(fx.Interpreter):
             self.factors.append((str(n.target), factor))
             return inputs[0][0] * factor, affine and linear
         name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
-        number = next((float(a) for a in n.args if isinstance(a, int | float)), None)
-        if name in ("mul", "imul") and number is not None and len(inputs) == 1:
-            self.factors.append((n.name, abs(number)))
-            return inputs[0][0] * abs(number), affine
-        if name in _SUMS and len(n.args) == 2 and not n.kwargs:
-            return sum(i[0] for i in inputs) * (2 if n.args[0] is n.args[1] else 1), affine
+        scale = scale_of(n, name)
+        if scale is not None:
+            self.factors.append((n.name, scale))
+            return inputs[0][0] * scale, affine
+        if name in _SUMS and len(n.args) == 2 and not n.kwargs and len(shapes) == len(inputs):
+            spread = [math.sqrt(size / math.prod(shape)) for shape in shapes]  # what is broadcast counts repeatedly
+            total = sum(i[0] * times for i, times in zip(inputs, spread, strict=True))
+            return total * (2 if n.args[0] is n.args[1] else 1), affine
         if name in ("cat", "concat"):
             return math.sqrt(sum(i[0] ** 2 for i in inputs)), affine
         if n.target in _SAME or is_rectifier(n, self.module):

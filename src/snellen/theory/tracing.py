@@ -66,6 +66,16 @@ def is_rectifier(node: fx.Node, module: nn.Module) -> bool:
     return node.op in ("call_function", "call_method") and name in _RECTIFIERS
 
 
+def scale_of(n: fx.Node, name: str) -> float | None:
+    """|c| for a product or quotient of one value and a number c; None for anything else."""
+    numbers = [abs(float(a)) for a in n.args if isinstance(a, int | float)]
+    if len(n.args) != 2 or len(numbers) != 1 or n.kwargs:
+        return None
+    if name in ("mul", "imul"):
+        return numbers[0]
+    return 1 / numbers[0] if name in ("truediv", "div") and isinstance(n.args[0], fx.Node) and numbers[0] else None
+
+
 class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
