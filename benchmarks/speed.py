@@ -118,18 +118,20 @@ def mean_ratio(table: dict, ours: str) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lucent-python", default=".venv-lucent/bin/python")
-    parser.add_argument("--layers", nargs="*", default=list(LAYERS))
+    parser.add_argument("--layers", nargs="*", default=list(LAYERS), help="none: leave the timing of the file as it is")
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
     parser.add_argument("--units", type=int, default=16)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--strength-steps", type=int, default=256, help="0 leaves the strength comparison away")
+    parser.add_argument("--strength-steps", type=int, default=256, help="0: leave the strength of the file as it is")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
     options = parser.parse_args()
     ours, peer = Worker(sys.executable, "speed_ours.py", 2), Worker(options.lucent_python, "speed_lucent.py", 2)
-    record = {"machine": machine(), "threads": 2, "units": options.units, "batch": options.batch, "size": 224}
-    record["speed"] = speed(ours, peer, options)
+    record = json.loads(options.out.read_text()) if options.out.exists() else {}
+    record |= {"machine": machine(), "threads": 2, "units": options.units, "batch": options.batch, "size": 224}
+    if options.layers:
+        record["speed"] = speed(ours, peer, options)
     if options.strength_steps:
         record["strength"] = {"steps": options.strength_steps, **strength(ours, peer, options)}
     options.out.parent.mkdir(exist_ok=True, parents=True)
