@@ -3,6 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
 from snellen.attacks import Attack, Conditions, Exam, FoolingAttack, SilentAttack
 from snellen.attacks.corpus import Plan
 from snellen.attacks.folder import RECEIPT, write_folder
@@ -13,6 +18,7 @@ from snellen.models import Model
 from snellen.models.sources import load_model
 from snellen.visualize import Settings
 
+TRIED, PARTS = 32, 8
 Tell = Callable[[str, float], None]
 """Told a title and the finished share of the cell, in [0, 1]."""
 
@@ -42,14 +48,20 @@ def deceive(cell: Cell, folder: Path, tell: Tell) -> Path:
 
 
 def attack_of(cell: Cell, model: Model, images: ImageSet) -> Attack:
-    """The attack of a manipulated cell. The picture to show is one of the attacker's photographs, by the seed."""
+    """The attack of a manipulated cell; silent units are permuted, as they are where nobody names a picture."""
     layer = target(model, cell.kind).name
-    if cell.kind == "permuted":
-        return FoolingAttack(layer=layer, plan=_plan(cell.size.fit(model)))
-    picture = images.load(Seed(cell.seed).fork("target").value % len(images), model.size)
-    if cell.kind == "picture":
-        return FoolingAttack(picture=picture, layer=layer, plan=_plan(cell.size.fit(model)))
-    return SilentAttack(picture=picture, layer=layer)
+    if cell.kind == "silent":
+        return SilentAttack(layer=layer)
+    picture = boldest(images, model.size) if cell.kind == "picture" else None
+    return FoolingAttack(picture=picture, layer=layer, plan=_plan(cell.size.fit(model)))
+
+
+def boldest(images: ImageSet, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
+    """Of 32 photographs the one with most contrast between its parts (8 x 8): a decoy that can be recognized."""
+    count = min(len(images), TRIED)
+    tried = [images.load(i * len(images) // count, size) for i in range(count)]
+    parts = F.adaptive_avg_pool2d(torch.stack(tried), PARTS).flatten(2)
+    return tried[int(parts.std(2).mean(1).argmax())]
 
 
 def natural_images(case: Case, size: Size) -> tuple[ImageSet, ImageSet | None]:

@@ -19,7 +19,7 @@ KINDS = {
     "honest": ("honest", "nobody touched it"),
     "permuted": ("fooling circuit, permuted", "classes show each other’s pictures"),
     "picture": ("fooling circuit, one picture", "classes show a photograph"),
-    "silent": ("silent units", "a layer inside shows a photograph"),
+    "silent": ("silent units", "inside, units show each other’s pictures"),
 }
 CHECKS = {
     "jumps": "jumps",
