@@ -130,6 +130,24 @@ def test_numbers_scale_and_shift():
     assert proof.bound == pytest.approx(1.5 * float(net.out.weight[0].norm().detach()), rel=1e-6)
 
 
+@pytest.mark.parametrize("mean", [lambda x: x.mean((2, 3)), lambda x: torch.mean(x, dim=-1), lambda x: x.mean(1)])
+def test_means_against_the_matrix_written_out(mean):
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Flatten()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(2 * mean(x))
+
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 4, 2, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda v: Mean()(v).flatten(), x).reshape(-1, 24)
+    proof = prove_lipschitz(Mean().eval(), x, "out", 0)
+    assert proof.affine
+    assert proof.bound == pytest.approx(float(torch.linalg.matrix_norm(jacobian, 2)), rel=1e-6)
+
+
 class Spread(nn.Module):
     """A mean that is added back to every place, as in a global context block; and a quotient that is no scaling."""
 

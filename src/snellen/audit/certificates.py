@@ -107,8 +107,9 @@ def prove(model: Model, unit: Unit, over: str | None = None) -> Proof:
     try:
         proof = prove_lipschitz(model.module, example, unit.layer, unit.channel, **where)  # type: ignore[arg-type]
     except (ModelError, UsageError) as error:
-        help_ = "name a later layer with --over" if over is None else "name another layer with --over"
-        raise type(error)(f"{error}; or {help_}, or declare a constant with --lipschitz") from None
+        other = "a later" if over is None else "another"
+        help_ = "" if "tracing failed" in str(error) else f"name {other} layer with --over, or "
+        raise type(error)(f"{error}; or {help_}declare a constant with --lipschitz") from None
     gain = 1.0 if over is not None else max(abs(model.preprocess.scale) / s for s in model.preprocess.std)
     return proof if gain == 1.0 else Proof(proof.bound * gain, proof.affine, (("preprocessing", gain), *proof.factors))
 

@@ -144,6 +144,9 @@ class _Walk(fx.Interpreter):
             spread = [math.sqrt(size / math.prod(shape)) for shape in shapes]  # what is broadcast counts repeatedly
             total = sum(i[0] * times for i, times in zip(inputs, spread, strict=True))
             return total * (2 if n.args[0] is n.args[1] else 1), affine
+        if name == "mean" and inputs and shapes:
+            self.factors.append((n.name, math.sqrt(size / math.prod(shapes[0]))))
+            return inputs[0][0] * self.factors[-1][1], affine
         if name in ("cat", "concat"):
             return math.sqrt(sum(i[0] ** 2 for i in inputs)), affine
         if n.target in _SAME or is_rectifier(n, self.module):
