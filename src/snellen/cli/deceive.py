@@ -66,7 +66,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
         )
         attack = _attack(loaded, method, show, layer=layer, detector=detector, margin=margin, quick=quick)
         seen, unseen = _images(images, held_out)
-        settings = Settings(steps=steps or (48 if quick else 128))
+        settings = Settings(steps=steps or (48 if quick else 64))
         exam = Exam(held_out=unseen, units=min(units, 4) if quick else units, settings=settings, seed=Seed(seed))
         page, honest = _made(loaded, attack, (seen, exam, out), tell)
     if not honest:
