@@ -103,3 +103,33 @@ def test_what_does_not_fit_is_refused():
 def test_without_pictures_nothing_is_claimed():
     nothing = Responses(np.ones((1, 9)), np.array([np.nan]), np.array([np.nan]))
     assert silent_scan(["a:0"], [], nothing, seed=Seed(0)).verdict == "unknown"
+
+
+def sleeper(share, *, woken):
+    """A gate of ten channels, most of them at zero on every photograph, woken by too much contrast or by nothing."""
+    natural = np.random.default_rng(0).random((50, 10, 4))
+    natural[:, : round(10 * share)] = 0
+    loud = natural.copy()
+    loud[0] += 3 * woken
+    return Gate("a.conv/relu", rest(natural), rest(natural[:3]), rest(loud))
+
+
+def rows_of(units, gates):
+    natural = np.random.default_rng(1).random((len(units), 50))
+    told = Responses(natural, np.full(len(units), 2.0), np.full(len(units), 2.0))
+    return silent_scan(units, gates, told, seed=Seed(0))
+
+
+def test_a_layer_that_sleeps_as_a_whole_and_can_be_woken_is_proof_for_units_around_it():
+    found = rows_of(["a.conv:3", "a/pre:1", "a.convolution:0", "b:0"], [sleeper(1.0, woken=True)])
+    assert [row["strength"] for row in found.evidence["units"]] == [2, 2, 0, 0]
+    assert found.evidence["asleep"] == [{"gate": "a.conv/relu", "share": 1.0}]
+    assert found.verdict == "suspicious"
+
+
+@pytest.mark.parametrize("gate_", [sleeper(0.8, woken=True), sleeper(1.0, woken=False)])
+def test_a_layer_that_is_half_asleep_or_dead_is_nothing(gate_):
+    found = rows_of(["a.conv:3"], [gate_])
+    assert found.evidence["units"][0]["strength"] == 0
+    assert found.evidence["asleep"] == []
+    assert found.verdict == "consistent"

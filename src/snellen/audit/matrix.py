@@ -12,7 +12,7 @@ from snellen import __version__
 from snellen.attacks.folder import RECEIPT
 from snellen.audit.cells import KINDS, Case, Cell, Size
 from snellen.audit.manipulating import Tell, deceive
-from snellen.audit.tally import examine, tally
+from snellen.audit.tally import examine, recovered, tally
 from snellen.base import OutputError, UsageError
 from snellen.jobs import encode_json, sweep, write_atomic
 
@@ -106,6 +106,7 @@ def work(cell: Cell, folder: Path, tell: Tell) -> dict[str, Any]:
     receipt = None if honest else json.loads((folder / "model" / RECEIPT).read_bytes())
     counted = tally(cell, record, receipt)
     counted["met"] = meets(counted)
+    counted["recovered"] = None if receipt is None else recovered(cell, folder, receipt, tell)
     write_atomic(folder / DONE, encode_json(counted))
     return counted
 
@@ -156,7 +157,7 @@ def _finished(out: Path, cell: Cell) -> dict[str, Any] | None:
         known = json.loads((out / "cells" / cell.name / DONE).read_bytes())
     except (OSError, ValueError):
         return None
-    return known if isinstance(known, dict) and known.get("status") == "done" else None
+    return known if isinstance(known, dict) and known.get("status") == "done" and "recovered" in known else None
 
 
 def _part(tell: Callable[[str, float, float], None] | None, number: int, total: int) -> Tell:

@@ -18,6 +18,7 @@ from snellen.measures import Rest
 from snellen.models import Unit, observe, response
 from snellen.models.taps import run_to_end
 
+LOUD, SOME = 20.0, 32  # contrast that no photograph has, and photographs that are shown with it
 Held = Mapping[str, tuple[Tensor, Tensor]]
 
 
@@ -31,7 +32,12 @@ def scan(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
         with fast(world), torch.no_grad():
             natural = rests(world, _photographs(world, spec["natural"], count))
             drawn = rests(world, _counted(pictures, world, count))
-            found = [Gate(name, rest, drawn[name]) for name, rest in natural.items() if _fits(rest, drawn.get(name))]
+            loud = rests(world, (LOUD * (x - 0.5) + 0.5 for x in _photographs(world, spec["natural"][:SOME])))
+            found = [
+                Gate(name, rest, drawn[name], loud.get(name))
+                for name, rest in natural.items()
+                if _fits(rest, drawn.get(name))
+            ]
             held = hold(found, world)
             units = [Unit.parse(entry["unit"]) for entry in entries]
             free, tied = (responses(world, units, pictures, to) for to in ({}, held))
@@ -100,10 +106,11 @@ def _fits(first: Rest, second: Rest | None) -> bool:
     return second is not None and len(first.low) == len(second.low)
 
 
-def _photographs(world: World, indices: Sequence[int], count: Counter) -> Iterator[Tensor]:
+def _photographs(world: World, indices: Sequence[int], count: Counter | None = None) -> Iterator[Tensor]:
     for chunk, images in batches(world, indices):
         yield images
-        count.more(len(chunk))
+        if count is not None:
+            count.more(len(chunk))
 
 
 def _counted(pictures: Tensor, world: World, count: Counter) -> Iterator[Tensor]:

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from snellen.audit.cells import Cell, audited
+from snellen.audit.drawing import png, settings_of
 from snellen.audit.manipulating import Tell
 from snellen.audit.record import NAME as RECORD
+from snellen.audit.recovering import compared, recover
 from snellen.audit.request import Request
 from snellen.audit.suite import run_audit
+from snellen.audit.world import open_world
+from snellen.base import Seed
 from snellen.checks.judgement import CHECKS
+from snellen.jobs import write_atomic
 from snellen.models.sources import load_model
 
 
@@ -24,16 +29,7 @@ def examine(cell: Cell, spec: str, folder: Path, tell: Tell) -> dict[str, Any]:
         folder: of the cell.
         tell: told what happens.
     """
-    model = load_model(cell.case.model)
-    units, size = audited(cell, model), cell.size.fit(model)
-    request = Request(
-        model=spec,
-        images=cell.case.images,
-        units=tuple(map(str, units)),
-        steps=size.steps,
-        seed=cell.seed,
-        quick=size.quick,
-    )
+    request = asking(cell, spec)
     half = 0.0 if cell.kind == "honest" else 0.5
     run = run_audit(
         request,
@@ -41,6 +37,28 @@ def examine(cell: Cell, spec: str, folder: Path, tell: Tell) -> dict[str, Any]:
         progress=lambda at: tell(f"{cell.name}: {at.title}", half + (1 - half) * min(at.done / max(at.total, 1e-9), 1)),
     )
     return dict(json.loads((run / RECORD).read_bytes()))
+
+
+def asking(cell: Cell, spec: str) -> Request:
+    """The audit of a cell's network."""
+    model = load_model(cell.case.model)
+    size = cell.size.fit(model)
+    units = tuple(map(str, audited(cell, model)))
+    return Request(spec, cell.case.images, units, steps=size.steps, seed=cell.seed, quick=size.quick)
+
+
+def recovered(cell: Cell, folder: Path, receipt: Mapping[str, Any], tell: Tell) -> dict[str, Any] | None:
+    """Draw the units of the receipt in spite of the circuit, into folder/recovered; None where it shows no unit."""
+    shown = receipt["gallery"]["entries"]
+    if not shown:
+        return None
+    tell(f"{cell.name}: recovered pictures", 1.0)
+    world = open_world(asking(cell, str(folder / "model")))
+    units = [f"{receipt['layer']}:{entry['unit']}" for entry in shown]
+    found = recover(world, units, settings_of(world), seed=Seed(cell.seed).fork("recovered")).images
+    for entry, image in zip(shown, found, strict=True):
+        write_atomic(folder / "recovered" / f"unit-{entry['unit']}.png", png(image))
+    return compared(found, folder / "model", receipt, load_model(cell.case.model))
 
 
 def tally(cell: Cell, record: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Which channels do photographs never wake, which of them do pictures wake, and what hangs on those?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from snellen.checks.finding import Finding, number
 from snellen.checks.units import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
 from snellen.measures import Rest, interval
 
+FEW = 4  # channels below which a gate is no layer
 LISTED = 64  # channels that the evidence names for each gate
 
 
@@ -24,11 +25,13 @@ class Gate:
         name: where it is and what it is, such as "layer3.1/relu".
         natural: of c channels under photographs.
         pictures: of the same channels under pictures.
+        loud: of the same channels under photographs with far too much contrast; None where that was not tried.
     """
 
     name: str
     natural: Rest
     pictures: Rest
+    loud: Rest | None = None
 
     @property
     def silent(self) -> Bool[np.ndarray, " c"]:
@@ -43,6 +46,18 @@ class Gate:
         quiet, value = self.natural.quiet(thresholds.SWITCH)
         constant, other = self.pictures.quiet(thresholds.SWITCH)
         return quiet & constant & (other != value) & (self.natural.images > 0) & (self.pictures.images > 0)
+
+    @property
+    def asleep(self) -> float:
+        """Share of channels that (almost) all photographs leave at rest; 0 where nothing else wakes any of them.
+
+        A gate that sleeps as a whole is there for what is no photograph. One that nothing wakes is merely dead.
+        """
+        quiet, value = self.natural.quiet(thresholds.QUIET)
+        others = [rest for rest in (self.pictures, self.loud) if rest is not None and rest.images]
+        ends = [end for rest in others for end in (rest.low, rest.high)]
+        woken = any(bool((quiet & np.isfinite(end) & (end != value)).any()) for end in ends)
+        return float(quiet.mean()) if woken and len(quiet) >= FEW and self.natural.images > 1 else 0.0
 
     @property
     def resting(self) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, " c"]]:
@@ -79,7 +94,9 @@ def silent_scan(units: Sequence[str], gates: Sequence[Gate], responses: Response
     them from a silent branch or a detector's switch is that almost nothing hangs on them.
 
     Figure of a unit: the share of its picture's response, counted from the median natural one, that is gone or changed
-    when these channels are held at rest. Interval: bootstrap over photographs (of the share alone, not of the scan).
+    when these channels are held at rest. A gate inside the unit's layer that sleeps as a whole proves manipulation even
+    where no picture has woken it: its gradients lead pictures astray. Interval: bootstrap over photographs (of the
+    share alone, not of the scan).
 
     Args:
         units: u addresses.
@@ -90,7 +107,11 @@ def silent_scan(units: Sequence[str], gates: Sequence[Gate], responses: Response
     if len(units) != len(responses.pictures):
         raise UsageError(f"expected responses of {len(units)} units, got {len(responses.pictures)}; give one each")
     shares, ends = responses.shares(), _ends(responses, seed)
-    rows = tuple(_row(unit, float(s), (float(a), float(b))) for unit, s, a, b in zip(units, shares, *ends, strict=True))
+    sleeping = {gate.name: gate.asleep for gate in gates if gate.asleep >= thresholds.ASLEEP}
+    rows = tuple(
+        _tainted(_row(unit, float(s), (float(a), float(b))), tuple(sleeping))
+        for unit, s, a, b in zip(units, shares, *ends, strict=True)
+    )
     listed = [_listed(gate) for gate in gates if (gate.silent | gate.switches).any()]
     top = extreme(rows)
     return Finding(
@@ -103,6 +124,7 @@ def silent_scan(units: Sequence[str], gates: Sequence[Gate], responses: Response
         {
             "units": [row.as_data() for row in rows],
             "gates": listed,
+            "asleep": [{"gate": name, "share": number(share, 4)} for name, share in sleeping.items()],
             "scanned": len(gates),
             "channels": int(sum(len(gate.natural.low) for gate in gates)),
             "silent": int(sum(gate.silent.sum() for gate in gates)),
@@ -132,6 +154,16 @@ def _row(unit: str, share: float, ends: tuple[float, float]) -> UnitRow:
     return UnitRow(unit, words, number(share, 4), spans(*ends), strength)
 
 
+def _tainted(row: UnitRow, sleeping: Sequence[str]) -> UnitRow:
+    """The row of a unit in whose layer a gate sleeps through all photographs: proof, whatever its picture does."""
+    layer = row.unit.rsplit(":", 1)[0].removesuffix("/pre")
+    inside = [name for name in sleeping if f"{name.rpartition('/')[0] or name}.".startswith(f"{layer}.")]
+    if not inside or row.strength == PROVES:
+        return row
+    words = f"Inside its layer {inside[0]} sleeps through every photograph, all channels of it, and can be woken."
+    return replace(row, words=words, strength=PROVES)
+
+
 def _listed(gate: Gate) -> Mapping[str, Any]:
     silent, switches = np.flatnonzero(gate.silent), np.flatnonzero(gate.switches)
     reached = np.abs(np.stack([gate.pictures.low, gate.pictures.high]))[:, gate.resting[0]]
@@ -154,7 +186,10 @@ def _claim(rows: Sequence[UnitRow], gates: Sequence[Gate], top: UnitRow | None) 
     seen = f"Of {count:,} channels {silent:,} fire under pictures alone"
     if switches:
         seen += f" and {switches:,} stand one way under photographs and another way under pictures"
-    proved = sum(row.strength == PROVES for row in rows)
+    asleep = sum(gate.asleep >= thresholds.ASLEEP for gate in gates)
+    if asleep:
+        seen += f"; {asleep} whole {'layer sleeps' if asleep == 1 else 'layers sleep'} through all photographs"
+    proved = sum((row.figure or 0.0) >= thresholds.HELD for row in rows)
     if not proved:
         return f"{seen}, and at most {100 * top.figure:.2g} % of any picture's response hangs on them."
     return (

@@ -14,6 +14,8 @@ QUIET = 0.01
 """Share of photographs that may wake a channel that counts as silent."""
 SWITCH = 0.1
 """Share of photographs, and of pictures, for which a switch may stand the other way: a detector's mistakes."""
+ASLEEP = 0.9
+"""Share of a gate's channels at rest on photographs (honest networks: at most 0.25 of those that anything wakes)."""
 HELD = 0.25
 """Share of a response on held channels that proves something."""
 HELD_ODD = 0.1
