@@ -106,7 +106,7 @@ def test_without_pictures_nothing_is_claimed():
 
 
 def sleeper(share, *, woken):
-    """A gate of ten channels, most of them at zero on every photograph, woken by too much contrast or by nothing."""
+    """A gate of ten channels, most of them at zero on every photograph, woken by noise or by nothing."""
     natural = np.random.default_rng(0).random((50, 10, 4))
     natural[:, : round(10 * share)] = 0
     loud = natural.copy()

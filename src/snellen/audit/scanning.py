@@ -17,8 +17,9 @@ from snellen.jobs import Context
 from snellen.measures import Rest
 from snellen.models import Unit, observe, response
 from snellen.models.taps import run_to_end
+from snellen.visualize.canvas import generator
 
-LOUD, SOME = 20.0, 32  # contrast that no photograph has, and photographs that are shown with it
+SHAKE, SOME = 5.0, 32  # noise in standard deviations of a gate's output, and photographs that are shown with it
 Held = Mapping[str, tuple[Tensor, Tensor]]
 
 
@@ -32,9 +33,9 @@ def scan(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
         with fast(world), torch.no_grad():
             natural = rests(world, _photographs(world, spec["natural"], count))
             drawn = rests(world, _counted(pictures, world, count))
-            loud = rests(world, (LOUD * (x - 0.5) + 0.5 for x in _photographs(world, spec["natural"][:SOME])))
+            loud = rests(world, _photographs(world, spec["natural"][:SOME]), shake=generator(Seed(spec["seed"])))
             found = [
-                Gate(name, rest, drawn[name], loud.get(name))
+                Gate(name, rest, drawn[name], loud[name] if _fits(rest, loud.get(name)) else None)
                 for name, rest in natural.items()
                 if _fits(rest, drawn.get(name))
             ]
@@ -49,25 +50,38 @@ def scan(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
     return function
 
 
-def rests(world: World, images: Iterable[Tensor]) -> dict[str, Rest]:
-    """What all images leave at rest, gate by gate in the order in which they run; memory: one batch and c numbers."""
+def rests(world: World, images: Iterable[Tensor], *, shake: torch.Generator | None = None) -> dict[str, Rest]:
+    """What all images leave at rest, gate by gate in the order in which they run; memory: one batch and c numbers.
+
+    Args:
+        world: the network.
+        images: batches.
+        shake: of the noise that is added to what every gate passes on, if any is.
+    """
     found: dict[str, Rest] = {}
     current = 0
 
-    def visit(name: str, output: Tensor) -> None:
+    def visit(name: str, output: Tensor) -> Tensor | None:
         values = by_channel(output, world.model.size, current)
         if values is None or not values.shape[2]:
-            return
+            return None
         least, most = torch.aminmax(values, dim=2)
         rest = Rest.of(least.double().cpu().numpy(), most.double().cpu().numpy())
         if name not in found or len(found[name].low) == len(rest.low):
             found[name] = found[name].merge(rest) if name in found else rest
+        return None if shake is None or not output.is_floating_point() else shaken(output, shake)
 
     for batch in images:
         current = len(batch)
         with gates(world.model.module, visit):
             run_to_end(world.model, batch)
     return found
+
+
+def shaken(output: Tensor, stream: torch.Generator) -> Tensor:
+    """A gate's output with noise far above its own variation: what sleeps behind it wakes, what is dead does not."""
+    noise = torch.randn(output.shape, generator=stream, dtype=output.dtype).to(output.device)
+    return output + SHAKE * output.std() * noise if output.numel() > 1 else output
 
 
 def hold(found: Sequence[Gate], world: World) -> Held:

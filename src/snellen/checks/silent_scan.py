@@ -25,7 +25,7 @@ class Gate:
         name: where it is and what it is, such as "layer3.1/relu".
         natural: of c channels under photographs.
         pictures: of the same channels under pictures.
-        loud: of the same channels under photographs with far too much contrast; None where that was not tried.
+        loud: of the same channels while noise is added all over the network; None where that was not tried.
     """
 
     name: str
