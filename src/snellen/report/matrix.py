@@ -109,11 +109,12 @@ def _squares(cell: Mapping[str, Any]) -> Markup:
 def _said(cell: Mapping[str, Any]) -> list[str]:
     """Which checks prove or support suspicion, in how many units."""
     found = []
-    for check, count in cell["checks"].items():
+    for check in (known for known in CHECKS if known in cell["checks"]):
+        count = cell["checks"][check]
         parts = [f"{count[how]} {how}" for how in ("proves", "supports") if count[how]]
         if parts:
             told = ", ".join(parts).replace("proves", "proven").replace("supports", "supported")
-            found.append(f"{CHECKS.get(check, check)}: {told}")
+            found.append(f"{CHECKS[check]}: {told}")
     if cell["by layer alone"]:
         found.append(f"by their layer alone: {cell['by layer alone']}")
     return found
