@@ -134,3 +134,16 @@ def test_rounding_is_no_contradiction():
     bounds = envelope(Affine(), evidence, MIDDLE)
     assert bounds.lo[0] == pytest.approx(MIDDLE[0] @ weights, abs=1e-5)
     assert bounds.up[0] == pytest.approx(MIDDLE[0] @ weights, abs=1e-5)
+
+
+def test_additive_contradictions_on_a_ball_are_named():
+    """Opposite corners of a rectangle have equal sums, whatever the curves; another point has no part in it."""
+    corners = np.array([[0.3, 0.3], [-0.3, -0.3], [0.3, -0.3], [-0.3, 0.3], [0.1, 0.2]])
+    ends = {"x_min": np.array([-0.5, 0]), "x_max": np.array([0.5, 0]), "value_min": 0.0, "value_max": 1.0}
+    fits = Evidence(BALL, points=corners, values=np.array([0.7, 0.3, 0.4, 0.6, 0.5]), **ends)
+    bounds = envelope(Additive(), fits, np.array([[0.3, 0.3], [0.0, 0.4]]))
+    assert bounds.lo.tolist() == [0.7, 0.0]
+    assert bounds.gap.tolist() == [0.0, 1.0]
+    with pytest.raises(InconsistentEvidenceError) as caught:
+        envelope(Additive(), Evidence(BALL, points=corners, values=np.array([0.7, 0.4, 0.4, 0.6, 0.5]), **ends), MIDDLE)
+    assert set(caught.value.pieces) == {f"point {i}" for i in range(4)}

@@ -5,25 +5,34 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from theory_attacks import outside_class, respond, size, unlike_evidence
+from theory_attacks import missed_ends, outside_class, respond, size, unlike_evidence
 from theory_members import MAKERS, random_case
 
 from snellen.base import UsageError
 from snellen.theory import Additive, Ball, Box, Evidence, Lipschitz, Smooth, envelope, spike_net, witnesses
 
 SEEDS = st.integers(0, 2**32)
+EVIDENCE = st.fixed_dictionaries({"dim": st.integers(1, 3), "exemplars": st.integers(0, 4), "gradients": st.booleans()})
+SLOPED = ("affine", "affine-along", "sparse-affine", "constant", "convex", "concave")
 EXACT = [name for name in MAKERS if name != "smooth"]
 
 
 @pytest.mark.parametrize("name", EXACT)
 @settings(max_examples=12, deadline=None)
-@given(seed=SEEDS, dim=st.integers(1, 3), exemplars=st.integers(0, 4))
-def test_witnesses_attain_both_ends(name, seed, dim, exemplars):
-    case = random_case(name, seed, dim=dim, exemplars=exemplars)
+@given(seed=SEEDS, evidence=EVIDENCE)
+def test_witnesses_attain_both_ends(name, seed, evidence):
+    evidence["gradients"] &= name in SLOPED
+    case = random_case(name, seed, **evidence)
     x = case.evidence.domain.sample(1, np.random.default_rng(seed))[0]
-    on_ball = isinstance(case.evidence.domain, Ball) and name in ("convex", "concave")
-    tolerance = 1e-5 if on_ball else 1e-6
-    for witness in witnesses(case.function_class, case.evidence, x):
+    on_ball = isinstance(case.evidence.domain, Ball)
+    if name == "additive" and on_ball and evidence["exemplars"]:
+        with pytest.raises(UsageError, match="ball"):
+            witnesses(case.function_class, case.evidence, x)
+        return
+    tolerance = 1e-5 if on_ball and name in ("convex", "concave") else 1e-6
+    pair = witnesses(case.function_class, case.evidence, x)
+    assert missed_ends(pair, case, x) <= tolerance
+    for witness in pair:
         assert witness.gap <= tolerance * size(case)
         assert unlike_evidence(witness.module, case, seed) <= tolerance
         assert outside_class(witness.module, case, seed) <= 1e-6
@@ -90,6 +99,9 @@ def test_witnesses_are_runnable_on_images_and_differentiable():
 def test_no_witness_where_none_is_known():
     ball = Evidence(Ball(np.zeros(2), 1.0), np.array([-1.0, 0]), np.array([1.0, 0]), 0.0, 1.0)
     with pytest.raises(UsageError, match="box"):
-        witnesses(Additive(), ball, np.zeros(2))
+        witnesses(Additive(), ball.with_points(np.zeros((1, 2)), [0.5]), np.array([0.1, 0.2]))
     with pytest.raises(UsageError, match="finite"):
         witnesses(Lipschitz(1.0), Evidence(ball.domain, ball.x_min, ball.x_max), np.zeros(2))
+    sloped = Evidence(ball.domain, points=np.zeros((1, 2)), values=np.zeros(1), gradients=np.array([[0.5, 0.0]]))
+    with pytest.raises(UsageError, match="gradients"):
+        witnesses(Lipschitz(1.0), sloped, np.zeros(2))

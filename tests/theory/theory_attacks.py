@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from theory_members import Case, asked
+from theory_members import Case, asked, known
 
 from snellen.theory import (
     Additive,
@@ -15,6 +15,7 @@ from snellen.theory import (
     Monotone,
     Smooth,
     SparseAffine,
+    envelope,
 )
 
 
@@ -23,10 +24,10 @@ def size(case: Case) -> float:
     return max(1e-2, *(abs(n.value) for n in case.evidence.nodes() if n.value is not None))
 
 
-def escape(envelope, case: Case, seed: int, count: int = 6) -> float:
+def escape(bounds_of, case: Case, seed: int, count: int = 6) -> float:
     """By how much, relative to the size of f, the true value leaves the envelope at its worst (<= 0: never)."""
     x = asked(case, seed, count)
-    bounds = envelope(case.function_class, case.evidence, x)
+    bounds = bounds_of(case.function_class, case.evidence, x)
     truth = case.f(x)
     return float(np.maximum(bounds.lo - truth, truth - bounds.up).max() / size(case))
 
@@ -45,12 +46,28 @@ def respond(module: torch.nn.Module, x: np.ndarray) -> np.ndarray:
 
 def unlike_evidence(module: torch.nn.Module, case: Case, seed: int) -> float:
     """By how much a witness misses the evidence: values at all places, and the range over the domain."""
-    nodes = [n for n in case.evidence.nodes() if n.value is not None]
-    there = respond(module, np.array([n.place for n in nodes]))
-    worst = np.abs(there - np.array([n.value for n in nodes])).max()
-    everywhere = respond(module, asked(case, seed, 64))
+    places, values = known(case)
+    worst = np.abs(respond(module, places) - values).max()
+    x = asked(case, seed, 64)
+    everywhere = respond(module, x)
     low, high = case.evidence.value_min, case.evidence.value_max
-    return float(max(worst, low - everywhere.min(), everywhere.max() - high) / size(case))
+    slopes = [unlike_slope(everywhere, x, case, i) for i in case.evidence.slopes()]
+    return float(max([worst, low - everywhere.min(), everywhere.max() - high, *slopes]) / size(case))
+
+
+def unlike_slope(everywhere: np.ndarray, x: np.ndarray, case: Case, i: int) -> float:
+    """By how much responses at x leave the side of a known tangent on which they must lie (affine: leave it)."""
+    evidence = case.evidence
+    off = everywhere - evidence.values[i] - (x - evidence.points[i]) @ evidence.slopes()[i]
+    kind = case.function_class
+    return float((-off if isinstance(kind, Convex) else off if isinstance(kind, Concave) else np.abs(off)).max())
+
+
+def missed_ends(pair, case: Case, x: np.ndarray) -> float:
+    """By how much a pair of witnesses, asked again, misses lo(x) and up(x)."""
+    bounds = envelope(case.function_class, case.evidence, x[None])
+    answers = [respond(witness.module, x[None])[0] for witness in pair]
+    return float(max(abs(answers[0] - bounds.lo[0]), abs(answers[1] - bounds.up[0])) / size(case))
 
 
 def outside_class(module: torch.nn.Module, case: Case, seed: int) -> float:

@@ -83,21 +83,37 @@ def grid_function(rng, domain, knots):
     return f, places
 
 
+def clipped(rng, domain, g):
+    """g cut at its values at two random places, which become a minimizer and a maximizer, whatever the domain."""
+    low, high = sorted(domain.sample(2, rng), key=lambda p: float(g(p[None])[0]))
+    ends = g(np.array([low, high]))
+    return (lambda x: np.clip(g(x), *ends)), (low, high)
+
+
+def around(domain):
+    """The smallest box that holds a domain."""
+    return domain if isinstance(domain, Box) else Box(domain.centre - domain.radius, domain.centre + domain.radius)
+
+
+def piecewise(rng, dim):
+    """(domain, f, its extremes): on a box with extremes at corners of the grid, or clipped, on a box or a ball."""
+    domain = (ball if rng.random() < 0.3 else box)(rng, dim)
+    f, places = grid_function(rng, around(domain), int(rng.integers(2, 5)))
+    if isinstance(domain, Ball) or rng.random() < 0.3:
+        f, places = clipped(rng, domain, f)
+    return domain, f, places
+
+
 def flexible(kind):
     def make(rng, dim):
-        domain = box(rng, dim)
-        f, (low, high) = grid_function(rng, domain, int(rng.integers(2, 5)))
-        function_class = kind()
-        if kind is FittedReLUNetwork:
-            raise AssertionError
-        return Case(function_class, seen(domain, f, low, high), f)
+        domain, f, (low, high) = piecewise(rng, dim)
+        return Case(kind(), seen(domain, f, low, high), f)
 
     return make
 
 
 def fitted(rng, dim):
-    domain = box(rng, dim)
-    f, (low, high) = grid_function(rng, domain, int(rng.integers(2, 5)))
+    domain, f, (low, high) = piecewise(rng, dim)
     inputs = domain.sample(int(rng.integers(1, 5)), rng)
     return Case(FittedReLUNetwork(inputs, f(inputs)), seen(domain, f, low, high), f)
 
@@ -130,7 +146,7 @@ def lipschitz(norm):
 
 
 def monotone(rng, dim):
-    domain = box(rng, dim)
+    domain = (ball if rng.random() < 0.2 else box)(rng, dim)
     rates, steps, places = rng.uniform(0, 1, (3, dim)), rng.uniform(0, 1, 3), domain.sample(3, rng)
     rates[rng.random((3, dim)) < 0.4] = 0
 
@@ -138,7 +154,10 @@ def monotone(rng, dim):
         jumps = (x[:, None] >= places).all(2) @ steps
         return np.maximum((x @ rates[:2].T).min(1), x @ rates[2]) + jumps
 
-    return Case(Monotone(), seen(domain, f, domain.lower, domain.upper), f)
+    if isinstance(domain, Box) and rng.random() < 0.8:
+        return Case(Monotone(), seen(domain, f, domain.lower, domain.upper), f)
+    cut, (low, high) = clipped(rng, domain, f)
+    return Case(Monotone(), seen(domain, cut, low, high), cut)
 
 
 def convex(rng, dim):
@@ -240,9 +259,14 @@ def smooth_on_ball(rng, dim):
 
 
 def additive(rng, dim):
-    domain = box(rng, dim)
-    knots = np.sort(domain.sample(4, rng), 0)
-    knots[0], knots[-1] = domain.lower, domain.upper
+    """Curves through knots, constant beyond them; on a ball knots and extremes are in the inscribed cube."""
+    domain = (ball if rng.random() < 0.2 else box)(rng, dim)
+    cube = domain
+    if isinstance(domain, Ball):
+        half = domain.radius / np.sqrt(dim) * (1 - 1e-9)
+        cube = Box(domain.centre - half, domain.centre + half)
+    knots = np.sort(cube.sample(4, rng), 0)
+    knots[0], knots[-1] = cube.lower, cube.upper
     values = rng.normal(size=(4, dim)) * (rng.random(dim) < 0.8)
 
     def f(x):
@@ -290,7 +314,8 @@ def sparse_affine(rng, dim):
 
 
 def constant(rng, dim):
-    return linear_case(Constant(), box(rng, dim), np.zeros(dim), rng.normal())
+    domain = (ball if rng.random() < 0.3 else box)(rng, dim)
+    return linear_case(Constant(), domain, np.zeros(dim), rng.normal())
 
 
 MAKERS: dict[str, Callable[[np.random.Generator, int], Case]] = {
@@ -328,14 +353,24 @@ def random_case(name: str, seed: int, *, dim: int, exemplars: int, gradients: bo
     return Case(case.function_class, evidence, case.f, case.slope, case.nonlinear)
 
 
+def known(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Every place with a value: the evidence, and what a fitted network was fitted to."""
+    nodes = [n for n in case.evidence.nodes() if n.value is not None]
+    places, values = np.array([n.place for n in nodes]), np.array([n.value for n in nodes])
+    if isinstance(case.function_class, FittedReLUNetwork):
+        places = np.concatenate([places, case.function_class.inputs])
+        values = np.concatenate([values, case.function_class.targets])
+    return places, values
+
+
 def asked(case: Case, seed: int, count: int) -> np.ndarray:
     """Points to ask about: in the domain, on its boundary, between pieces of evidence, and at them."""
     rng = np.random.default_rng([seed, 7])
     domain = case.evidence.domain
     inside = domain.sample(max(count, 4), rng)
     edge = np.array([domain.farthest(s) for s in rng.normal(size=(2, domain.dim))])
-    known = np.array([n.place for n in case.evidence.nodes()])
-    share = rng.uniform(size=(2, 1))
-    between = share * known[rng.integers(len(known), size=2)] + (1 - share) * known[rng.integers(len(known), size=2)]
-    every = np.concatenate([inside, edge, between, known])
+    places, _ = known(case)
+    share, (one, other) = rng.uniform(size=(2, 1)), rng.integers(len(places), size=(2, 2))
+    between = share * places[one] + (1 - share) * places[other]
+    every = np.concatenate([inside, edge, between, places])
     return every if count > len(every) else every[rng.choice(len(every), count, replace=False)]

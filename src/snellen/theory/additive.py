@@ -115,16 +115,28 @@ def _two_pictures(evidence: Evidence, x: Array) -> tuple[Array, Array]:
 
 
 def _on_ball(evidence: Evidence, x: Array) -> tuple[Array, Array, Array]:
-    """[a, b]; exact at x where one coordinate is neither x_min's nor equal in both visualizations (and likewise up)."""
-    if evidence.x_min is None or evidence.x_max is None or not np.isfinite(evidence.spread):
-        raise UsageError("expected x_min and x_max with their values for an additive class on a ball; give them")
-    a, b = float(evidence.value_min or 0.0), float(evidence.value_max or 0.0)
-    moving = evidence.x_min != evidence.x_max
-    off_min, off_max = ((x != evidence.x_min) & moving).any(1), ((x != evidence.x_max) & moving).any(1)
-    at_min, at_max = (x == evidence.x_min).all(1), (x == evidence.x_max).all(1)
-    gap = np.where(off_min & off_max & (len(evidence.values) == 0), 0.0, b - a)
-    lo, up = np.where(at_max, b, a), np.where(at_min, a, b)
-    for place, value in zip(evidence.points, evidence.values, strict=True):
-        here = (x == place).all(1)
-        lo, up = np.where(here, value, lo), np.where(here, value, up)
+    """[a, b]; exact without exemplars where x is off x_min, and off x_max, in coordinates in which these two differ."""
+    a = -np.inf if evidence.value_min is None else evidence.value_min
+    b = np.inf if evidence.value_max is None else evidence.value_max
+    lo, up, gap = np.full(len(x), a), np.full(len(x), b), np.full(len(x), b - a)
+    if evidence.x_min is not None and evidence.x_max is not None:
+        _refuse_contradictions(evidence, evidence.x_min, evidence.x_max)
+        moving = evidence.x_min != evidence.x_max
+        free = ((x != evidence.x_min) & moving).any(1) & ((x != evidence.x_max) & moving).any(1)
+        gap[free & (len(evidence.values) == 0)] = 0.0
+    for node in evidence.nodes():
+        if node.value is not None:
+            here = (x == node.place).all(1)
+            lo[here] = up[here] = node.value
     return lo, up, np.where(lo == up, 0.0, gap)
+
+
+def _refuse_contradictions(evidence: Evidence, x_min: Array, x_max: Array) -> None:
+    """Some curves add up to all known values, as on a rectangle, where opposite corners have equal sums."""
+    nodes = [n for n in evidence.nodes() if n.value is not None]
+    layout = _Layout(x_min, x_max, np.array([n.place for n in nodes]))
+    rows, free = csr_array(np.stack([layout.row(n.place) for n in nodes])), np.full(layout.size, np.inf)
+    values = np.array([n.value for n in nodes], dtype=np.float64)
+    Program(rows, values, tuple(n.name for n in nodes), -free, free, slack=evidence.slack).extreme(
+        np.zeros(layout.size)
+    )

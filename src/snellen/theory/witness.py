@@ -35,6 +35,10 @@ from snellen.theory.supports import Known, gather, upper_support
 End: TypeAlias = Literal["lower", "upper"]
 
 
+_WITH_SLOPES = (Affine, AffineAlong, SparseAffine, Constant, Convex, Concave)
+"""Classes whose witnesses have the known gradients, convex and concave ones as subgradients."""
+
+
 @dataclass(frozen=True, eq=False)
 class Witness:
     """A member of the class with the evidence.
@@ -62,10 +66,16 @@ def witnesses(function_class: FunctionClass, evidence: Evidence, x: Array) -> tu
         x: one point with d entries.
 
     Raises:
-        UsageError: a bound is infinite, or no witness is known (additive on a ball, smooth with exemplars).
+        UsageError: a bound is infinite, no witness is known (smooth or, on a ball, additive, with exemplars), or there
+            are gradients that a witness of this class would not have.
         InconsistentEvidenceError: no member has this evidence.
     """
     place = vector(x, evidence.domain.dim, "x")
+    if evidence.slopes() and not isinstance(function_class, _WITH_SLOPES):
+        raise UsageError(
+            f"expected no gradients for a witness of a {function_class.title} function, whose kinks lie at the "
+            "evidence; leave them out (the bounds stay the same for all classes but smooth ones)"
+        )
     bounds = envelope(function_class, evidence, place[None])
     if not (np.isfinite(bounds.lo[0]) and np.isfinite(bounds.up[0])):
         raise UsageError("expected finite bounds at x, got an unbounded response; give x_min and x_max their values")
@@ -153,13 +163,28 @@ def _interpolant(known: Known, target: tuple[Array, float], sign: float) -> MaxA
 
 def _curves(evidence: Evidence, x: Array, end: End) -> SumOfCurves:
     if isinstance(evidence.domain, Ball):
-        raise UsageError("expected a box for a witness of an additive class, got a ball; use a box around it")
+        return _one_curve(evidence, x, end)
     posed = additive_program(evidence, x)
     z = posed.program.extreme(posed.objective if end == "upper" else -posed.objective)[1]
     if z is None:
         raise UsageError("expected a bounded program for a witness; give x_min and x_max their values")
     curves = [np.where(c < 0, 0.0, z[c]) for c in posed.columns]
     return SumOfCurves(float(z[0]), posed.grids, curves)
+
+
+def _one_curve(evidence: Evidence, x: Array, end: End) -> SumOfCurves:
+    """On a ball, from two pictures: one coordinate carries all of D, and x_i counts as x_max_i (upper) or x_min_i."""
+    if evidence.x_min is None or evidence.x_max is None or len(evidence.values):
+        raise UsageError("expected no exemplars for a witness of an additive class on a ball; use a box around it")
+    places = {"lower": evidence.x_min, "upper": evidence.x_max}
+    other = places["lower" if end == "upper" else "upper"]
+    moving = evidence.x_min != evidence.x_max
+    i = int(np.argmax(2 * (moving & (x != other)) + moving))
+    heights = {float(x[i]): float(end == "upper")} | {float(evidence.x_max[i]): 1.0} | {float(evidence.x_min[i]): 0.0}
+    grids, values = [x[j : j + 1] for j in range(len(x))], [np.zeros(1) for _ in x]
+    grids[i] = np.array(sorted(heights))
+    values[i] = evidence.spread * np.array([heights[t] for t in sorted(heights)])
+    return SumOfCurves(float(evidence.value_min or 0.0), grids, values)
 
 
 def _radial(bound: float, evidence: Evidence, end: End) -> RadialRise:
