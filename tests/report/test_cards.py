@@ -120,7 +120,8 @@ def test_the_frieze_pairs_pictures_with_photographs(record: dict[str, Any]) -> N
 
 def test_the_verdict_says_what_holds_and_what_does_not(record: dict[str, Any]) -> None:
     told = verdict(record)
-    assert told.headline == "The pictures of googlenet take their own path through the network"
+    assert told.headline == "The pictures of googlenet are processed like photographs only in its last 3 of 12 layers"
+    assert told.scale.startswith("Similarity is 1 where pictures are as much like photographs of their class")
     assert told.claims[0] == record["findings"][0]["claim"]
     lost = "2 gave no gradient and have no picture (inception_4a:20 and inception_4b:20)."
     assert f"Of 8 units drawn, {lost}" in told.claims
@@ -129,9 +130,15 @@ def test_the_verdict_says_what_holds_and_what_does_not(record: dict[str, Any]) -
 
 
 def test_the_verdict_without_trusted_layers(record: dict[str, Any]) -> None:
-    record["findings"][0]["evidence"]["trusted_from"] = None
+    evidence = record["findings"][0]["evidence"]
+    evidence["trusted_from"] = None
     told = verdict(record)
+    assert told.headline == "The pictures of googlenet are processed like photographs in only 3 of 12 layers"
     assert not any("about as similar" in line for line in told.may)
+    assert any("in 9 of its 12 layers" in line for line in told.may_not)
+    evidence["curves"]["spearman"]["s"] = [0.1, *[None] * 11]
+    told = verdict(record)
+    assert told.headline == "The pictures of googlenet are processed like photographs in none of its layers"
     assert any("any of its layers" in line for line in told.may_not)
 
 

@@ -44,7 +44,7 @@ def test_a_deceived_network_is_called_so_at_the_top_and_on_its_cards(deceived: P
 
 def test_an_honest_network_is_not(honest: Path) -> None:
     record = read_record(honest)
-    assert "take their own path" in verdict(record).headline
+    assert "only in its last 3 of 12 layers" in verdict(record).headline
     page = build(honest).read_text()
     assert "class pictures of this network are 1.10 on the scale" in page
     assert 'class="chip suspicious"' not in page

@@ -57,8 +57,11 @@ def read(curve: Curve, layers: Sequence[str], grouping: Grouping, threshold: flo
         verdict = "consistent" if _stays(curve.low, threshold) <= early else "unknown"
     figure, ends = _mean(curve, slice(first if found else 0, None))
     told = _told(figure, ends)
-    before = _before(curve.s[:first], _mean(curve, slice(first))[0], threshold)
-    claim = _trusted(layers, grouping, first, (told, before)) if found else _never(curve, layers, grouping, told)
+    if found:
+        before = _before(curve.s[:first], _mean(curve, slice(first))[0], threshold)
+        claim = _trusted(layers, grouping, first, (told, before))
+    else:
+        claim = _never(curve.s, layers, grouping, (told, threshold))
     if verdict == "unknown":
         claim = f"{claim.removesuffix('.')}, but with so few images the interval reaches below {threshold:g}."
     return Reading(claim, verdict, layers[first] if found else None, figure, ends)
@@ -94,22 +97,26 @@ def _trusted(layers: Sequence[str], grouping: Grouping, first: int, told: tuple[
     count, total = len(layers) - first, len(layers)
     if first == 0:
         where = f"At all {total} layers" if total > 1 else f"At {layers[0]}"
-        return f"{where} {pictures} are processed like {natural} (similarity {told[0]})."
-    like = f"processed like {natural} (similarity {told[0]} there); before that {told[1]}."
+        return f"{where} {pictures} are processed like {natural}: similarity {told[0]}."
+    like = f"processed like {natural}: similarity there {told[0]}; before that {told[1]}."
     if count == 1:
         return f"Only at {layers[first]}, the last of {total} layers, are {pictures} {like}"
     return f"From {layers[first]} on (the last {count} of {total} layers) {pictures} are {like}"
 
 
-def _never(curve: Curve, layers: Sequence[str], grouping: Grouping, told: str) -> str:
+def _never(s: np.ndarray, layers: Sequence[str], grouping: Grouping, told: tuple[str, float]) -> str:
     pictures, natural = _nouns(grouping)
     subject = pictures[0].upper() + pictures[1:]
-    where = f"on average over {len(layers)} layers" if len(layers) > 1 else f"at {layers[0]}"
-    if np.isnan(curve.s[-1]):
-        why = f"cannot be judged at {layers[-1]}, which does not tell the natural images apart"
+    total, last, (mean, threshold) = len(layers), layers[-1], told
+    where = f"on average over {total} layers " if total > 1 else ""
+    if np.isnan(s[-1]):
+        why = f"cannot be judged at {last}, which does not tell the natural images apart"
+    elif reached := int((s >= threshold).sum()):
+        some = f"{reached} of {total} layers"
+        why = f"are processed like {natural} at {some}, but no longer at the last one, {last} ({s[-1]:.2f})"
     else:
-        why = f"are not processed like {natural} up to the last layer"
-    return f"{subject} {why}: similarity {told} {where}."
+        why = f"are not processed like {natural} at {f'any of {total} layers' if total > 1 else last}"
+    return f"{subject} {why}: {where}similarity is {mean}."
 
 
 def _nouns(grouping: Grouping) -> tuple[str, str]:
@@ -132,4 +139,4 @@ def _mean(curve: Curve, part: slice) -> tuple[float | None, tuple[float, float] 
 
 
 def _told(figure: float | None, ends: tuple[float, float] | None) -> str:
-    return f"{figure:.2f}" if ends is None else f"{figure:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+    return f"{figure:.2f}" if ends is None else f"{figure:.2f} (95 % interval {ends[0]:.2f} to {ends[1]:.2f})"

@@ -11,11 +11,19 @@ from snellen.report.words import count, listing, middle, rough
 Record = Mapping[str, Any]
 HEADLINES = {
     "consistent": "The pictures of {model} are processed much like photographs",
-    "unreliable here": "The pictures of {model} take their own path through the network",
+    "unreliable here": "The pictures of {model} are processed like photographs {where}",
     "suspicious": "The pictures of {model} carry signs of manipulation",
     "unknown": "What the units of {model} look for, on too few photographs to judge",
 }
 PLAIN = "What the units of {model} look for"
+SCALE = (
+    "Similarity is 1 where pictures are as much like {same} as these are like each other, and 0 where they are no more "
+    "like them than {other} are."
+)
+KINDS = {
+    "classes": ("photographs of their class", "photographs of other classes"),
+    "units": ("the photographs that excite their unit", "photographs that excite other units"),
+}
 ONLY = {
     "consistent": "That a picture shows everything its unit responds to: it is one optimum of many, and a similar path "
     "is a necessary condition for trusting it, not a sufficient one.",
@@ -29,6 +37,7 @@ class Verdict:
 
     headline: str
     claims: tuple[str, ...]
+    scale: str
     may: tuple[str, ...]
     may_not: tuple[str, ...]
 
@@ -48,13 +57,39 @@ def verdict(record: Record) -> Verdict:
     """The verdict on a record; without a finding, what was drawn and that nothing was checked."""
     main, whole, name = main_finding(record), judgement(record), record["model"]["name"]
     decided = whole if whole and whole["verdict"] == "suspicious" else main
-    headline = (HEADLINES.get(decided["verdict"], PLAIN) if decided else PLAIN).format(model=name)
+    where = _where(main["evidence"]) if main else ""
+    headline = (HEADLINES.get(decided["verdict"], PLAIN) if decided else PLAIN).format(model=name, where=where)
     claims = [main["claim"]] if main else ["No check was run, so nothing is known about how far to trust the pictures."]
     if whole and whole is decided:
         claims = [whole["claim"], *whole["evidence"]["reasons"], *(c for c in claims if main)]
     elif whole:
         claims.append(whole["claim"])
-    return Verdict(headline, (*claims, *_units(record)), tuple(_may(record, main)), tuple(_may_not(record, main)))
+    said = (*claims, *_units(record))
+    return Verdict(headline, said, _scale(main), tuple(_may(record, main)), tuple(_may_not(record, main)))
+
+
+def _scale(main: Record | None) -> str:
+    """What the similarity in the first claim means."""
+    if main is None:
+        return ""
+    same, other = KINDS["classes" if main["evidence"]["group"] == "classes" else "units"]
+    return SCALE.format(same=same, other=other)
+
+
+def _where(evidence: Record) -> str:
+    """In which layers pictures are processed like photographs, for a headline."""
+    layers, start, reached = evidence["layers"], evidence["trusted_from"], len(alike(evidence))
+    if start in layers:
+        last = len(layers) - layers.index(start)
+        return f"only in its last {last} of {len(layers)} layers" if last > 1 else "only in its last layer"
+    return f"in only {reached} of {count(len(layers), 'layer')}" if reached else "in none of its layers"
+
+
+def alike(evidence: Record) -> list[str]:
+    """The layers where similarity reaches the threshold."""
+    values = evidence["curves"]["spearman"]["s"]
+    reached = zip(evidence["layers"], values, strict=True)
+    return [layer for layer, s in reached if s is not None and s >= evidence["threshold"]]
 
 
 def _units(record: Record) -> list[str]:
@@ -98,7 +133,7 @@ def _may_not(record: Record, main: Record | None) -> list[str]:
     if main and (early := _early(main["evidence"])):
         said.append(
             f"That a picture explains how the network processes photographs in {early}: there its activations are not "
-            "like those of the photographs it should stand for."
+            "like those of the photographs that it should stand for."
         )
     said.append("That a unit responds to a photograph because it contains what the picture shows.")
     return [*said, *_tampered(judgement(record))]
@@ -117,7 +152,8 @@ def _early(evidence: Record) -> str:
     """The layers before the trusted ones, in words; "" where there are none."""
     layers, start = evidence["layers"], evidence["trusted_from"]
     if start is None:
-        return "any of its layers" if layers else ""
+        apart = len(layers) - len(alike(evidence))
+        return f"{apart} of its {len(layers)} layers" if apart < len(layers) else "any of its layers" if layers else ""
     before = layers.index(start) if start in layers else 0
     return f"the {count(before, 'layer')} before {start}" if before > 1 else f"{layers[0]}" if before else ""
 
