@@ -1,7 +1,11 @@
 """The table against what is derived by hand, its page, and what would help."""
 
+import dataclasses
+import re
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from snellen.base import UsageError
 from snellen.theory import Affine, BlackBox, Convex, Evidence, Lipschitz, envelope
@@ -11,6 +15,7 @@ from snellen.theory.page import percent, symbols, write_page
 from snellen.theory.questions import answers
 from snellen.theory.table import compute, find_entries, table
 from snellen.theory.thresholds import window, worst_error
+from snellen.theory.twins import Twins
 
 IMPOSSIBLE = {
     "black-box",
@@ -124,12 +129,40 @@ def test_growth_is_monotone_and_affine_is_exact_after_seven():
 def test_the_page(tmp_path):
     rows = (compute(find_entries("convex")[0]), compute(find_entries("affine-1d")[0]))
     page = write_page(rows[:1], tmp_path / "page").read_text()
-    assert page.count("<img") == page.count('alt="Convex')
+    assert page.count("<img") == page.count('alt="Convex') == 4
+    assert "two networks" not in page
     assert "http" not in page.replace("http-equiv", "")
     for file in [part.split('"')[0] for part in page.split('src="')[1:]]:
-        assert (tmp_path / "page" / file).stat().st_size > 5000
+        assert (tmp_path / "page" / file).stat().st_size > 2000
     again = write_page(rows[:1], tmp_path / "again").read_text()
     assert again == page
+
+
+def test_the_page_shows_two_networks_as_they_are(tmp_path):
+    """Every picture is in it pixel for pixel, and every figure."""
+    rng = np.random.default_rng(0)
+    photograph, x_max, x_min, *drawn = rng.integers(0, 256, (7, 5, 4, 3)) / 255
+    twins = Twins(photograph, x_max, x_min, ((drawn[0], drawn[1]), (drawn[0], drawn[1] + 0.25)), (0.03, 0.91), 77)
+    assert twins.largest_difference == pytest.approx(0.25)
+    page = write_page((compute(find_entries("affine-1d")[0]),), tmp_path, twins=twins).read_text()
+    for shown in ("77 steps", "no pixel differs by more than 0.25", "0.03", "0.91"):
+        assert shown in page
+    files = re.findall(r'src="(pictures/twins-[^"]+)"', page)
+    stored = [np.asarray(Image.open(tmp_path / file).convert("RGB")) / 255 for file in dict.fromkeys(files)]
+    for image in (photograph, x_max, x_min, drawn[0], drawn[1], np.clip(drawn[1] + 0.25, 0, 1)):
+        assert min(np.abs(image - other).max() for other in stored) <= 0.5 / 255
+    same = dataclasses.replace(twins, drawn=((drawn[0], drawn[1]), (drawn[0], drawn[1])))
+    assert "not one pixel differs" in write_page((), tmp_path / "same", twins=same).read_text()
+
+
+def test_shares_and_worst_errors_are_those_derived(rows):
+    """Within eps: (2 eps)^d for convex; nearer: 2^-d, 2^(1 - d); worst errors at the corners that were derived."""
+    assert rows["convex"].cells[1].shares[0] == pytest.approx(0.2**2, abs=0.005)
+    assert rows["convex"].cells[2].shares[0] == pytest.approx(0.25, abs=0.005)
+    assert rows["affine"].cells[2].shares == pytest.approx((0.5, 2.0**-7), abs=0.005)
+    assert rows["affine-along"].worst == pytest.approx((0.0, 0.5), abs=1e-6)
+    assert rows["lipschitz-l2-small"].worst == pytest.approx([(1.2 * np.sqrt(2) - 1) / 2] * 2)
+    assert rows["lipschitz-l1"].cells[1].backing.startswith("bound: (up - lo) / 2 is at most 0.10 D")
 
 
 def test_names():

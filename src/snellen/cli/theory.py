@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from snellen.theory.table import Row
 
 _DRAWING = 10  # how much longer it takes to draw a class than to compute its row
+_WIDE = 110  # columns that the titles of the classes need
 
 
 def theory(
@@ -23,8 +27,6 @@ def theory(
     from snellen.cli.progress import bar
 
     with bar("loading") as tell:
-        from pathlib import Path
-
         from snellen.theory.table import compute, find_entries
 
         entries = find_entries(name)
@@ -33,18 +35,26 @@ def theory(
         for number, entry in enumerate(entries):
             tell(f"computing {entry.name}", number, steps)
             rows.append(compute(entry))
-        page = None
-        if out is not None:
-            from snellen.theory.page import write_page
-
-            page = write_page(
-                tuple(rows), Path(out), progress=lambda what, done: tell(what, len(rows) + _DRAWING * done, steps)
-            )
+        page = None if out is None else _write(tuple(rows), out, lambda what, done: tell(what, len(rows) + done, steps))
     _print_table(tuple(rows))
     if name is not None:
         _print_reasons(rows[0])
+    else:
+        typer.echo("reasons, witnesses and what would help, for one class: --class NAME")
     if page is not None:
         typer.echo(f"page: {page}")
+
+
+def _write(rows: "tuple[Row, ...]", out: str, tell: "Callable[[str, int], None]") -> "Path":
+    """The page; where ReLU networks are in it, with two of them on photographs, drawn by the visualizer."""
+    from pathlib import Path
+
+    from snellen.audit.twins import draw_twins
+    from snellen.theory.page import write_page
+
+    tell("drawing two networks", 0)
+    twins = draw_twins() if any(row.entry.name == "relu" for row in rows) else None
+    return write_page(rows, Path(out), twins=twins, progress=lambda what, done: tell(what, _DRAWING * done))
 
 
 def _print_table(rows: "tuple[Row, ...]") -> None:
@@ -53,16 +63,19 @@ def _print_table(rows: "tuple[Row, ...]") -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    console.width = max(console.width, 120) if not console.is_terminal else console.width
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("name", "class", "exactly", "within 0.1 D", "nearer to which", "worst error"):
-        table.add_column(title, no_wrap=title == "name")
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDE)
+    wide = console.width >= _WIDE
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for title in ("name", *(["class"] if wide else []), "exactly", "within 0.1 D", "nearer to", "worst error"):
+        table.add_column(title, no_wrap=title != "class", min_width=30 if title == "class" else None)
     for row in rows:
         cells = [_cell(cell.verdict, cell.shares) for cell in row.cells]
-        table.add_row(row.entry.name, row.entry.title, *cells, ", ".join(f"{w:.2f} D" for w in row.worst))
+        errors = ", ".join(dict.fromkeys(f"{w:.2f}" for w in row.worst)) + " D"
+        table.add_row(row.entry.name, *([row.entry.title] if wide else []), *cells, errors)
     console.print(table)
-    dims = "shares of the domain and worst errors in 2 and in 8 dimensions; D is the range between the two pictures"
-    console.print(dims, style="dim")
+    dims = "shares of the domain, and worst errors where they differ, in 2 and in 8 dimensions; D = f(x_max) - f(x_min)"
+    console.print(f"\n{dims}", style="dim")
     for row in rows:
         if row.gap > 0:
             console.print(f"{row.entry.name}: {_short_of(row)}", style="dim")
@@ -71,13 +84,14 @@ def _print_table(rows: "tuple[Row, ...]") -> None:
 def _cell(verdict: str, shares: tuple[float, ...]) -> str:
     if verdict != "in part":
         return verdict
-    return f"in part ({', '.join('<1%' if s < 0.01 else f'{s:.0%}' for s in shares)})"
+    return f"in {', '.join('<1%' if s < 0.01 else f'{s:.0%}' for s in shares)}"
 
 
 def _print_reasons(row: "Row") -> None:
     for cell in row.cells:
         typer.echo(f"{cell.question}: {cell.verdict}: {cell.why}")
-    typer.echo(row.cells[0].backing)
+    for backing in dict.fromkeys(cell.backing for cell in row.cells):
+        typer.echo(backing)
     if row.gap > 0:
         typer.echo(_short_of(row))
     typer.echo(f"would change it: {row.entry.help}")
