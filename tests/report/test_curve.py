@@ -50,10 +50,27 @@ def test_tall_is_the_same_curve_turned(evidence: dict[str, Any]) -> None:
 
 
 def test_baselines_are_in_words(evidence: dict[str, Any]) -> None:
-    assert "0: as unlike as photographs of different classes" in words(curve.wide(evidence))
-    assert "1: as alike as photographs of one class" in words(curve.wide(evidence))
+    assert "0: like photographs of other classes" in words(curve.wide(evidence))
+    assert "1: like photographs of their own class" in words(curve.wide(evidence))
     inner = evidence | {"group": "conv1 units"}
-    assert "1: as alike as photographs that excite the unit" in words(curve.wide(inner))
+    assert "1: like photographs that excite the unit" in words(curve.wide(inner))
+
+
+def test_words_at_the_baselines_stand_off_the_curves(evidence: dict[str, Any]) -> None:
+    count = len(evidence["layers"])
+    for start, end in ((0.08, 0.9), (0.9, 0.08), (-0.1, 1.1), (1.08, 0.5)):
+        for metric in evidence["curves"].values():
+            metric["s"] = [start] * (count // 2) + [end] * (count - count // 2)
+        markup = curve.wide(evidence)
+        xs, ys = np.array(dots(markup, "spearman")).T
+        labels = [t for t in ET.fromstring(markup).iter("text") if t.get("class") == "reference-label"]
+        assert len(labels) == 2
+        for label in labels:
+            x, y, width = float(label.get("x", "")), float(label.get("y", "")), 6.5 * len(label.text or "")
+            left = x if label.get("text-anchor") == "start" else x - width
+            grid = np.linspace(left, left + width, 60)
+            line = np.interp(grid, xs, ys)
+            assert not ((line > y - 11) & (line < y + 2)).any(), label.text
 
 
 def test_trusted_layers_are_named_and_shaded(evidence: dict[str, Any]) -> None:
@@ -136,7 +153,10 @@ def test_a_frame_keeps_values_beyond_its_limits_at_the_edge() -> None:
 
 @pytest.mark.parametrize("draw", [curve.wide, curve.tall, curve.small])
 def test_values_beyond_the_chart_are_marked_as_such(evidence: dict[str, Any], draw: Any) -> None:
+    assert curve.cut(evidence, curve.SMALL), "a value of -1.2"
+    evidence["curves"] = {m: c | {"s": [max(v, -0.9) for v in c["s"]]} for m, c in evidence["curves"].items()}
     assert not curve.cut(evidence)
+    assert not curve.cut(evidence, curve.SMALL)
     assert 'class="beyond"' not in draw(evidence)
     far = copy.deepcopy(evidence)
     far["curves"]["spearman"]["s"][2] = -9.5

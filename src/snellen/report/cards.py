@@ -53,6 +53,7 @@ class Column:
     drawings: tuple[Drawing, ...]
     photographs: tuple[Photograph, ...]
     caption: str
+    end: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _columns(unit: Record, who: str) -> tuple[Column, ...]:
     shown = {way: _photographs(unit, way, who) for way in HEADINGS}
     captions = {way: f"Photographs that excite it {MOST[way]}" for way in HEADINGS}
     if all(drawn.values()):
-        columns = [Column(HEADINGS[way], drawn[way], shown[way], captions[way]) for way in HEADINGS]
+        columns = [Column(HEADINGS[way], drawn[way], shown[way], captions[way], ENDS[way]) for way in HEADINGS]
     else:
         columns = [Column(HEADINGS[way], drawn[way], (), "") for way in HEADINGS]
         columns += [Column(captions[way], (), shown[way], captions[way]) for way in HEADINGS]

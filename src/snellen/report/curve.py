@@ -8,10 +8,12 @@ from markupsafe import Markup
 
 from snellen.report import svg
 from snellen.report.frame import Frame, Values, apart, band, beyond, curve, limits
+from snellen.report.placing import free_place
 from snellen.report.words import fixed, short
 
 METRICS = {"spearman": "Spearman", "pearson": "Pearson", "cosine": "Cosine"}
 MOST = (-3.0, 3.0)
+SMALL = (-1.0, 2.0)  # in a small chart
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,14 @@ class Baselines:
 
 
 CLASSES = Baselines(
-    "as unlike as photographs of different classes",
-    "as alike as photographs of one class",
+    "like photographs of other classes",
+    "like photographs of their own class",
     "like another class",
     "like its own class",
 )
 UNITS = Baselines(
-    "as unlike as photographs that excite other units",
-    "as alike as photographs that excite the unit",
+    "like photographs that excite other units",
+    "like photographs that excite the unit",
     "like other units’",
     "like its own",
 )
@@ -65,14 +67,14 @@ def tall(evidence: Mapping[str, Any]) -> Markup:
 
 def small(evidence: Mapping[str, Any]) -> Markup:
     """The curve as one of several small ones: first and last layer named, baselines as numbers."""
-    frame = Frame((360.0, 216.0), (34.0, 14.0, 14.0, 34.0), _limits(evidence), len(evidence["layers"]))
+    frame = Frame((360.0, 216.0), (34.0, 14.0, 14.0, 34.0), _limits(evidence, SMALL), len(evidence["layers"]))
     items = [*_ground(frame, evidence), *_series(frame, evidence), *ends_of(frame, evidence["layers"])]
     return svg.picture(frame.size, _name(evidence), items, "curve small")
 
 
-def cut(evidence: Mapping[str, Any]) -> bool:
-    """Whether some value of the curve is so far away that the chart shows only its direction."""
-    frame = Frame((1.0, 1.0), (0.0, 0.0, 0.0, 0.0), _limits(evidence), len(evidence["layers"]))
+def cut(evidence: Mapping[str, Any], most: tuple[float, float] = MOST) -> bool:
+    """Whether some value of the curve is so far away that a chart within `most` shows only its direction."""
+    frame = Frame((1.0, 1.0), (0.0, 0.0, 0.0, 0.0), _limits(evidence, most), len(evidence["layers"]))
     return any(beyond(frame, c["s"]) for c in evidence["curves"].values())
 
 
@@ -85,10 +87,10 @@ def ends_of(frame: Frame, layers: list[str]) -> list[Markup]:
     return [first, svg.text((right, bottom + 20), short(layers[-1], 22), "layer", "end")]
 
 
-def _limits(evidence: Mapping[str, Any]) -> tuple[float, float]:
+def _limits(evidence: Mapping[str, Any], most: tuple[float, float] = MOST) -> tuple[float, float]:
     curves = evidence["curves"]
     series: list[Values] = [c["s"] for c in curves.values()] + [curves["spearman"]["lo"], curves["spearman"]["hi"]]
-    return limits(series, include=(-0.3, 1.3), most=MOST)
+    return limits(series, include=(-0.3, 1.3), most=most)
 
 
 def _ground(frame: Frame, evidence: Mapping[str, Any]) -> list[Markup]:
@@ -168,20 +170,14 @@ def _ends(frame: Frame, evidence: Mapping[str, Any]) -> list[Markup]:
 
 
 def _words(frame: Frame, evidence: Mapping[str, Any]) -> list[Markup]:
-    """The baselines in words, each at the side where the curve leaves room."""
+    """The baselines in words, each where the curves leave room."""
     words = baselines(evidence["group"])
-    values = evidence["curves"]["spearman"]["s"]
-    half = max(len(values) // 2, 1)
+    drawn = [evidence["curves"][metric]["s"] for metric in METRICS if metric in evidence["curves"]]
     items = []
-    for level, text in ((0.0, words.other), (1.0, words.same)):
-        near = [
-            min((abs(v - level - 0.08) for v in part if v is not None), default=9.0)
-            for part in (values[:half], values[half:])
-        ]
-        left, right = frame.level(level)
-        end = right if near[1] > near[0] else left
-        anchor = "end" if end is right else "start"
-        items.append(svg.text((end[0], end[1] - 7), f"{level:g}: {text}", "reference-label", anchor))
+    for level, meaning in ((0.0, words.other), (1.0, words.same)):
+        text = f"{level:g}: {meaning}"
+        place = free_place(frame, level, text, drawn)
+        items.append(svg.text(place.point, text, "reference-label", place.anchor))
     if evidence["trusted_from"] in evidence["layers"]:
         (_, top), (right_edge, _) = frame.corners
         note = f"from {short(evidence['trusted_from'], 24)} on: processed like photographs"

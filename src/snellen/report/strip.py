@@ -34,14 +34,11 @@ def strip(quantiles: Sequence[float], marks: Sequence[Mark], own_class_mean: flo
     """
     own = [own_class_mean] if own_class_mean is not None else []
     scale = axis((quantiles[0], quantiles[-1]), [m.response for m in marks] + own)
-    items = [
-        svg.area(_density(quantiles, scale), "density"),
-        *_axis(scale),
-        *_range(quantiles, scale),
-        *(_mark(mark, scale) for mark in marks),
-    ]
+    items = [svg.area(_density(quantiles, scale), "density"), *_axis(scale), *_range(quantiles, scale)]
+    items += [_mark(mark, scale) for mark in marks]
     if own_class_mean is not None:
         items.append(_own(own_class_mean, scale))
+    items += _numbers(quantiles, scale)
     return svg.picture((WIDTH, 102.0 if own else 84.0), _description(quantiles, marks, own_class_mean), items, "strip")
 
 
@@ -72,17 +69,20 @@ def _axis(scale: Axis) -> list[Markup]:
 
 
 def _range(quantiles: Sequence[float], scale: Axis) -> list[Markup]:
-    """Ticks and numbers at the weakest, the median and the strongest natural response, where there is room."""
+    """From the weakest to the strongest natural response, with a tick at the median."""
     low, median, high = (_x(scale, quantiles[i]) for i in (0, 50, 100))
-    items = [svg.line([(low - 1, FLOOR), (high + 1, FLOOR)], "range")]
-    items.append(svg.line([(median, FLOOR), (median, FLOOR - 7)], "median"))
+    ends = svg.line([(low - 1, FLOOR), (high + 1, FLOOR)], "range")
+    return [ends, svg.line([(median, FLOOR), (median, FLOOR - 7)], "median")]
+
+
+def _numbers(quantiles: Sequence[float], scale: Axis) -> list[Markup]:
+    """The weakest and the strongest natural response, as one label where they are close."""
+    low, high = _x(scale, quantiles[0]), _x(scale, quantiles[100])
     if high - low < 60:
         both = f"{number(quantiles[0])} to {number(quantiles[100])}"
-        return [*items, svg.text((_inside((low + high) / 2, both), FLOOR + 18), both, "natural-label", "middle")]
-    for x, value in ((low, quantiles[0]), (high, quantiles[100])):
-        words = number(value)
-        items.append(svg.text((_inside(x, words), FLOOR + 18), words, "natural-label", "middle"))
-    return items
+        return [svg.text((_inside((low + high) / 2, both), FLOOR + 18), both, "natural-label", "middle")]
+    told = [(x, number(value)) for x, value in ((low, quantiles[0]), (high, quantiles[100]))]
+    return [svg.text((_inside(x, words), FLOOR + 18), words, "natural-label", "middle") for x, words in told]
 
 
 def _mark(mark: Mark, scale: Axis) -> Markup:
