@@ -96,6 +96,14 @@ def test_nonlinear_layers_against_their_jacobian(layer):
     assert factor <= 2.5 * worst
 
 
+def test_average_windows_over_the_edge_are_refused():
+    """With ceil_mode a corner entry alone in its window keeps all of its size: no factor of the whole window holds."""
+    layer = nn.AvgPool2d(2, ceil_mode=True)
+    assert float(torch.linalg.matrix_norm(as_matrix(layer, (1, 3, 3)), 2)) == pytest.approx(1.0)
+    with pytest.raises(UsageError, match="whole window"):
+        module_factor(layer, (1, 1, 3, 3))
+
+
 class Branches(nn.Module):
     """Sums and concatenations, as networks have them."""
 
@@ -172,3 +180,90 @@ def test_certificates_hold_and_a_wrong_constant_is_caught():
     assert (narrow.up - narrow.lo).max() < (found.up - found.lo).max()
     tiny = float(abs(truth[5:] - truth[0]).max() / (images[5:] - images[0]).flatten(1).norm(dim=1).max() / 10)
     assert not certify(Lipschitz(tiny), (images[:1], truth[:1]), (images[5:], truth[5:])).holds.all()
+
+
+class GroupSort(nn.Module):
+    """Sorts pairs of features."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (-1, 2)).sort(2).values.flatten(1, 2)
+
+
+def constrained(kind: str) -> nn.Module:
+    """Layers of norm one by construction: orthogonal, or spectrally normalized (both ways that PyTorch has)."""
+    torch.manual_seed(0)
+    wrap = {
+        "orthogonal": nn.utils.parametrizations.orthogonal,
+        "spectral": lambda m: nn.utils.parametrizations.spectral_norm(m, n_power_iterations=200),
+        "spectral-hook": lambda m: nn.utils.spectral_norm(m, n_power_iterations=200),
+    }[kind]
+    layers = [nn.Flatten()]
+    for inward, outward in ((48, 24), (24, 16), (16, 4)):
+        layers += [wrap(nn.Linear(inward, outward)), GroupSort()]
+    return nn.Sequential(*layers[:-1]).double()
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "spectral", "spectral-hook"])
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`|.*deprecated.*:FutureWarning")
+def test_layers_of_norm_one_give_constants_that_guarantee_something(kind):
+    """L is about 1, whatever the depth; true responses stay inside, and the intervals are narrow near an exemplar."""
+    net = constrained(kind)
+    images = torch.rand(60, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    net.train()
+    net(images)
+    net.eval()
+    near = images[:1] + 0.02 * torch.randn(20, 3, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    asked = torch.cat([images[30:], near.clamp(0, 1)])
+    with torch.no_grad():
+        known_values, truth = net(images[:30])[:, 1].numpy(), net(asked)[:, 1].numpy()
+    proof = prove_lipschitz(net, images[:1], "5", 1)
+    worst = 0.0
+    for _ in range(50):
+        x = torch.rand(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(net(x)[0, 1], x)
+        worst = max(worst, float(slope.norm()))
+    assert worst <= proof.bound <= 1.02
+    found = certify(Lipschitz(proof.bound), (images[:30], known_values), (asked, truth))
+    assert found.holds.all()
+    assert found.relative_width[-20:].max() < 1.0
+
+
+class Preprocessed(nn.Module):
+    """Channels turned around, scaled and shifted by buffers, and pooled by functions instead of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 3)
+        self.register_buffer("mean", torch.rand(1, 3, 1, 1, dtype=torch.float64))
+        self.register_buffer("std", torch.tensor([0.5, 2.0, 4.0], dtype=torch.float64).view(1, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv((x.flip(1) * 255 - self.mean) / self.std)
+        y = nn.functional.max_pool2d(y, 3, 2, ceil_mode=True)
+        return nn.functional.adaptive_avg_pool2d(self.std.flatten()[1] * y, 1).flatten(1)
+
+
+def test_buffers_flips_and_pooling_functions_are_followed():
+    torch.manual_seed(0)
+    net = Preprocessed().double().eval()
+    x = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    before = prove_lipschitz(net, x, "conv", 1, position=(2, 3))
+    assert before.affine
+    row = torch.autograd.functional.jacobian(lambda v: net.conv((v.flip(1) * 255 - net.mean) / net.std)[0, 1, 2, 3], x)
+    assert float(row.norm()) <= before.bound <= 4.1 * float(row.norm())  # the smallest std counts for all channels
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.out = net, nn.Flatten()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.net(x))
+
+    proof = prove_lipschitz(Whole().eval(), x, "out", 1)
+    assert not proof.affine
+    worst = 0.0
+    for _ in range(20):
+        x = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+        worst = max(worst, float(torch.autograd.functional.jacobian(lambda v: net(v)[0, 1], x).norm()))
+    assert worst <= proof.bound <= 20 * worst

@@ -199,3 +199,63 @@ def test_tokens_average_over_tokens():
     assert proof.bound == pytest.approx(float(net[1].weight[2].norm().detach()) / 4, rel=1e-6)
     with pytest.raises(ModelError, match="maps"):
         module_factor(nn.Linear(4, 3), (1, 2, 2, 4))
+
+
+class Called(nn.Module):
+    """One operation, then a layer."""
+
+    def __init__(self, call) -> None:
+        super().__init__()
+        self.call, self.out = call, nn.Flatten()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.call(x))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.permute(0, 2, 3, 1).flip(1),
+        lambda x: torch.flatten(x, 1).unflatten(1, (4, -1)),
+        lambda x: nn.functional.dropout(x, 0.5, training=False),
+        lambda x: nn.functional.dropout(x, 0.5, False),
+    ],
+)
+def test_reordering_changes_no_distance(call):
+    proof = prove_lipschitz(Called(call).eval(), torch.ones(1, 2, 2, 2), "out", 1)
+    assert proof.affine
+    assert proof.bound == 1.0
+
+
+@pytest.mark.parametrize("call", [lambda x: x.sort(2).values, lambda x: 3 * torch.sort(x, dim=1)[0]])
+def test_sorting_changes_no_distance_and_is_not_affine(call):
+    proof = prove_lipschitz(Called(call).eval(), torch.ones(1, 2, 4, 2), "out", 1)
+    assert not proof.affine
+    x, y = torch.randn(2, 200, 2, 4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ratio = (call(x) - call(y)).flatten(1).norm(dim=1) / (x - y).flatten(1).norm(dim=1)
+    assert float(ratio.max()) <= proof.bound
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda x: x.sort(2).indices, "getattr"),
+        (lambda x: torch.sort(x)[1], "getitem"),
+        (lambda x: nn.functional.dropout(x, 0.5), "dropout"),
+        (lambda x: x.mean() / x, "truediv"),
+    ],
+)
+def test_what_only_looks_like_it_is_refused(call, told):
+    torch.manual_seed(0)
+    with pytest.raises(ModelError, match=told):
+        prove_lipschitz(Called(call).eval(), torch.ones(1, 2, 4, 2), "out", 1)
+
+
+def test_a_name_proves_nothing():
+    class GroupSort(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 100 * x
+
+    assert prove_lipschitz(Called(GroupSort()).eval(), torch.ones(1, 2, 4, 2), "out", 1).bound == 100.0
+    with pytest.raises(ModelError, match="GroupSort"):
+        module_factor(GroupSort(), (1, 2, 4, 2))

@@ -12,9 +12,8 @@ from torch import Tensor, fx, nn
 
 from snellen.base import LayerError, ModelError
 from snellen.theory.factors import module_factor
-from snellen.theory.tracing import Traced, is_rectifier, scale_of, trace
+from snellen.theory.tracing import Traced, is_rectifier, pooling, reorders, scale_of, sorts, trace
 
-_SAME = {torch.flatten, nn.functional.dropout, "flatten", "view", "reshape"}
 _SUMS = {"add", "iadd", "sub"}
 _PLAIN = (int, float, torch.Size, torch.dtype, torch.device, type(None))
 
@@ -130,16 +129,17 @@ class _Walk(fx.Interpreter):
     ) -> tuple[float, bool]:
         shapes, size = sizes
         affine = all(i[1] for i in inputs)
-        if n.op == "call_module":
+        layer = self.fetch_attr(str(n.target)) if n.op == "call_module" else pooling(n)
+        if layer is not None:
             only = self.channel if n in self.rows else None
-            factor, linear = module_factor(self.fetch_attr(str(n.target)), shapes[0], only=only)
-            self.factors.append((str(n.target), factor))
+            factor, linear = module_factor(layer, shapes[0], only=only)
+            self.factors.append((str(n.target) if n.op == "call_module" else n.name, factor))
             return inputs[0][0] * factor, affine and linear
         name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
-        scale = scale_of(n, name)
+        scale = scale_of(n, name) or self.fixed_gain(n, name, size)
         if scale is not None:
             self.factors.append((n.name, scale))
-            return inputs[0][0] * scale, affine
+            return max(i[0] for i in inputs) * scale, affine
         if name in _SUMS and len(n.args) == 2 and not n.kwargs and len(shapes) == len(inputs):
             spread = [math.sqrt(size / math.prod(shape)) for shape in shapes]  # what is broadcast counts repeatedly
             total = sum(i[0] * times for i, times in zip(inputs, spread, strict=True))
@@ -149,8 +149,20 @@ class _Walk(fx.Interpreter):
             return inputs[0][0] * self.factors[-1][1], affine
         if name in ("cat", "concat"):
             return math.sqrt(sum(i[0] ** 2 for i in inputs)), affine
-        if n.target in _SAME or is_rectifier(n, self.module):
-            return inputs[0][0], affine and n.target in _SAME
+        if reorders(n, name) or sorts(n, name) or is_rectifier(n, self.module):
+            return inputs[0][0], affine and reorders(n, name)
         raise ModelError(
             f'expected operations with a known Lipschitz constant, got "{name}" ({n.name}); none is proved'
         )
+
+    def fixed_gain(self, n: fx.Node, name: str, size: int) -> float | None:
+        """The largest |c| for an entrywise product with, or quotient by, a tensor c that no image changes."""
+        nodes = [a for a in n.args if isinstance(a, fx.Node)]
+        fixed = [a for a in nodes if self.known[a.name] == (0.0, True)]
+        if name not in ("mul", "imul", "truediv", "div") or len(nodes) != 2 or len(fixed) != 1 or n.kwargs:
+            return None
+        if name in ("truediv", "div") and n.args[0] is fixed[0]:
+            return None
+        by, x = self.env[fixed[0]].abs().double(), self.env[nodes[0] if nodes[1] is fixed[0] else nodes[1]]
+        gain = float((by if "mul" in name else 1 / by).max())
+        return gain * math.sqrt(size / x.numel()) if math.isfinite(gain) else None

@@ -48,8 +48,6 @@ def module_factor(module: nn.Module, shape: tuple[int, ...], *, only: int | None
         return _SLOPES[type(module)], False
     if isinstance(module, _ONE):
         return 1.0, isinstance(module, nn.Identity | nn.Dropout | nn.Dropout2d | nn.Flatten)
-    if type(module).__name__ in ("GroupSort", "MaxMin"):
-        return 1.0, False
     raise ModelError(
         f"expected layers with a proved Lipschitz constant, got {type(module).__name__}; none is known for it"
     )
@@ -72,7 +70,8 @@ def _max_pool(module: Any, _: tuple[int, ...]) -> tuple[float, bool]:
 
 
 def _average_pool(module: Any, _: tuple[int, ...]) -> tuple[float, bool]:
-    if module.divisor_override or not (module.count_include_pad or _pairs(module.padding) == (0, 0)):
+    whole = module.count_include_pad or _pairs(module.padding) == (0, 0)
+    if module.divisor_override or module.ceil_mode or not whole:  # windows over the edge are divided by less
         raise UsageError("expected average pooling that divides by its whole window; no bound is proved")
     return math.sqrt(_overlap(module) / math.prod(_pairs(module.kernel_size))), True
 

@@ -1,8 +1,10 @@
 """A network as a graph of operations, with the places where its layers speak."""
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from snellen.base import LayerError, ModelError
@@ -74,6 +76,39 @@ def scale_of(n: fx.Node, name: str) -> float | None:
     if name in ("mul", "imul"):
         return numbers[0]
     return 1 / numbers[0] if name in ("truediv", "div") and isinstance(n.args[0], fx.Node) and numbers[0] else None
+
+
+_REORDERING = {"flatten", "unflatten", "view", "reshape", "flip", "permute", "transpose", "squeeze", "unsqueeze",
+               "contiguous"}  # fmt: skip
+_POOLING = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d}
+
+
+def pooling(n: fx.Node) -> nn.Module | None:
+    """The layer that does what a call of a pooling function does; None for anything else."""
+    found = _POOLING.get(getattr(n.target, "__name__", ""))
+    return None if found is None or n.op != "call_function" else found(*n.args[1:], **n.kwargs)
+
+
+def reorders(n: fx.Node, name: str) -> bool:
+    """Whether a call changes nothing but the order of the entries; dropout does where it is switched off."""
+    if n.op == "call_function" and getattr(n.target, "__module__", "").partition(".")[0] != "torch":
+        return False
+    if name == "dropout":
+        return (n.kwargs["training"] if "training" in n.kwargs else [*n.args, True, True][2]) is False
+    return n.op in ("call_function", "call_method") and name in _REORDERING
+
+
+def sorts(n: fx.Node, name: str) -> bool:
+    """Whether a node is a sort, or takes the values out of one: both are 1-Lipschitz, in every norm of entries."""
+    if name == "sort" and n.op in ("call_method", "call_function"):
+        return True
+    of = n.args[0] if n.args else None
+    return (
+        isinstance(of, fx.Node)
+        and (of.target == "sort" or of.target is torch.sort)
+        and n.target in (operator.getitem, getattr)
+        and n.args[1] in (0, "values")
+    )
 
 
 class _Tracer(fx.Tracer):
