@@ -73,6 +73,12 @@ def test_a_declared_constant_that_responses_contradict_is_refused_by_name(snelle
         (["0:1", "--over", "3"], 'depends on the output of "3"'),
         (["2/pre:1"], "leave"),
         (["6:1", "--lipschitz", "-1"], "lipschitz"),
+        (["6:1", "--lipschitz", "nan"], "lipschitz"),
+        (["6:1", "--lipschitz", "inf"], "Lipschitz bound"),
+        (["6:*"], 'expected one unit, got the 4 of "6:*"; name one, such as "6:0"'),
+        (["6:4"], "channel"),
+        (["nowhere:0"], "nowhere"),
+        (["6:1", "--most", "1"], "most"),
     ],
 )
 def test_refusals_are_one_line(snellen, tiny, images, words, told):  # noqa: PLR0917
@@ -109,3 +115,36 @@ def test_what_bypasses_a_layer_is_refused_and_can_be_declared_away(snellen, imag
     assert "--lipschitz" in unproved
     assert_all_inside(certify(snellen, file, images, "head:0", "--lipschitz", "40"))
     assert_all_inside(certify(snellen, file, images, "head:0", "--over", "pool"))
+
+
+CONSTRAINED = """
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import orthogonal, spectral_norm
+
+
+class GroupSort(nn.Module):
+    def forward(self, x):
+        return x.unflatten(1, (-1, 2)).sort(2).values.flatten(1, 2)
+
+
+def net():
+    torch.manual_seed(0)
+    first = spectral_norm(nn.Linear(192, 32), n_power_iterations=100)
+    return nn.Sequential(nn.Flatten(), first, GroupSort(), orthogonal(nn.Linear(32, 32)), GroupSort(),
+                         orthogonal(nn.Linear(32, 4)))
+"""
+
+
+def test_orthogonal_and_spectrally_normalized_layers(snellen, images, tmp_path):
+    """L is about one, so that over a late layer, where natural images are near each other, intervals are narrow."""
+    file = tmp_path / "constrained.py"
+    file.write_text(CONSTRAINED)
+    words = ("--images", images, "--size", 8, "--steps", 4, "--exemplars", 4)
+    whole = snellen("certify", f"{file}:net", "5:1", *words)
+    assert_all_inside(whole)
+    assert 0.98 < float(re.search(r"L <= (\S+): proved from 4 operations", whole.out)[1]) < 1.05
+    late = snellen("certify", f"{file}:net", "5:1", "--over", "3", *words)
+    assert_all_inside(late)
+    assert "Lipschitz in l2 over the output of 3, L <= 1:" in late.out
+    assert "nothing is guaranteed" not in late.out

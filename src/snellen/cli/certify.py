@@ -37,18 +37,21 @@ def certify(
 
     with bar("loading") as tell:
         from snellen.audit.certificates import Asked, certify_unit
+        from snellen.base import UsageError
         from snellen.images import open_images
         from snellen.models import units as expand
         from snellen.models.sources import load_model
 
         file = None if weights is None else Path(weights)
         loaded = load_model(model, weights=file, size=size, trust_pickle=trust_pickle)
-        found = expand([unit], loaded)[0]
+        found = expand([unit], loaded)
+        if len(found) > 1:
+            raise UsageError(f'expected one unit, got the {len(found)} of "{unit}"; name one, such as "{found[0]}"')
         if over is not None:  # a mistyped name gets its hint
             expand([f"{over}:0"], loaded)
         shown = open_images(images)
         shown = shown.subset(range(0, len(shown), max(len(shown) // most, 1))[:most])
-        certified = certify_unit(loaded, found, shown, Asked(over, lipschitz, exemplars, steps, seed), tell=tell)
+        certified = certify_unit(loaded, found[0], shown, Asked(over, lipschitz, exemplars, steps, seed), tell=tell)
     _say_class(certified)
     for source, certificate in certified.found.items():
         _say(certified, source, certificate)
@@ -66,9 +69,9 @@ def _say_class(certified: "Certified") -> None:
         largest = sorted(proof.factors, key=lambda f: -f[1])[:3]
         named = ", ".join(f"{name} {factor:.3g}" for name, factor in largest) or "no operation in between"
         kind = "an affine function of" if proof.affine else "Lipschitz in l2 over"
-        typer.echo(
-            f"{certified.unit}: {kind} {of}, L <= {proof.bound:.4g}: proved from {len(proof.factors)} operations"
-        )
+        count = len(proof.factors)
+        made = f"proved from {count} operation{'s' if count != 1 else ''}"
+        typer.echo(f"{certified.unit}: {kind} {of}, L <= {proof.bound:.4g}: {made}")
         typer.echo(f"  largest factors: {named}")
     if proof is not None and proof.affine:
         typer.echo("  so its largest and smallest inputs are known exactly from one gradient; no picture is drawn")
