@@ -54,6 +54,8 @@ CONFLICTS = [
     (Lipschitz(1.0), given([[0.5, 0.5]], [0.5], gradients=np.array([[3.0, 0]])), {"gradient of point 0"}),
     (Monotone(), given([[0.5, 0.5]], [0.5], gradients=np.array([[1.0, -1.0]])), {"gradient of point 0"}),
     (BlackBox(), given([[1.0, 1.0]], [1.0], gradients=np.array([[-1.0, 0.0]])), {"point 0", "x_max"}),
+    (BlackBox(), given([[0.5, 0.5]], [0.0], gradients=np.array([[0.1, 0.0]])), {"point 0", "x_min"}),
+    (Smooth(9.0), given([[0.5, 0.5]], [1.0], gradients=np.array([[0.1, 0.0]])), {"point 0", "x_max"}),
     (Convex(), given([[0.5, 0.5]], [0.2], gradients=np.array([[2.0, 2.0]])), {"gradient of point 0", "x_max"}),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from snellen.base import UsageError
-from snellen.theory import Affine, BlackBox, Convex, Evidence, Lipschitz, envelope
+from snellen.theory import Affine, BlackBox, Convex, Evidence, FittedReLUNetwork, Lipschitz, envelope
 from snellen.theory.entries import ENTRIES, corners
 from snellen.theory.growth import growth
 from snellen.theory.page import percent, symbols, write_page
@@ -66,8 +66,9 @@ def test_nearer_needs_no_values():
     bare = Evidence(corners(2).domain, np.zeros(2), np.ones(2))
     assert answers("nearer", Affine(), bare, x).prediction.tolist()[:2] == [-1.0, 1.0]
     assert not answers("nearer", Affine(), bare, x).decided[2]
-    with pytest.raises(UsageError, match="scale"):
-        answers("nearer", Lipschitz(1.0), bare, x)
+    for scaled in (Lipschitz(1.0), FittedReLUNetwork(x[:1], np.array([5.0]))):
+        with pytest.raises(UsageError, match="scale"):
+            answers("nearer", scaled, bare, x)
 
 
 def test_questions_are_ordered():

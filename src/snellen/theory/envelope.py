@@ -121,18 +121,21 @@ def _solver(function_class: FunctionClass) -> Callable[..., Bounds]:
 
 
 def _first_order(function_class: FunctionClass, evidence: Evidence) -> None:
-    """Known gradients fit the class and the visualizations: g . (y - x_min) >= 0 and g . (y - x_max) <= 0 on X."""
+    """Known gradients fit the class, and lead out of the domain, or nowhere, at every point of an extreme value."""
     if isinstance(function_class, Convex | Concave):
         return
     for i, slope in evidence.slopes().items():
         _fits(function_class, evidence, i)
         scale = max(1e-12, float(np.abs(slope).sum())) * 1e-6
-        for name, place, sign in (("x_min", evidence.x_min, -1.0), ("x_max", evidence.x_max, 1.0)):
-            if place is None or not np.array_equal(place, evidence.points[i]):
+        ends = (("x_min", evidence.x_min, evidence.value_min, -1.0), ("x_max", evidence.x_max, evidence.value_max, 1.0))
+        for name, place, value, sign in ends:
+            same = place is not None and np.array_equal(place, evidence.points[i])
+            if not same and (value is None or sign * (evidence.values[i] - value) < 0):
                 continue
-            climb = float(sign * slope @ (evidence.domain.farthest(sign * slope) - place))
+            there = evidence.points[i]
+            climb = float(sign * slope @ (evidence.domain.farthest(sign * slope) - there))
             if climb > scale + evidence.slack:
-                raise InconsistentEvidenceError(f"the gradient at {name} points into the domain", (f"point {i}", name))
+                raise InconsistentEvidenceError(f"f goes beyond its value at {name} next to it", (f"point {i}", name))
 
 
 def _fits(function_class: FunctionClass, evidence: Evidence, i: int) -> None:

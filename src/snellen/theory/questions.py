@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from snellen.base import UsageError
-from snellen.theory.classes import FunctionClass, Lipschitz, Smooth
+from snellen.theory.classes import FittedReLUNetwork, FunctionClass, Lipschitz, Smooth
 from snellen.theory.domain import Array
 from snellen.theory.envelope import Envelope, envelope
 from snellen.theory.evidence import Evidence
@@ -83,8 +83,9 @@ def judge(question: Question, bounds: Envelope, evidence: Evidence, *, eps: floa
 def _scaled(function_class: FunctionClass, evidence: Evidence) -> Evidence:
     bare = evidence.value_min is None and evidence.value_max is None and not len(evidence.values)
     if bare and evidence.x_min is not None and evidence.x_max is not None:
-        if isinstance(function_class, Lipschitz | Smooth):
-            raise UsageError("expected the values of x_min and x_max: L has no meaning without a scale; give them")
+        if isinstance(function_class, Lipschitz | Smooth | FittedReLUNetwork):
+            scale = "training data" if isinstance(function_class, FittedReLUNetwork) else "L"
+            raise UsageError(f"expected the values of x_min and x_max: {scale} fixes a scale; give them")
         return dataclasses.replace(evidence, value_min=0.0, value_max=1.0)
     if not np.isfinite(evidence.spread):
         raise UsageError('expected both values, or none, for the question "nearer"; give value_min and value_max')
