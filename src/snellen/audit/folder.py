@@ -21,7 +21,9 @@ def default_folder(world: World) -> Path:
 
 def identity(world: World) -> dict[str, Any]:
     """What makes two audits the same, as plain data."""
-    return {"command": world.request.command(), "device": world.request.device, "world": dict(world.identity)}
+    names = world.model.provenance.get("labels")
+    asked = {"command": world.request.command(), "device": world.request.device}
+    return {**asked, "world": dict(world.identity), **({"labels": names} if names else {})}
 
 
 def claim(folder: Path, world: World) -> None:
@@ -61,4 +63,4 @@ def _difference(held: dict[str, Any], mine: dict[str, Any]) -> str:
     for name, told in (("model", "other weights"), ("images", "other images"), ("environment", "other versions")):
         if theirs.get(name) != world[name]:
             return f"the same audit of {told}"
-    return "another audit"
+    return "the same audit of other class names" if held.get("labels") != mine.get("labels") else "another audit"

@@ -25,6 +25,7 @@ class Request:
         trust_pickle: read pickled weights.
         precision: "float32" or "bfloat16".
         canvas: "fourier" or "pixel".
+        labels: text file with a name for each class, line by line.
     """
 
     model: str = "builtin"
@@ -40,6 +41,7 @@ class Request:
     trust_pickle: bool = False
     precision: str = "float32"
     canvas: str = "fourier"
+    labels: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
@@ -69,6 +71,7 @@ class Request:
             "--weights": self.weights,
             "--precision": self.precision if self.precision != "float32" else None,
             "--canvas": self.canvas if self.canvas != "fourier" else None,
+            "--labels": self.labels,
         }
         words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
         words += ["--quick"] * self.quick + ["--trust-pickle"] * self.trust_pickle

@@ -37,14 +37,16 @@ def audit(
         device: "auto", "cpu" or "cuda".
         progress: told how far the audit is.
         note: told what a person should know before the work starts.
-        options: `steps`, `size`, `seed`, `quick`, `weights`, `trust_pickle`, `precision`, `canvas`, as in `Request`.
+        options: `steps`, `size`, `seed`, `quick`, `weights`, `trust_pickle`, `precision`, `canvas`, `labels`, as in
+            `Request`.
 
     Raises:
         SnellenError: a bad argument, model, image set or folder.
         TypeError: an option that does not exist.
     """
-    if options.get("weights") is not None:
-        options["weights"] = str(options["weights"])
+    for file in ("weights", "labels"):
+        if options.get(file) is not None:
+            options[file] = str(options[file])
     request = Request(
         model=model,
         images=None if images is None else str(images),

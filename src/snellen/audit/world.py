@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from snellen import __version__
+from snellen.audit.naming import named
 from snellen.audit.request import Request
 from snellen.base import LayerError, nearest
 from snellen.images import ImageSet, Skipped, open_images
@@ -100,14 +101,15 @@ def open_world(request: Request, *, progress: Callable[[int, int], None] | None 
     images = open_images(request.images or "builtin", progress=progress)
     with torch.no_grad():
         output = model(torch.full((1, 3, *model.size), 0.5, device=model.device))
+    outputs = output.shape[1] if output.dim() == 2 else 0
     return World(
         request=request,
-        model=model,
+        model=named(model, outputs, labels=request.labels, images=request.images),
         images=_thinned(images, request.scale.images),
         skipped=images.skipped,
         layers=known,
         curve=curve,
-        outputs=output.shape[1] if output.dim() == 2 else 0,
+        outputs=outputs,
     )
 
 

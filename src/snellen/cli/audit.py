@@ -39,6 +39,9 @@ def audit(  # noqa: PLR0913 - a command line's options
     trust_pickle: options.TrustPickle = False,
     precision: options.Precision = "float32",
     canvas: options.Canvas = "fourier",
+    labels: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Names of the classes, one a line, where the model has none.")
+    ] = None,
 ) -> None:
     """Draw what units look for, set natural images beside it, and report how far the pictures can be trusted.
 
@@ -66,6 +69,7 @@ def audit(  # noqa: PLR0913 - a command line's options
             trust_pickle=trust_pickle,
             precision=precision,
             canvas=canvas,
+            labels=labels,
             progress=lambda at: tell(at.title, at.done, at.total),
             note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
         )
