@@ -30,7 +30,7 @@ def test_it_is_sound_at_every_width(page, site, width, dark):
     assert page.complaints() == []
     assert [r for r in page.requests() if not r.startswith((site.as_uri() + "/", "data:"))] == []
     assert page.script("document.documentElement.scrollWidth") <= width
-    assert page.script("document.images.length") == 20 + 3 * 19 + 8 + 9
+    assert page.script("document.images.length") == 20 + 3 * 19 + 12 + 9
     assert page.script("[...document.images].filter(i => !i.alt || !i.naturalWidth).map(i => i.src)") == []
 
 

@@ -125,6 +125,9 @@ def test_growth_is_monotone_and_affine_is_exact_after_seven():
     assert affine.errors[affine.counts.index(7)] == pytest.approx(0, abs=1e-6)
     assert affine.errors[affine.counts.index(6)] > 0.01
     assert curves["Black-box"].errors[-1] == pytest.approx(0.5)
+    assert curves["Concave"].errors[-1] < curves["Concave"].errors[0]
+    assert curves["Lipschitz in l1"].errors[0] == pytest.approx(0.1)
+    assert len(curves) == 12
 
 
 def test_the_page(tmp_path):

@@ -9,10 +9,12 @@ from snellen.theory.classes import (
     Affine,
     AffineAlong,
     BlackBox,
+    Concave,
     Convex,
     FunctionClass,
     Lipschitz,
     Monotone,
+    Smooth,
     SparseAffine,
 )
 from snellen.theory.domain import Array
@@ -66,17 +68,28 @@ def _worst(function_class: FunctionClass, evidence: Evidence, asked: Array) -> f
     return float(envelope(function_class, evidence, asked).width.max()) / 2
 
 
+_NET = "never; within eps, a net of exemplars of radius eps / L"
+
 _CLASSES: tuple[tuple[str, FunctionClass, int, str], ...] = (
-    ("Black-box, ReLU networks, piecewise affine", BlackBox(), 32, "the value at every image"),
+    (
+        "Black-box, piecewise affine, Lipschitz with unknown L, ReLU networks, fitted or not",
+        BlackBox(),
+        32,
+        "the value at every image",
+    ),
     ("Additive", Additive(), 32, "the d curves: a value for every level of every pixel"),
     ("Monotone", Monotone(), 32, "for each image, one below and one above it with equal responses"),
+    ("Lipschitz in l2, L 1.2 times the least", Lipschitz(float(1.2 / np.sqrt(DIM))), 32, _NET),
+    ("Lipschitz in l1, L 1.2 times the least", Lipschitz(1.2 / DIM, "l1"), 32, _NET + " (none at the least L)"),
+    ("Lipschitz in l-infinity, L 1.2 times the least", Lipschitz(1.2, "linf"), 32, _NET),
     (
-        "Lipschitz in l2, L 1.2 times the least",
-        Lipschitz(float(1.2 / np.sqrt(DIM))),
+        "Smooth, L 16 times D",
+        Smooth(16.0),
         32,
-        "never; within eps, a net of exemplars of radius eps / L",
+        "never; within eps, values and gradients on a net of radius sqrt(2 eps / L)",
     ),
     ("Convex", Convex(), 8, "for each image, exemplars around it among which f is affine"),
+    ("Concave", Concave(), 8, "the same"),
     ("Affine", Affine(), 32, "d - 1 exemplars in general position, or one gradient"),
     ("k-sparse affine, k = 2", SparseAffine(2), 8, "2 k - 1 exemplars in general position (k for almost every slope)"),
     ("Affine along m = 2 known directions", AffineAlong(directions(DIM)), 8, "m - 1 exemplars in general position"),
