@@ -79,6 +79,32 @@ def test_objective_i_scores_picture_i(objectives):
     torch.testing.assert_close(scores(objectives, found), torch.stack(each))
 
 
+@pytest.mark.parametrize("shape", [(3, 7, 4, 5), (3, 20, 7), (3, 7)], ids=["map", "tokens", "vector"])
+@pytest.mark.parametrize("position", [None, (2, 3)])
+def test_a_direction_is_the_weighted_sum_of_channels(shape, position):
+    if position and len(shape) == 2:
+        return
+    g = torch.Generator().manual_seed(1)
+    if position and len(shape) == 3:
+        shape = (3, 25, 7)  # a grid of five by five
+    made, vector = torch.randn(shape, generator=g), torch.randn(7, generator=g)
+    vector[4] = 0.0
+    objective = Objective.direction("a", vector, position)
+    slower = sum(float(vector[c]) * response(made, Unit("a", c, position)) for c in range(7))
+    torch.testing.assert_close(objective.score({"a": made}), slower)
+    torch.testing.assert_close(scores([objective] * 3, {"a": made}), slower)
+
+
+def test_directions_are_objectives_like_others():
+    a, b = Objective.direction("conv", [1, 2, 0]), Objective.direction("conv", [0, 2, 5])
+    assert a - b == Objective.of("conv:0") - 5 * Objective.of("conv:2")
+    assert Objective.direction("conv", [0, 1]) == Objective.of("conv:1")
+    assert Objective.direction("conv/pre", [1]) == Objective.of("conv/pre:0")
+    for nowhere in ([], [0.0, 0.0], [1.0, float("nan")]):
+        with pytest.raises(UsageError, match="direction"):
+            Objective.direction("conv", nowhere)
+
+
 def test_a_constant_is_nothing_to_maximize():
     with pytest.raises(UsageError, match="constant"):
         Objective.of(3.0).score(activations())

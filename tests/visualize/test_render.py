@@ -119,6 +119,19 @@ def test_objectives_are_combined_as_written():
     assert product > of_grey(model, (a + 1) * (b + 1))
 
 
+def test_a_direction_is_drawn_further_along_than_its_largest_channel():
+    model, vector = cnn(), [0.6, -0.8, 0.5]
+    along = Objective.direction("fc", vector)
+    drawn = render(model, [along, "fc:1"], steps=60)
+    weights = torch.tensor(vector)
+    assert drawn.status == ("ok", "ok")
+    projected = model(drawn.images).detach()[:, :3] @ weights
+    torch.testing.assert_close(projected[0], drawn.responses[0])
+    assert projected[0] > projected[1] + 0.1
+    with pytest.raises(UnitError, match="channel"):
+        render(model, Objective.direction("fc", [1.0] * 99), steps=1)
+
+
 def test_pictures_can_start_from_pictures():
     model = cnn()
     start = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 0.9 + 0.05

@@ -1,10 +1,12 @@
 """Objectives: what to maximize, as polynomials in units' responses."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from snellen.base import UsageError
@@ -36,6 +38,26 @@ class Objective:
             what = Unit.parse(what)
         return _canonical({(what,): 1.0} if isinstance(what, Unit) else {(): float(what)})
 
+    @staticmethod
+    def direction(
+        layer: str, vector: Sequence[float | int] | Float[Tensor, " c"], position: tuple[int, int] | None = None
+    ) -> "Objective":
+        """The projection of a layer on a direction: the sum over channels c of `vector[c]` times c's response.
+
+        Args:
+            layer: path of the layer, with "/pre" to read before its closing ReLU.
+            vector: one finite number for each channel, not all zero; channels beyond its end count as zero.
+            position: row and column to read at; by default the mean over all.
+
+        Raises:
+            UsageError: the vector points nowhere.
+        """
+        numbers = [float(v) for v in vector]
+        if not any(numbers) or not all(map(math.isfinite, numbers)):
+            raise UsageError(f"expected a direction of finite numbers, not all zero, got {len(numbers)} others")
+        where, pre = layer.removesuffix("/pre"), layer.endswith("/pre")
+        return _canonical({(Unit(where, c, position, pre),): v for c, v in enumerate(numbers)})
+
     @property
     def addresses(self) -> frozenset[str]:
         """The layers it reads."""
@@ -50,17 +72,19 @@ class Objective:
 
     def score(self, activations: Mapping[str, Tensor]) -> Tensor:
         """Its value for every picture: activations (n, ...) by address -> (n,)."""
-        total: Tensor | None = None
+        linear: dict[tuple[str, tuple[int, int] | None], list[tuple[Unit, float]]] = {}
+        parts: list[Tensor] = []
         for monomial, coefficient in self.terms:
-            value: Tensor | None = None
-            for unit in monomial:
-                one = response(activations[unit.address], unit)
-                value = one if value is None else value * one
-            if value is not None:
-                total = coefficient * value if total is None else total + coefficient * value
-        constant = dict(self.terms).get((), 0.0)
-        if total is None:
+            if len(monomial) == 1:
+                linear.setdefault((monomial[0].address, monomial[0].position), []).append((monomial[0], coefficient))
+            elif monomial:
+                factors = torch.stack([response(activations[u.address], u) for u in monomial])
+                parts.append(coefficient * factors.prod(0))
+        parts += [_projected(activations[address], terms) for (address, _), terms in linear.items()]
+        if not parts:
             raise UsageError("expected an objective that reads at least one unit, got a constant")
+        constant = dict(self.terms).get((), 0.0)
+        total = sum(parts[1:], parts[0])
         return total + constant if constant else total
 
     def __add__(self, other: "Objective | Unit | float") -> "Objective":
@@ -104,6 +128,18 @@ def scores(objectives: Sequence[Objective], activations: Mapping[str, Tensor]) -
         return means * means.new_tensor([o.terms[0][1] for o in objectives])
     rows = {address: _wide(a).unbind(0) for address, a in activations.items()}
     return torch.stack([o.score({a: rows[a][i][None] for a in o.addresses})[0] for i, o in enumerate(objectives)])
+
+
+def _projected(activation: Tensor, terms: Sequence[tuple[Unit, float]]) -> Tensor:
+    """The weighted sum of channels' responses, read at one place: the channels are summed first. (n, ...) -> (n,)."""
+    (unit, coefficient), *others = terms
+    if not others:
+        return coefficient * response(activation, unit)
+    axis = channel_axis(tuple(activation.shape[1:])) + 1
+    channels = torch.tensor([u.channel for u, _ in terms], device=activation.device)
+    weights = activation.new_tensor([c for _, c in terms])
+    summed = torch.tensordot(activation.index_select(axis, channels), weights, dims=([axis], [0]))
+    return response(summed.unsqueeze(axis), replace(unit, channel=0))
 
 
 class _ChannelMeans(torch.autograd.Function):
