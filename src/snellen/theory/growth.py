@@ -68,7 +68,7 @@ def _worst(function_class: FunctionClass, evidence: Evidence, asked: Array) -> f
     return float(envelope(function_class, evidence, asked).width.max()) / 2
 
 
-_NET = "never; within eps, a net of exemplars of radius eps / L"
+_NET = "no finite number; within eps, a net of exemplars of radius eps / L"
 
 _CLASSES: tuple[tuple[str, FunctionClass, int, str], ...] = (
     (
@@ -86,7 +86,7 @@ _CLASSES: tuple[tuple[str, FunctionClass, int, str], ...] = (
         "Smooth, L 16 times D",
         Smooth(16.0),
         32,
-        "never; within eps, values and gradients on a net of radius sqrt(2 eps / L)",
+        "no finite number; within eps, values and gradients on a net of radius sqrt(2 eps / L)",
     ),
     ("Convex", Convex(), 8, "for each image, exemplars around it among which f is affine"),
     ("Concave", Concave(), 8, "the same"),
