@@ -1,6 +1,6 @@
 """Time the Lipschitz envelope of a million images of 32 x 32 x 3 with 100 exemplars.
 
-    python benchmarks/envelope.py [--points N] [--out benchmarks/envelope.json]
+    python benchmarks/envelope.py [--points N] [--threads N] [--out benchmarks/results/envelope.json]
 
 Paired in one run, on the same chunks of float32 images: the matrix products that the distances need (one product of
 images and exemplars a chunk), the library's `envelope`, and a plain NumPy loop over images (on fewer, and scaled: it is
