@@ -19,6 +19,7 @@ from snellen.audit.record import Results, make_record, write_record
 from snellen.audit.request import Request
 from snellen.audit.scanning import scan
 from snellen.audit.seeing import find_exemplars, predict
+from snellen.audit.sharing import draw_shared
 from snellen.audit.varying import vary
 from snellen.audit.walking import walk
 from snellen.audit.world import World, open_world
@@ -39,12 +40,14 @@ class _Stage:
     folder: Path
     functions: Mapping[str, Function]
     progress: Report | None
+    workers: int = 1
 
 
 def run_audit(
     request: Request,
     *,
     out: Path | None = None,
+    workers: int = 1,
     progress: Report | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Path:
@@ -56,6 +59,7 @@ def run_audit(
     Args:
         request: what is asked for.
         out: the folder; by default runs/NAME-KEY, KEY from the request.
+        workers: processes that draw; several need Ray. The record is the same for any number.
         progress: told how far the audit is.
         note: told what a person should know before the work starts, line by line.
 
@@ -81,7 +85,7 @@ def run_audit(
             "vary": vary(world),
             "procedure": compare_procedures(world),
         }
-        stage = _Stage(world, Store(folder / "blobs"), folder, functions, progress)
+        stage = _Stage(world, Store(folder / "blobs"), folder, functions, progress, workers)
         try:
             _work(stage)
         except KeyboardInterrupt as error:
@@ -97,6 +101,8 @@ def _work(stage: _Stage) -> None:
     # what compares the pictures can only be planned when they are drawn: its cost is guessed for the time left
     comparing = _guess(world, chosen)
     done, total = 0.0, seeing.cost + sum(job.cost for job in drawing) + comparing
+    if stage.workers != 1:
+        draw_shared(world.request, drawing, stage.store.root, workers=stage.workers, progress=stage.progress)
     for job in (seeing, *drawing):
         _step(stage, job, done, total)
         done += job.cost

@@ -22,6 +22,7 @@ def audit(
     layers: str | Iterable[str] = "auto",
     out: str | Path | None = None,
     device: str = "auto",
+    workers: int = 1,
     progress: Report | None = None,
     note: Callable[[str], None] | None = None,
     **options: Any,
@@ -35,6 +36,7 @@ def audit(
         layers: of the similarity curve; "auto" for the main layers.
         out: folder of the run; by default runs/NAME-KEY. One that holds part of the same audit is continued.
         device: "auto", "cpu" or "cuda".
+        workers: processes that draw the pictures; several need Ray, and give the same record.
         progress: told how far the audit is.
         note: told what a person should know before the work starts.
         options: `steps`, `size`, `seed`, `quick`, `weights`, `trust_pickle`, `precision`, `canvas`, `labels`, as in
@@ -55,7 +57,8 @@ def audit(
         device=chosen_device(device),
         **options,
     )
-    return run_audit(request, out=None if out is None else Path(out), progress=progress, note=note)
+    folder = None if out is None else Path(out)
+    return run_audit(request, out=folder, workers=workers, progress=progress, note=note)
 
 
 def visualize(

@@ -39,6 +39,9 @@ def audit(  # noqa: PLR0913 - a command line's options
     trust_pickle: options.TrustPickle = False,
     precision: options.Precision = "float32",
     canvas: options.Canvas = "fourier",
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes that draw pictures; more than one needs Ray.")
+    ] = 1,
     labels: Annotated[
         str | None, typer.Option(metavar="FILE", help="Names of the classes, one a line, where the model has none.")
     ] = None,
@@ -70,6 +73,7 @@ def audit(  # noqa: PLR0913 - a command line's options
             precision=precision,
             canvas=canvas,
             labels=labels,
+            workers=workers,
             progress=lambda at: tell(at.title, at.done, at.total),
             note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
         )
