@@ -59,7 +59,8 @@ def verdict(record: Record) -> Verdict:
     decided = whole if whole and whole["verdict"] == "suspicious" else main
     where = _where(main["evidence"]) if main else ""
     headline = (HEADLINES.get(decided["verdict"], PLAIN) if decided else PLAIN).format(model=name, where=where)
-    claims = [main["claim"]] if main else ["No check was run, so nothing is known about how far to trust the pictures."]
+    none = "No check was run" if record["status"] == "complete" else "The checks have not run yet"
+    claims = [main["claim"] if main else f"{none}, so nothing is known about how far to trust the pictures."]
     if whole and whole is decided:
         claims = [whole["claim"], *whole["evidence"]["reasons"], *(c for c in claims if main)]
     elif whole:
