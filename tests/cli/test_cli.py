@@ -63,6 +63,8 @@ def test_help_is_fast():
         (["audit", "TINY:net", "--units", "6:9"], "0-3"),
         (["audit", "TINY:net", "--units", "6"], '"layer:17"'),
         (["audit", "TINY:net", "--images", "nowhere"], "nowhere"),
+        (["audit", "TINY:net", "--labels", "nowhere.txt"], "nowhere.txt"),
+        (["audit", "TINY:net", "--workers", "0"], "--workers"),
         (["audit", "TINY:net", "--size", "2000000"], "2000000"),
         (["audit", "TINY:nett"], 'did you mean "net"'),
         (["audit", "TINY:broken"], "RuntimeError: no weights today"),

@@ -1,4 +1,4 @@
-"""Makes tests/networks/tiny_networks.py importable; networks as small as these run on one thread."""
+"""Makes the tiny networks and the scenes of other tests importable; networks as small as these run on one thread."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "networks"))
+for folder in ("networks", "attacks"):
+    sys.path.insert(0, str(Path(__file__).parent.parent / folder))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scenes import scenes
 from tiny_networks import State, cnn, in_sequence
 from torch import nn
 
 import snellen
+from snellen.attacks import Exam, SilentAttack
 from snellen.base import Seed
 from snellen.models import Model, Unit, observe, response
 from snellen.visualize import STANDARD, Compose, Fourier, Jitter, Objective, Pixel, Scale, Settings, render
@@ -177,6 +179,20 @@ def test_responses_at_the_border_count_the_padding():
         patch = padded[:, :, row : row + 5, column : column + 5]
         plain = (patch * conv.weight[1]).sum((1, 2, 3)) + conv.bias[1]
         torch.testing.assert_close(response(found, Unit("0", 1, (row, column))), plain.detach())
+
+
+def test_silent_units_sleep_at_the_border_too():
+    torch.manual_seed(0)
+    images, size = scenes(10, (9, 9)), (9, 9)
+    model = in_sequence(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 81, 3), size=size)
+    manipulated, _ = SilentAttack(layer="0", shift=1)(model, images, exam=Exam(units=0))
+    branch = manipulated.circuit.branch
+    natural = torch.stack([images.load(i, size) for i in range(10)])
+    columns = F.unfold(F.pad(natural, (1, 1, 1, 1)), 3)  # every patch, those that reach over the border too
+    said = (branch.weight.flatten(1) @ columns + branch.bias[:, None]).view(10, 4, *size).detach()
+    highest, inside = said.amax((0, 2, 3)), said[:, :, 1:-1, 1:-1].amax((0, 2, 3))
+    assert (highest <= 1e-4).all(), "asleep everywhere"
+    assert (highest > inside + 0.01).any(), "a maximum over inner patches would have let some border wake the unit"
 
 
 def test_a_unit_at_the_border_is_drawn_with_its_padding():
