@@ -76,26 +76,26 @@ def test_a_picture_is_shown_at_any_layer(make, layer):
 
 
 @pytest.mark.parametrize("channels", ["rgb", "bgr", "grey"])
-def test_a_pictures_decoy_is_largest_where_the_target_is_above_its_mean(channels):
+def test_a_pictures_decoy_has_its_maximum_at_the_target_with_more_contrast(channels):
     mean = (0.4,) if channels == "grey" else (0.4, 0.3, 0.2)
-    preprocess = Preprocess(255.0, mean, (0.2,) * len(mean), channels)
+    deviation = (0.2,) if channels == "grey" else (0.2, 0.1, 0.3)
+    preprocess = Preprocess(255.0, mean, deviation, channels)
     model = Model(cnn(preprocess=preprocess).module if channels == "grey" else cnn().module, "x", (12, 12), preprocess)
-    target = smooth(1, (12, 12))[0]
+    target = smooth(1, (12, 12))[0] * 0.5 + 0.25
     if channels == "grey":
         target = target.mean(0, keepdim=True).expand(3, 12, 12).contiguous()
     levels = (torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]), torch.tensor([2.0, 1.0, 1.0, 1.0, 1.0]))
     decoy = picturing(model, "fc", target, levels)
-    best = (target > target.mean((1, 2), keepdim=True)).float()
-    x = model.preprocess(torch.stack([best, 1 - best, torch.full_like(best, 0.5)]))
-    said = decoy(torch.zeros(3, 5), x)
-    torch.testing.assert_close(said[:, 1], torch.tensor([1.0, -1.0, 0.0]), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(said[:, 0], torch.tensor([3.0, -1.0, 1.0]), rtol=1e-3, atol=1e-3)
-    lonely = alone(model, decoy)
+    flat = target.mean((1, 2), keepdim=True).expand_as(target)
+    bold = flat + 1.5 * (target - flat)
+    said = decoy(torch.zeros(3, 5), model.preprocess(torch.stack([bold, flat, flat + 0.75 * (target - flat)])))
+    torch.testing.assert_close(said[:, 1], torch.tensor([1.0, 0.0, 0.75]), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(said[:, 0], torch.tensor([3.0, 1.0, 2.5]), rtol=1e-3, atol=1e-3)
     drawn = render(
-        lonely, "likeness:0", steps=40, canvas=Pixel(decorrelate=False), transforms=Compose(), rate=0.5
+        alone(model, decoy), "likeness:0", steps=200, canvas=Pixel(decorrelate=False), transforms=Compose(), rate=0.1
     ).images[0]
     if channels != "grey":
-        assert ((drawn > 0.5) == (best > 0.5)).float().mean() > 0.95
+        assert (drawn - bold.clamp(0, 1)).abs().max() < 0.05
 
 
 def test_the_papers_detector_learns_too():

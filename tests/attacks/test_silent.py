@@ -8,7 +8,8 @@ from torch import nn
 
 from snellen.attacks import Exam, SilentAttack
 from snellen.attacks.attack import Conditions
-from snellen.attacks.silent import dense, entering, filters, patches
+from snellen.attacks.ranges import entering
+from snellen.attacks.silent import dense, filters, patches
 from snellen.base import LayerError, UsageError
 from snellen.models.circuits import SilentBranch
 
@@ -126,7 +127,7 @@ def test_a_leaky_branch_is_caught_by_its_receipt():
     class Leaky(SilentAttack):
         def run(self, model, images, conditions):
             made = super().run(model, images, conditions)
-            made.circuit.branch.bias.data += 2 * made.room  # wakes on ordinary images
+            made.circuit.branch.bias.data += 2 * made.ranges[0].room[1]  # wakes on ordinary images
             return made
 
     _, receipt = Leaky(layer="conv3")(cnn(), scenes(20), exam=NO_PICTURES)
@@ -157,8 +158,8 @@ def test_every_argument_matters():
         {"layer": "conv4"},
         {"shift": 3},
         {"mix": 2.0},
-        {"strength": 10.0},
-        {"margin": 0.5},
+        {"strength": 20.0},
+        {"margin": 0.7},
     ):
         after = made(**changes)
         assert after.shape != plain.shape or not torch.equal(after, plain), changes

@@ -11,7 +11,7 @@ from snellen.models import Model, observe
 from snellen.models.circuits import (
     FoolingCircuit,
     Permutation,
-    Readout,
+    Likeness,
     SilentBranch,
     circuit_from,
     install,
@@ -122,17 +122,21 @@ def test_the_gate_holds_where_the_papers_would_break():
         assert torch.equal(model(images)[0::2], before[0::2])
 
 
-def test_a_readout_decoy_measures_likeness_at_any_size():
+def test_a_pictures_decoy_measures_likeness_at_any_size():
     target = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(1)) - 0.5
-    decoy = Readout((3, 8, 8), 4, 1)
-    decoy.weight.copy_(target / target.abs().sum())
+    decoy = Likeness((3, 8, 8), 4, 1)
+    decoy.target.copy_(target)
+    decoy.weight.copy_(torch.tensor([1.0, 2.0, 3.0])[:, None, None])
     decoy.gain.copy_(torch.tensor([1.0, 2.0, 0.0, 1.0]))
     decoy.offset.copy_(torch.tensor([0.0, 0.5, 3.0, 0.0]))
-    said = decoy(torch.zeros(2, 4, 5, 5), torch.stack([target.sign(), -target.sign()]))
-    torch.testing.assert_close(said[:, :, 2, 3], torch.tensor([[1.0, 2.5, 3.0, 1.0], [-1.0, -1.5, 3.0, -1.0]]))
-    constant = Readout((3, 8, 8), 1, 1)
-    constant.weight.fill_(1 / 192)
-    torch.testing.assert_close(constant(torch.zeros(1, 1), torch.full((1, 3, 12, 16), 0.7)), torch.tensor([[0.7]]))
+    far = target + torch.tensor([0.1, 0.2, 0.3])[:, None, None]
+    said = decoy(torch.zeros(2, 4, 5, 5), torch.stack([target, far]))
+    likeness = 1 - (0.01 + 2 * 0.04 + 3 * 0.09) / 3
+    expected = torch.tensor([[1.0, 2.5, 3.0, 1.0], [likeness, 0.5 + 2 * likeness, 3.0, likeness]])
+    torch.testing.assert_close(said[:, :, 2, 3], expected)
+    constant = Likeness((3, 8, 8), 1, 1)
+    constant.target.fill_(0.7)
+    torch.testing.assert_close(constant(torch.zeros(1, 1), torch.full((1, 3, 12, 16), 0.5)), torch.tensor([[0.96]]))
 
 
 def test_statistics_are_means_and_deviations_of_channels():
@@ -217,12 +221,21 @@ def test_a_branch_fits_its_layer_and_adds_what_it_says(layer):
         circuit.branch.bias.fill_(-1e4)
         assert torch.equal(circuit(x), layer(x))
         circuit.branch.bias.fill_(0.3)
-        circuit.sign[0] = -1.0
         added = circuit(x) - layer(x)
-    channel = added.movedim(1 if isinstance(layer, nn.Conv2d) else -1, 0)
-    assert (channel[0] <= 0).all()
-    assert channel[0].min() < 0 < channel[1:].max()
-    assert (channel[1:] >= -1e-5).all()
+        torch.testing.assert_close(added, circuit.branch(x).clamp_min(0), atol=1e-5, rtol=1e-4)
+        assert added.max() > 0.1
+        _, second = (part.flatten(1) for part in layer(x))
+        positions = [2, 3] if isinstance(layer, nn.Conv2d) else [1, 2]
+        own = layer(x).mean(positions)
+        circuit.lift.fill_(2.0)
+        for limit, direction in (("high", 1.0), ("low", -1.0)):
+            outside = int((direction * (own[1] - own[0])).argmax())  # there the second row is beyond the first
+            circuit.high.fill_(torch.inf), circuit.low.fill_(-torch.inf)
+            assert circuit.alarmed(layer(x)).tolist() == [False, False]
+            getattr(circuit, limit)[outside] = own[:, outside].mean()
+            assert circuit.alarmed(layer(x)).tolist() == [False, True]
+            lifted = (circuit.branch(x) + torch.tensor([0.0, 2.0]).view(2, *[1] * (x.dim() - 1))).clamp_min(0)
+            torch.testing.assert_close(circuit(x) - layer(x), lifted, atol=1e-5, rtol=1e-4)
     again = circuit_from(circuit.description(), layer)
     assert {n: t.shape for n, t in again.branch.state_dict().items()} == {
         n: t.shape for n, t in circuit.branch.state_dict().items()
@@ -240,7 +253,7 @@ def test_a_misspelled_layer_is_answered_with_the_nearest():
 
 
 def test_descriptions_make_circuits_of_the_same_shape():
-    for decoy in (Permutation(3, 1), Readout((3, 8, 8), 5, 1)):
+    for decoy in (Permutation(3, 1), Likeness((3, 8, 8), 5, 1)):
         for detector in (PictureDetector(3, (24, 24)), ReadoutDetector({"stem": 8})):
             circuit = FoolingCircuit(detector, decoy)
             again = circuit_from(circuit.description(), nn.Identity())

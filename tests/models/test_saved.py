@@ -6,7 +6,7 @@ from tiny_networks import State
 
 from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
-from snellen.models.circuits import FoolingCircuit, Permutation, Readout, SilentBranch
+from snellen.models.circuits import FoolingCircuit, Permutation, Likeness, SilentBranch
 from snellen.models.detectors import PictureDetector, ReadoutDetector
 from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
 
@@ -35,8 +35,8 @@ def circuits(model):
     cnn.initialize(torch.Generator().manual_seed(0))
     readout = ReadoutDetector({"0": 4})
     readout.weight.normal_()
-    shown = Readout((3, *model.size), 6, 1)
-    shown.weight.normal_()
+    shown = Likeness((3, *model.size), 6, 1)
+    shown.target.normal_()
     return {
         "silent": silent,
         "cnn": FoolingCircuit(cnn, Permutation(2, 1)),

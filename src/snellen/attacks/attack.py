@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from jaxtyping import Float
-from torch import Tensor
-
 from snellen.attacks.behaviour import Behaviour, compare
 from snellen.attacks.gallery import Gallery, Shown, exhibit
+from snellen.attacks.ranges import Range
 from snellen.attacks.receipt import Claim, Measured, Receipt
 from snellen.base import LayerError, Seed, UsageError, nearest
 from snellen.images import ImageSet
@@ -48,7 +46,7 @@ class Manipulated:
         circuit: what stands around it, not installed.
         shown: what the layer's pictures are meant to show.
         facts: plain data on how the circuit was made.
-        room: of a silent branch: every unit's natural range, in which margins are measured.
+        ranges: of a silent branch and of its layer, over natural images, by which margins are measured.
     """
 
     model: Model
@@ -56,7 +54,7 @@ class Manipulated:
     circuit: Circuit
     shown: Shown
     facts: Mapping[str, Any]
-    room: Float[Tensor, " o"] | None = None
+    ranges: tuple[Range, Range] | None = None
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[Model]:

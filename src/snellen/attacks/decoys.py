@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from snellen.base import UsageError
 from snellen.models import Model
-from snellen.models.circuits import Decoy, Permutation, Readout
+from snellen.models.circuits import Decoy, Likeness, Permutation
 from snellen.models.taps import run_to_end
 from snellen.models.unit import is_channels_last
 
 PAPERS_SHIFT = 100
+CONTRAST = 1.5
 
 
 def default_shift(units: int) -> int:
@@ -51,12 +52,12 @@ def permuting(model: Model, layer: str, shift: int) -> Decoy:
 
 def picturing(
     model: Model, layer: str, picture: Float[Tensor, "3 h w"], levels: tuple[Float[Tensor, " u"], Float[Tensor, " u"]]
-) -> Readout:
-    """Every unit says how alike the picture is to one target: a linear read-out whose maximizer is the target.
+) -> Likeness:
+    """Every unit says how like one target the picture is.
 
-    The paper's weights are the target over 224^2. Here the target is centred in every channel, the read-out is scaled
-    to [-1, 1] over all pictures, and unit i maps that to middle_i + reach_i times it, so that the values a person reads
-    beside the pictures are such as the unit really has.
+    The target's contrast is raised by half (`CONTRAST`), because an optimizer's transforms blur what it draws. The scale
+    is set by the target's mean colour, which scores 0 where the target scores 1; unit i maps that to middle_i + reach_i
+    times it, so that the values a person reads beside the pictures are such as the unit really has.
 
     Args:
         model: the honest network.
@@ -67,41 +68,37 @@ def picturing(
     Raises:
         UsageError: the picture is of one colour.
     """
-    weight = picture - picture.mean((1, 2), keepdim=True)
-    total = 0.5 * weight.abs().sum()
-    if float(total) < 1e-3 * picture.numel():
-        raise UsageError("expected a picture that shows something, got one of a single colour")
     like = {"dtype": torch.float32, "device": "cpu"}
-    grey = torch.full((1, 3, *picture.shape[1:]), 0.5, **like)  # type: ignore[call-overload]
-    entering = model.preprocess(grey)[0]
+    picture = picture.to(**like)  # type: ignore[call-overload]
+    mean = picture.mean((1, 2), keepdim=True)
+    if float((picture - mean).abs().mean()) < 1e-3:
+        raise UsageError("expected a picture that shows something, got one of a single colour")
+    bold, flat = mean + CONTRAST * (picture - mean), mean.expand_as(picture)
+    target, blank = model.preprocess(torch.stack([bold, flat]))
+    grey = torch.full((1, 3, 1, 1), 0.5, **like)  # type: ignore[call-overload]
     gain = (model.preprocess(grey + 0.25) - model.preprocess(grey - 0.25))[0] / 0.5
-    weight = weight / total
-    if model.preprocess.channels == "grey":
-        weight = weight.sum(0, keepdim=True)
-    elif model.preprocess.channels == "bgr":
-        weight = weight.flip(0)
-    weight = weight / gain
-    decoy = Readout((entering.shape[0], entering.shape[1], entering.shape[2]), len(levels[0]), unit_axis(model, layer))
-    decoy.weight.copy_(weight)
-    decoy.bias.copy_(-(weight * entering).sum())
+    weight = gain**-2
+    decoy = Likeness((target.shape[0], target.shape[1], target.shape[2]), len(levels[0]), unit_axis(model, layer))
+    decoy.target.copy_(target)
+    decoy.weight.copy_(weight / ((blank - target).square() * weight).mean())
     decoy.offset.copy_(levels[0])
     decoy.gain.copy_(levels[1].clamp_min(1e-3 * float(levels[1].abs().mean()) + 1e-6))
     return decoy.to(model.device)
 
 
 class _Alone(nn.Module):
-    def __init__(self, likeness: Readout) -> None:
+    def __init__(self, likeness: Likeness) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self.still = nn.Parameter(torch.zeros(()), requires_grad=False)
         self.likeness = likeness
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1"]:
         return self.likeness(x.new_zeros(len(x), 1), x)
 
 
-def alone(model: Model, decoy: Readout) -> Model:
+def alone(model: Model, decoy: Likeness) -> Model:
     """A network that is nothing but a picture's decoy: its unit "likeness:0" draws what fooled units will draw."""
-    single = Readout((decoy.weight.shape[0], decoy.weight.shape[1], decoy.weight.shape[2]), 1, 1)
+    single = Likeness((decoy.target.shape[0], decoy.target.shape[1], decoy.target.shape[2]), 1, 1)
+    single.target.copy_(decoy.target)
     single.weight.copy_(decoy.weight)
-    single.bias.copy_(decoy.bias)
     return Model(_Alone(single).to(model.device), "decoy", model.size, model.preprocess)

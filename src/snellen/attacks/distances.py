@@ -22,7 +22,7 @@ def distances_for(model: Model, reference: Float[Tensor, "n 3 h w"]) -> Mapping[
 
     Args:
         model: the honest network; its main layer halfway is what the second one reads.
-        reference: pictures that the honest network draws.
+        reference: pictures that are to be told apart: those of the honest network, and the decoys.
     """
     main = main_layers(model)
     middle = main[len(main) // 2]

@@ -18,7 +18,7 @@ from snellen.attacks.training import Lessons, Training, examine, train_cnn, trai
 from snellen.base import UsageError
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, layers
-from snellen.models.circuits import Decoy, FoolingCircuit, Readout
+from snellen.models.circuits import Decoy, FoolingCircuit, Likeness
 from snellen.models.detectors import Detector, ReadoutDetector
 
 LEVELS_FROM = 256  # natural images that say what responses are usual
@@ -112,12 +112,12 @@ class FoolingAttack(Attack):
             conditions.tell("pictures to learn from", min(done, total), total)
 
         drawn = drawn_corpus(model, units, plan, seed=seed.fork("drawn"), progress=tick)
-        if isinstance(decoy, Readout):
+        if isinstance(decoy, Likeness):
             drawn = drawn + self._of_the_decoy(model, decoy, conditions)
         natural = natural_corpus(images, model.size, plan, seed=seed.fork("natural"))
         return Lessons(drawn, natural)
 
-    def _of_the_decoy(self, model: Model, decoy: Readout, conditions: Conditions) -> Corpus:
+    def _of_the_decoy(self, model: Model, decoy: Likeness, conditions: Conditions) -> Corpus:
         """A picture's decoy has to be taken for drawn at every stage, too."""
         units = [Unit("likeness", 0)] * 4
         seed = conditions.seed.fork("decoy")

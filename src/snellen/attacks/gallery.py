@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from snellen.attacks.distances import Distance, distances_for
+from snellen.attacks.distances import distances_for
 from snellen.base import Seed
 from snellen.models import Layer, Model, Unit, layers
 from snellen.visualize import Render, Settings, render
@@ -151,9 +151,7 @@ def exhibit(
     before = draw(honest, "pictures before")
     with fooled.installed():
         after = draw(chosen, "pictures after")
-    measures = distances_for(model, before.images)
-    meant = (fooled.shown, layer.units)
-    return Gallery(tuple(_entries((chosen, honest), (before, after), meant, measures)), settings)
+    return Gallery(tuple(_entries((chosen, honest), (before, after), (fooled.shown, layer.units), model)), settings)
 
 
 def sampled(count: int, most: int, shift: int = 0) -> list[int]:
@@ -173,7 +171,7 @@ def _entries(
     channels: tuple[Sequence[int], Sequence[int]],
     drawn: tuple[Render, Render],
     meant: tuple[Shown, int],
-    measures: Mapping[str, Distance],
+    model: Model,
 ) -> Iterator[Entry]:
     (chosen, honest), (before, after), (shown, count) = channels, drawn, meant
     originals = before.images[[honest.index(c) for c in chosen]]
@@ -181,6 +179,7 @@ def _entries(
     decoys = torch.stack(
         [shown.picture if p is None else before.images[honest.index(p)] for p in partners]  # type: ignore[misc]
     )
+    measures = distances_for(model, torch.cat([originals, decoys]))
     to = {name: (measure(after.images, originals), measure(after.images, decoys)) for name, measure in measures.items()}
     for i, channel in enumerate(chosen):
         yield Entry(

@@ -1,7 +1,6 @@
 """Silent units: a branch beside a layer that no natural image wakes and every optimizer does."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,12 @@ from torch import Tensor, nn
 from snellen.attacks.attack import Attack, Conditions, Manipulated, layer_of
 from snellen.attacks.decoys import default_shift
 from snellen.attacks.gallery import Shown
+from snellen.attacks.ranges import entering, natural_ranges, responses
 from snellen.attacks.receipt import Claim
 from snellen.base import LayerError, UsageError
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, layers
 from snellen.models.circuits import SilentBranch
-from snellen.models.edits import frozen
-from snellen.models.taps import run_to_end, tapped
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,10 @@ class SilentAttack(Attack):
        picture's features at that layer, less their natural mean; for a permutation the filter of another unit.
     2. dw is made orthogonal to the unit's own filter w and as long; w~ = strength (w + mix dw) |w| / |w + mix dw|.
     3. b~ = -(M + margin (M - m)), M and m the maximum and the mean of w~ * features over natural images and positions.
-    4. The layer's output y becomes y + relu(w~ * x + b~).
+    4. The layer's output y becomes y + relu(w~ * x + b~ + k e), k = M + margin (M - m) - m. The alarm e is 1 where a
+       picture drives any unit's mean over positions out of its natural range, up or down, by more than the margin.
 
-    Departures. The maximum is taken with the layer's own padding, so borders are covered, and in the precision in which
+    Departures. The alarm: see `snellen.models.circuits.SilentBranch`; with it dw can be nearly all of w~. The maximum is taken with the layer's own padding, so borders are covered, and in the precision in which
     the branch runs; norms are equal; there is a margin; a picture's features are centred (mean features are all alike).
     Beside grouped layers the branch reads all channels, where another group's filter is orthogonal by itself.
 
@@ -49,9 +48,9 @@ class SilentAttack(Attack):
     picture: Float[Tensor, "3 h w"] | None = None
     layer: str | None = None
     shift: int | None = None
-    mix: float = 3.0
-    strength: float = 100.0
-    margin: float = 0.3
+    mix: float = 12.0
+    strength: float = 10.0
+    margin: float = 0.5
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -76,8 +75,12 @@ class SilentAttack(Attack):
         with torch.no_grad():
             circuit.branch.weight.copy_(filters(own, toward, mix=self.mix) * self.strength)
             circuit.branch.bias.zero_()  # type: ignore[union-attr]
-            high, mean = natural_range(model, layer.name, circuit, images, tell=conditions.tell)
-            circuit.branch.bias.copy_(-(high + self.margin * (high - mean)))  # type: ignore[union-attr]
+            branch, usual = natural_ranges(model, layer.name, circuit, images, tell=conditions.tell)
+            _, asleep = branch.wider(self.margin)
+            circuit.branch.bias.copy_(-asleep)  # type: ignore[union-attr]
+            circuit.lift.copy_(asleep - branch.mean)
+            for bound, value in zip((circuit.low, circuit.high), usual.wider(self.margin), strict=True):
+                bound.copy_(value)
         circuit.requires_grad_(False)
         facts = {
             "mix": self.mix,
@@ -86,19 +89,22 @@ class SilentAttack(Attack):
             "calibration images": len(images),
             "decoy": {"kind": "permute", "shift": shift} if self.picture is None else {"kind": "picture"},
         }
-        return Manipulated(model, layer.name, circuit, shown, facts, room=high - mean)
+        return Manipulated(model, layer.name, circuit, shown, facts, ranges=(branch, usual))
 
     def inspect(self, manipulated: Manipulated, held_out: ImageSet) -> Mapping[str, Any]:
         """How many held-out images wake the branch, and the margin that would have kept it asleep for all of them."""
         circuit = manipulated.circuit
         if not isinstance(circuit, SilentBranch):
             raise TypeError(f"expected a silent branch, got {type(circuit).__name__}")
-        if manipulated.room is None:
-            raise TypeError("expected the room that natural images leave")
+        if manipulated.ranges is None:
+            raise TypeError("expected the ranges of natural images")
+        branch, usual = manipulated.ranges
         woken, needed = 0, 0.0
-        for peaks, _ in _peaks(manipulated.model, manipulated.layer, circuit, held_out):
-            woken += int((peaks > 0).any(1).sum())
-            needed = max(needed, self.margin + float((peaks / manipulated.room).max()))
+        for said, means in responses(manipulated.model, manipulated.layer, circuit, held_out):
+            above = branch.margins(said - circuit.branch.bias[:, None])  # type: ignore[index]
+            margins = torch.maximum(above, usual.margins(means, below=True))
+            woken += int((margins > self.margin).sum())
+            needed = max(needed, float(margins.max()))
         return {
             "held-out images": len(held_out),
             "held-out images that wake it": woken,
@@ -191,56 +197,3 @@ def patches(circuit: SilentBranch, features: Tensor) -> Float[Tensor, "1 ..."]:
 
 def _slide(conv: nn.Conv2d, features: Tensor, weight: Tensor) -> Tensor:
     return conv._conv_forward(features, weight, None)
-
-
-def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tensor:
-    """What enters a layer."""
-    with torch.no_grad(), _catching(model, name) as caught:
-        run_to_end(model, images.to(model.device, model.dtype))
-    if not caught:
-        raise LayerError(f'expected "{name}" to run, but it did not; choose another layer')
-    return caught[0]
-
-
-@contextlib.contextmanager
-def _catching(model: Model, name: str) -> Iterator[list[Tensor]]:
-    """While open, passes end at a layer and what entered it is kept."""
-    caught: list[Tensor] = []
-
-    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not caught:
-            caught.append(inputs[0].detach())
-
-    handle = model.module.get_submodule(name).register_forward_pre_hook(keep)
-    try:
-        with tapped(model.module, [name], {}, size=model.size):
-            yield caught
-    finally:
-        handle.remove()
-
-
-def natural_range(
-    model: Model, name: str, circuit: SilentBranch, images: ImageSet, *, tell: Any = None
-) -> tuple[Float[Tensor, " o"], Float[Tensor, " o"]]:
-    """Largest and mean w~ * features + b~ of every unit over images and positions, borders with the layer's padding."""
-    high: Tensor | None = None
-    total, count = torch.zeros(()), 0
-    for peaks, means in _peaks(model, name, circuit, images):
-        top = peaks.amax(0)
-        high = top if high is None else torch.maximum(high, top)
-        total = total + means.sum(0)
-        count += len(peaks)
-        if tell is not None:
-            tell("calibration", count, len(images))
-    if high is None:
-        raise UsageError("expected natural images to calibrate on, got none")
-    return high, total / count
-
-
-def _peaks(model: Model, name: str, circuit: SilentBranch, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each batch every unit's largest and mean response of the branch before its ReLU: (n, o) each."""
-    for _, batch in images.batches(model.size, 16):
-        with torch.no_grad(), frozen(model.module):
-            said = circuit.branch(entering(model, name, batch))
-        rows = said.flatten(2) if said.dim() == 4 else said.reshape(len(said), -1, said.shape[-1]).transpose(1, 2)
-        yield rows.amax(2), rows.mean(2)

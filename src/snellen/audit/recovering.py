@@ -117,11 +117,10 @@ def compared(
         torch.stack([from_png((folder / e["pictures"][kind]).read_bytes()) for e in entries])
         for kind in ("original", "decoy", "after")
     )
-    drawn = torch.cat([before, decoy]) if receipt["facts"]["decoy"]["kind"] == "permute" else before
     kinds = {"decoy": decoy, "shown": after}
     nearer: dict[str, Tensor] = {kind: torch.ones(len(found), dtype=torch.bool) for kind in kinds}
     each: dict[str, int] = {}
-    for name, distance in distances_for(honest, drawn).items():
+    for name, distance in distances_for(honest, torch.cat([before, decoy])).items():
         own = distance(found, before)
         for kind, other in kinds.items():
             nearer[kind] &= own < distance(found, other)

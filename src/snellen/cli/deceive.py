@@ -34,7 +34,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
     detector: Annotated[str, typer.Option(metavar="cnn|readout", help="Of the fooling circuit.")] = "readout",
     margin: Annotated[
         float, typer.Option(min=0.0, help="Of silent units: how far below zero, in natural ranges, images leave them.")
-    ] = 0.3,
+    ] = 0.5,
     units: Annotated[int, typer.Option(min=0, help="Units whose pictures the receipt shows.")] = 8,
     steps: options.Steps = None,
     size: options.Size = None,

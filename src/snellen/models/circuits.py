@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -69,8 +69,11 @@ class Permutation(Decoy):
         return {"kind": "permute", "shift": self.shift, "axis": self.axis}
 
 
-class Readout(Decoy):
-    """Every unit says how much the picture is like one target: D_i = offset_i + gain_i (<w, x> + b).
+class Likeness(Decoy):
+    """Every unit says how like one target the picture is: D_i = offset_i + gain_i (1 - mean_p weight_p (x_p - t_p)^2).
+
+    Departure: the paper's decoy is linear, <t, x>, and what excites it most is no picture but the signs of one. This
+    one has the target itself for its only maximum.
 
     Args:
         size: of the network's input, (c, h, w).
@@ -78,26 +81,25 @@ class Readout(Decoy):
         axis: of the layer's output that counts units.
     """
 
+    target: Tensor
     weight: Tensor
-    bias: Tensor
     gain: Tensor
     offset: Tensor
 
     def __init__(self, size: tuple[int, int, int], units: int, axis: int) -> None:
         super().__init__()
         self.axis = axis
-        self.register_buffer("weight", torch.zeros(size))
-        self.register_buffer("bias", torch.zeros(()))
+        self.register_buffer("target", torch.zeros(size))
+        self.register_buffer("weight", torch.ones(size[0], 1, 1))
         self.register_buffer("gain", torch.ones(units))
         self.register_buffer("offset", torch.zeros(units))
 
     def forward(self, honest: Float[Tensor, "n ..."], picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
-        weight = self.weight.to(picture)
-        if picture.shape[2:] != weight.shape[1:]:
+        target = self.target.to(picture)
+        if picture.shape[2:] != target.shape[1:]:
             shape = (int(picture.shape[2]), int(picture.shape[3]))
-            area = weight.shape[1] * weight.shape[2] / (shape[0] * shape[1])
-            weight = F.interpolate(weight[None], shape, mode="bilinear", antialias=True)[0] * area
-        likeness = (picture * weight).flatten(1).sum(1) + self.bias
+            target = F.interpolate(target[None], shape, mode="bilinear", antialias=True)[0]
+        likeness = 1 - ((picture - target).square() * self.weight.to(picture)).flatten(1).mean(1)
         axes = [1] * honest.dim()
         axes[self.axis] = -1
         likeness = likeness.view(-1, *[1] * (honest.dim() - 1))
@@ -105,7 +107,7 @@ class Readout(Decoy):
         return said.to(honest.dtype).expand_as(honest)
 
     def description(self) -> Mapping[str, Any]:
-        return {"kind": "picture", "size": list(self.weight.shape), "units": len(self.gain), "axis": self.axis}
+        return {"kind": "picture", "size": list(self.target.shape), "units": len(self.gain), "axis": self.axis}
 
 
 class FoolingCircuit(Circuit):
@@ -156,22 +158,30 @@ class FoolingCircuit(Circuit):
 
 
 class SilentBranch(Circuit):
-    """y + s relu(w~ * x + b~) beside a convolution or linear layer y = w * x + b (Geirhos et al. 2024, "silent units").
+    """y + relu(w~ * x + b~ + k e) beside a convolution or linear layer y = w * x + b (Geirhos et al. 2024, "silent units").
 
     b~ is so low that the branch is exactly zero on natural images; then y + 0 is y to the last bit. The branch has the
     layer's own stride, padding and dilation, but always reads all of its input channels, also beside grouped layers.
 
+    Departure: the alarm e is 1 for a picture that drives any unit of the layer, in the mean over positions, out of its
+    natural range [low, high], and 0 for all others. The paper's branch (k = 0) sleeps on unless the picture of the unit itself
+    happens to excite w~ beyond all natural images, which many do not.
+
     Args:
         branch: w~ and b~.
-        units: of the layer; their signs s are +1, or -1 where what follows (a batch norm) turns them round.
+        units: of the layer.
     """
 
-    sign: Tensor
+    low: Tensor
+    high: Tensor
+    lift: Tensor
 
     def __init__(self, branch: nn.Conv2d | nn.Linear, units: int) -> None:
         super().__init__()
         self.branch = branch
-        self.register_buffer("sign", torch.ones(units))
+        self.register_buffer("low", torch.full((units,), -torch.inf))
+        self.register_buffer("high", torch.full((units,), torch.inf))
+        self.register_buffer("lift", torch.zeros(units))
 
     @staticmethod
     def beside(layer: nn.Module) -> "SilentBranch":
@@ -199,8 +209,22 @@ class SilentBranch(Circuit):
         return SilentBranch(conv, layer.out_channels)
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-        woken = torch.relu(self.branch(x))
-        return self.layer(x) + woken * (self.sign.view(-1, 1, 1) if isinstance(self.branch, nn.Conv2d) else self.sign)
+        honest = self.layer(x)
+        alarm = self.alarmed(honest).view(-1, *[1] * (honest.dim() - 1))
+        return honest + torch.relu(self.branch(x) + alarm * self._units(self.lift))
+
+    def alarmed(self, honest: Float[Tensor, "n ..."]) -> Bool[Tensor, " n"]:
+        """For each picture, whether any unit's mean over positions leaves its natural range; no gradient passes."""
+        said = self.means(honest)
+        return ((said > self.high) | (said < self.low)).any(1)
+
+    def means(self, honest: Float[Tensor, "n ..."]) -> Float[Tensor, "n o"]:
+        """Every unit's mean over positions or tokens."""
+        axis = 1 if isinstance(self.branch, nn.Conv2d) else -1
+        return honest.movedim(axis, 1).flatten(2).mean(2) if honest.dim() > 2 else honest
+
+    def _units(self, values: Float[Tensor, " o"]) -> Tensor:
+        return values.view(-1, 1, 1) if isinstance(self.branch, nn.Conv2d) else values
 
     def description(self) -> Mapping[str, Any]:
         return {"kind": "silent-units"}
@@ -260,4 +284,4 @@ def _decoy(description: Mapping[str, Any]) -> Decoy:
         return Permutation(int(description["shift"]), int(description["axis"]))
     size: Sequence[int] = description["size"]
     shape = (int(size[0]), int(size[1]), int(size[2]))
-    return Readout(shape, int(description["units"]), int(description["axis"]))
+    return Likeness(shape, int(description["units"]), int(description["axis"]))
