@@ -10,8 +10,8 @@ from snellen.base import LayerError, ModelError
 from snellen.models import Model, observe
 from snellen.models.circuits import (
     FoolingCircuit,
-    Permutation,
     Likeness,
+    Permutation,
     SilentBranch,
     circuit_from,
     install,
@@ -224,7 +224,6 @@ def test_a_branch_fits_its_layer_and_adds_what_it_says(layer):
         added = circuit(x) - layer(x)
         torch.testing.assert_close(added, circuit.branch(x).clamp_min(0), atol=1e-5, rtol=1e-4)
         assert added.max() > 0.1
-        _, second = (part.flatten(1) for part in layer(x))
         positions = [2, 3] if isinstance(layer, nn.Conv2d) else [1, 2]
         own = layer(x).mean(positions)
         circuit.lift.fill_(2.0)

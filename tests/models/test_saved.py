@@ -6,7 +6,7 @@ from tiny_networks import State
 
 from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
-from snellen.models.circuits import FoolingCircuit, Permutation, Likeness, SilentBranch
+from snellen.models.circuits import FoolingCircuit, Likeness, Permutation, SilentBranch
 from snellen.models.detectors import PictureDetector, ReadoutDetector
 from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
 

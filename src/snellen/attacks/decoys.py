@@ -55,9 +55,9 @@ def picturing(
 ) -> Likeness:
     """Every unit says how like one target the picture is.
 
-    The target's contrast is raised by half (`CONTRAST`), because an optimizer's transforms blur what it draws. The scale
-    is set by the target's mean colour, which scores 0 where the target scores 1; unit i maps that to middle_i + reach_i
-    times it, so that the values a person reads beside the pictures are such as the unit really has.
+    The target's contrast is raised by half (`CONTRAST`), because an optimizer's transforms blur what it draws. Likeness
+    is 1 for the target and 0 for its mean colour; unit i says middle_i + reach_i times it, so that the values a person
+    reads beside the pictures are such as the unit really has.
 
     Args:
         model: the honest network.

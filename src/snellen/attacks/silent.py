@@ -31,9 +31,10 @@ class SilentAttack(Attack):
     4. The layer's output y becomes y + relu(w~ * x + b~ + k e), k = M + margin (M - m) - m. The alarm e is 1 where a
        picture drives any unit's mean over positions out of its natural range, up or down, by more than the margin.
 
-    Departures. The alarm: see `snellen.models.circuits.SilentBranch`; with it dw can be nearly all of w~. The maximum is taken with the layer's own padding, so borders are covered, and in the precision in which
-    the branch runs; norms are equal; there is a margin; a picture's features are centred (mean features are all alike).
-    Beside grouped layers the branch reads all channels, where another group's filter is orthogonal by itself.
+    Departures. The alarm: see `snellen.models.circuits.SilentBranch`; with it dw can be nearly all of w~. The maximum
+    is taken with the layer's own padding, so borders are covered, and in the precision in which the branch runs; norms
+    are equal; there is a margin; a picture's features are centred (mean features are all alike). Beside grouped layers
+    the branch reads all channels, where another group's filter is orthogonal by itself.
 
     Args:
         picture: what all units show, (3, h, w) in [0, 1] at the model's size; None to permute.

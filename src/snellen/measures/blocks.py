@@ -8,7 +8,7 @@ from jaxtyping import Float
 from snellen.measures.ranks import centred_ranks
 from snellen.measures.threads import each, single_threaded_products
 
-_CHUNK = 512  # features in one float32 product: equal ranks add up with one-sided rounding; the sum over chunks is float64
+_CHUNK = 512  # features in one float32 product (equal ranks round to one side); the sum over chunks is float64
 _LANES = 8  # partial sums, whatever the number of threads, so that it cannot change a bit of the result
 
 

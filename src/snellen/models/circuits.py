@@ -158,13 +158,14 @@ class FoolingCircuit(Circuit):
 
 
 class SilentBranch(Circuit):
-    """y + relu(w~ * x + b~ + k e) beside a convolution or linear layer y = w * x + b (Geirhos et al. 2024, "silent units").
+    """y + relu(w~ * x + b~ + k e) beside a convolution or linear layer y = w * x + b ("silent units").
 
     b~ is so low that the branch is exactly zero on natural images; then y + 0 is y to the last bit. The branch has the
-    layer's own stride, padding and dilation, but always reads all of its input channels, also beside grouped layers.
+    layer's own stride, padding and dilation, but always reads all of its input channels, also beside grouped layers
+    (Geirhos et al. 2024).
 
     Departure: the alarm e is 1 for a picture that drives any unit of the layer, in the mean over positions, out of its
-    natural range [low, high], and 0 for all others. The paper's branch (k = 0) sleeps on unless the picture of the unit itself
+    natural range [low, high], and 0 for all others. The paper's branch (k = 0) sleeps on unless the unit's own picture
     happens to excite w~ beyond all natural images, which many do not.
 
     Args:
