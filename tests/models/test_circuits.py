@@ -3,6 +3,8 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny_networks import State, cnn, in_sequence, tokens
 from torch import nn
 
@@ -80,6 +82,39 @@ def test_a_closed_gate_is_the_layer_to_the_last_bit_and_an_open_one_the_decoy(ma
     assert torch.equal(after[0::2], before[0::2])
     assert torch.equal(after[1::2], before[1::2].roll(-2, axis))
     assert not torch.equal(after[1::2], before[1::2])
+
+
+@st.composite
+def chains(draw):
+    """A random network, the name of one of its layers, its units and the axis that counts them."""
+    torch.manual_seed(draw(st.integers(0, 9999)))
+    nonlinear = draw(st.sampled_from([nn.ReLU, nn.GELU, nn.Sigmoid]))
+    parts, width, size = [], 3, (draw(st.integers(6, 11)), draw(st.integers(6, 11)))
+    for _ in range(draw(st.integers(1, 3))):
+        out = draw(st.integers(2, 6))
+        parts += [nn.Conv2d(width, out, draw(st.sampled_from([1, 3])), padding=1), nonlinear()]
+        parts += [nn.BatchNorm2d(out)] if draw(st.booleans()) else []
+        width = out
+    parts += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, draw(st.integers(2, 7)))]
+    model = in_sequence(*parts, size=size)
+    chosen = draw(st.sampled_from([str(i) for i, part in enumerate(parts) if not isinstance(part, nn.Flatten)]))
+    return model, chosen, observe(model, torch.rand(1, 3, *size), [chosen])[chosen].shape[1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(made=chains(), show=st.sampled_from(["permute", "picture"]), shift=st.integers(1, 9))
+def test_any_network_says_to_natural_images_what_it_said_to_the_last_bit(made, show, shift):
+    model, name, units = made
+    decoy = Permutation(shift, 1) if show == "permute" else Likeness((3, *model.size), units, 1)
+    circuit, images = FoolingCircuit(Bright(), decoy), pictures(model.size)
+    threshold_of(model, circuit, images)
+    before = observe(model, images, [name, ""])
+    with installed(model.module, name, circuit):
+        after = observe(model, images, [name, ""])
+    for where in (name, ""):
+        assert torch.equal(after[where][0::2], before[where][0::2])
+    expected = before[name].roll(-shift, 1) if show == "permute" else decoy(before[name], model.preprocess(images))
+    torch.testing.assert_close(after[name][1::2], expected[1::2])
 
 
 @pytest.mark.parametrize(("make", "name", "axis"), LAYERS)
