@@ -263,12 +263,12 @@ def test_a_branch_fits_its_layer_and_adds_what_it_says(layer):
         own = layer(x).mean(positions)
         circuit.lift.fill_(2.0)
         for limit, direction in (("high", 1.0), ("low", -1.0)):
-            outside = int((direction * (own[1] - own[0])).argmax())  # there the second row is beyond the first
             circuit.high.fill_(torch.inf), circuit.low.fill_(-torch.inf)
             assert circuit.alarmed(layer(x)).tolist() == [False, False]
-            getattr(circuit, limit)[outside] = own[:, outside].mean()
-            assert circuit.alarmed(layer(x)).tolist() == [False, True]
-            lifted = (circuit.branch(x) + torch.tensor([0.0, 2.0]).view(2, *[1] * (x.dim() - 1))).clamp_min(0)
+            getattr(circuit, limit)[0] = own[:, 0].mean()  # one of the two rows is beyond it
+            beyond = direction * own[:, 0] > direction * own[:, 0].mean()
+            assert circuit.alarmed(layer(x)).tolist() == beyond.tolist()
+            lifted = (circuit.branch(x) + 2.0 * beyond.view(2, *[1] * (x.dim() - 1))).clamp_min(0)
             torch.testing.assert_close(circuit(x) - layer(x), lifted, atol=1e-5, rtol=1e-4)
     again = circuit_from(circuit.description(), layer)
     assert {n: t.shape for n, t in again.branch.state_dict().items()} == {
