@@ -129,11 +129,11 @@ def main() -> None:
     options = parser.parse_args()
     ours, peer = Worker(sys.executable, "speed_ours.py", 2), Worker(options.lucent_python, "speed_lucent.py", 2)
     record = json.loads(options.out.read_text()) if options.out.exists() else {}
-    record |= {"machine": machine(), "threads": 2, "units": options.units, "batch": options.batch, "size": 224}
+    record |= {"threads": 2, "units": options.units, "batch": options.batch, "size": 224}
     if options.layers:
-        record["speed"] = speed(ours, peer, options)
+        record["speed"] = {"machine": machine(), **speed(ours, peer, options)}
     if options.strength_steps:
-        record["strength"] = {"steps": options.strength_steps, **strength(ours, peer, options)}
+        record["strength"] = {"machine": machine(), "steps": options.strength_steps, **strength(ours, peer, options)}
     options.out.parent.mkdir(exist_ok=True, parents=True)
     options.out.write_text(json.dumps(record, indent=1) + "\n")
 
