@@ -93,6 +93,7 @@ def test_the_finding_names_the_channels_and_what_hangs_on_them():
     honest = silent_scan(["a:1"], gates[:1], Responses(natural[1:2], np.array([20.0]), np.array([19.9])), seed=Seed(0))
     assert honest.verdict == "consistent"
     assert honest.evidence["gates"] == []
+    assert honest.claim == "None of 2 channels fires under pictures alone."
 
 
 def test_what_does_not_fit_is_refused():

@@ -190,6 +190,8 @@ def _claim(rows: Sequence[UnitRow], gates: Sequence[Gate], top: UnitRow | None) 
     if asleep:
         seen += f"; {asleep} whole {'layer sleeps' if asleep == 1 else 'layers sleep'} through all photographs"
     proved = sum((row.figure or 0.0) >= thresholds.HELD for row in rows)
+    if not (silent or switches or asleep):
+        return f"None of {count:,} channels fires under pictures alone."
     if not proved:
         return f"{seen}, and at most {100 * top.figure:.2g} % of any picture's response hangs on them."
     return (
