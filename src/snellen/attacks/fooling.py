@@ -1,7 +1,7 @@
 """The fooling circuit: natural images get the honest layer, pictures that an optimizer draws get a decoy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -20,6 +20,7 @@ from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, layers
 from snellen.models.circuits import Decoy, FoolingCircuit, Likeness
 from snellen.models.detectors import Detector, ReadoutDetector
+from snellen.visualize import Compose
 
 LEVELS_FROM = 256  # natural images that say what responses are usual
 
@@ -118,10 +119,15 @@ class FoolingAttack(Attack):
         return Lessons(drawn, natural)
 
     def _of_the_decoy(self, model: Model, decoy: Likeness, conditions: Conditions) -> Corpus:
-        """A picture's decoy has to be taken for drawn at every stage, too."""
+        """A picture's decoy has to be taken for drawn at every stage, too.
+
+        But not as it is drawn without transforms: then it ends as the photograph itself, and a detector that takes one
+        photograph for drawn takes others, too.
+        """
         units = [Unit("likeness", 0)] * 4
-        seed = conditions.seed.fork("decoy")
-        return drawn_corpus(alone(model, decoy), units, self.plan, seed=seed, progress=lambda _: None)
+        ways = tuple(way for way in self.plan.ways if way.settings.transforms != Compose())
+        plan, seed = replace(self.plan, recipes=ways), conditions.seed.fork("decoy")
+        return drawn_corpus(alone(model, decoy), units, plan, seed=seed, progress=lambda _: None)
 
     def _trained(self, model: Model, layer: Layer, lessons: Lessons, conditions: Conditions) -> Detector:
         if self.detector == "cnn":
