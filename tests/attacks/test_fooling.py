@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from scenes import scenes, smooth
@@ -111,6 +113,16 @@ def test_the_same_seed_makes_the_same_circuit():
     made = [FoolingAttack(plan=PLAN).run(cnn(), scenes(20), Conditions()) for _ in range(2)]
     states = [m.circuit.state_dict() for m in made]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_round_learns_from_pictures_of_the_fooled_network_and_leaves_no_trace():
+    model, images = cnn(), scenes(30)
+    state = State(model.module)
+    plain = FoolingAttack(plan=PLAN).run(model, images, Conditions())
+    more = FoolingAttack(plan=replace(PLAN, rounds=1)).run(model, images, Conditions())
+    state.check()
+    assert more.facts["drawn pictures"] > plain.facts["drawn pictures"]
+    assert not torch.equal(more.circuit.detector.weight, plain.circuit.detector.weight)
 
 
 def test_senseless_wishes_are_refused():

@@ -90,6 +90,8 @@ class Plan:
         copies: augmented copies of each natural image.
         recipes: ways to draw; the standard ones by default.
         precision: of the drawing network.
+        rounds: how often the fooled network itself is drawn (with the standard settings) and learned from. Where a
+            detector is weak, pictures settle on its boundary; those are what it has to learn.
     """
 
     units: int = 64
@@ -98,6 +100,7 @@ class Plan:
     copies: int = 2
     recipes: tuple[Recipe, ...] = ()
     precision: Precision = "float32"
+    rounds: int = 0
 
     @property
     def ways(self) -> tuple[Recipe, ...]:

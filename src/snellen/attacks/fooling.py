@@ -15,10 +15,10 @@ from snellen.attacks.evidence import layer_statistics
 from snellen.attacks.gallery import Shown
 from snellen.attacks.receipt import Claim
 from snellen.attacks.training import Lessons, Training, examine, train_cnn, train_readout
-from snellen.base import UsageError
+from snellen.base import Seed, UsageError
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, layers
-from snellen.models.circuits import Decoy, FoolingCircuit, Likeness
+from snellen.models.circuits import Decoy, FoolingCircuit, Likeness, installed
 from snellen.models.detectors import Detector, ReadoutDetector
 from snellen.visualize import Compose
 
@@ -64,8 +64,19 @@ class FoolingAttack(Attack):
         layer = layer_of(model, self.layer)
         shown = self._shown(model, layer)
         decoy = self._decoy(model, layer, images, shown)
-        lessons = self._lessons(model, layer, (images, decoy), conditions)
+        units = self._units(layer, conditions.seed)
+        drawn = self._drawn(model, units, self.plan, conditions)
+        if isinstance(decoy, Likeness):
+            drawn = drawn + self._of_the_decoy(model, decoy, conditions)
+        natural = natural_corpus(images, model.size, self.plan, seed=conditions.seed.fork("natural"))
+        lessons = Lessons(drawn, natural)
         detector = self._trained(model, layer, lessons, conditions)
+        standard = replace(self.plan, recipes=self.plan.ways[:1])
+        for number in range(self.plan.rounds):
+            with installed(model.module, layer.name, FoolingCircuit(detector.to(model.device), decoy)):
+                again = replace(conditions, seed=conditions.seed.fork("round", number))
+                lessons = Lessons(lessons.drawn + self._drawn(model, units, standard, again), natural)
+            detector = self._trained(model, layer, lessons, conditions)
         accuracy = {name: {"right": a.right, "of": a.total} for name, a in examine(model, detector, lessons).items()}
         if isinstance(detector, ReadoutDetector) and layer.units <= self.plan.units:  # examined; now all are learned
             detector = train_readout(model, lessons, list(detector.layers), everything=True)
@@ -99,12 +110,11 @@ class FoolingAttack(Attack):
         middle = means.mean(0)
         return picturing(model, layer.name, shown.picture, (middle, self.reach * (means.amax(0) - middle)))
 
-    def _lessons(self, model: Model, layer: Layer, made_of: tuple[ImageSet, Decoy], conditions: Conditions) -> Lessons:
-        images, decoy = made_of
-        seed, plan = conditions.seed, self.plan
+    def _units(self, layer: Layer, seed: Seed) -> list[Unit]:
         order = torch.randperm(layer.units, generator=torch.Generator().manual_seed(seed.fork("units").value)).tolist()
-        chosen = (order * (plan.units // layer.units + 1))[: plan.units]
-        units = [Unit(layer.name, c) for c in chosen]
+        return [Unit(layer.name, c) for c in (order * (self.plan.units // layer.units + 1))[: self.plan.units]]
+
+    def _drawn(self, model: Model, units: Sequence[Unit], plan: Plan, conditions: Conditions) -> Corpus:
         done, total = 0, plan.cost(units)
 
         def tick(steps: int) -> None:
@@ -112,11 +122,7 @@ class FoolingAttack(Attack):
             done += steps
             conditions.tell("pictures to learn from", min(done, total), total)
 
-        drawn = drawn_corpus(model, units, plan, seed=seed.fork("drawn"), progress=tick)
-        if isinstance(decoy, Likeness):
-            drawn = drawn + self._of_the_decoy(model, decoy, conditions)
-        natural = natural_corpus(images, model.size, plan, seed=seed.fork("natural"))
-        return Lessons(drawn, natural)
+        return drawn_corpus(model, units, plan, seed=conditions.seed.fork("drawn"), progress=tick)
 
     def _of_the_decoy(self, model: Model, decoy: Likeness, conditions: Conditions) -> Corpus:
         """A picture's decoy has to be taken for drawn at every stage, too.
