@@ -32,7 +32,7 @@ class Cones:
 
         float32 points are worked on in float32, everything else in float64; memory beyond x is a few blocks. In l2 the
         distances come from one matrix product (see `_Kernel.rough`); where that cancels, the distance to the cone that
-        wins is taken again from the difference x - p_j. So each bound is one that the class really implies, to rounding.
+        wins is taken again from the difference x - p_j. So each bound is one that the class implies, to rounding.
         """
         points = torch.as_tensor(x)
         points = points if points.dtype == torch.float32 else points.to(torch.float64)
@@ -98,8 +98,8 @@ class _Kernel:
     def rough(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Euclidean distances (n, k), and ||x||^2 (n,).
 
-        With c the apexes' mean, ||x - p||^2 = ||x||^2 - 2 x.c + ||c||^2 - 2 (x - c).(p - c) + ||p - c||^2: products of x
-        with every p - c and with c. Rows where that cancels all but a thousandth are done directly.
+        With c the apexes' mean, ||x - p||^2 = ||x||^2 - 2 x.c + ||c||^2 - 2 (x - c).(p - c) + ||p - c||^2 takes the
+        products of x with every p - c and with c. Rows where that cancels all but a thousandth are done directly.
         """
         lengths = torch.linalg.vector_norm(x, dim=1).square_()
         total = torch.addmm(self.squares, x, self.factors, out=self.total[: len(x)])
