@@ -131,7 +131,7 @@ class BandedResponseNorm(nn.Module):
 
 
 _Blocks = tuple[tuple[slice, slice, Tensor], ...]
-_WIDE = 64  # columns of a block
+_WIDE = 96  # columns of a block
 _CACHED = 2 << 20  # bytes
 
 

@@ -231,7 +231,7 @@ class _Batch:
             self.history[rows, step] = values
             i += self.width
         gradient = parts[0] if len(parts) == 1 else torch.cat(parts)
-        length = gradient.flatten(1).abs().sum(1).cpu()
+        length = torch.linalg.vector_norm(gradient.flatten(1), 1, dim=1).cpu()
         self.diverged |= ~torch.isfinite(length + self.history[:, step])
         if final:
             self.alive |= length != 0

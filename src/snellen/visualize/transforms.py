@@ -133,25 +133,26 @@ def resample(
     to_pixels = torch.diag(torch.tensor([w / 2, h / 2, 1.0], dtype=matrices.dtype))
     back = torch.linalg.inv(matrices)  # grid_sample asks where a pixel comes from
     theta = (torch.linalg.inv(to_pixels) @ back @ to_pixels)[:, :2].to(images)
-    moved: Tensor = _Resampled.apply(images - fill, _grid(theta, h, w))
-    return moved + fill
+    moved: Tensor = _Resampled.apply(images, _grid(theta, h, w), fill)
+    return moved
 
 
 class _Resampled(torch.autograd.Function):
-    """Bilinear `grid_sample`, zero outside, with a gradient to the pictures alone."""
+    """Bilinear `grid_sample`, grey outside, with a gradient to the pictures alone."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
+    def forward(ctx: Any, images: Tensor, grid: Tensor, fill: float) -> Tensor:
         ctx.save_for_backward(grid)
-        return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        moved = F.grid_sample(images - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return moved.add_(fill)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         # only the gradient to the grid would need the pictures: zeros that take no memory stand in for them
         (grid,), (gradient,) = ctx.saved_tensors, grads
         absent = gradient.new_zeros(1).expand(gradient.shape)
         spread = torch.ops.aten.grid_sampler_2d_backward
-        return spread(gradient, absent, grid, 0, 0, False, [True, False])[0], None
+        return spread(gradient, absent, grid, 0, 0, False, [True, False])[0], None, None
 
 
 def _grid(theta: Float[Tensor, "u 2 3"], h: int, w: int) -> Float[Tensor, "u h w 2"]:
