@@ -120,6 +120,7 @@ def test_channels_and_positions_are_found_from_the_shape(shape, axis, grid):
         ((5, 7, 6), (37, 53), True),
         ((56, 56, 40), (224, 160), False),
         ((64, 1, 1), (64, 48), False),
+        ((3, 2, 2), (8, 6), False),  # pooled to a square, whatever the picture
     ],
 )
 def test_maps_held_channels_last_are_told_by_the_proportions_of_the_picture(shape, size, last):
