@@ -102,7 +102,7 @@ def from_saved(folder: Path, find: Callable[[str], Found]) -> Found:
     values = described["preprocess"]
     return Found(
         module=found.module,
-        name=str(described["base"]["name"]),
+        name=f"{described['base']['name']} ({folder.resolve().name})",
         size=(int(described["size"][0]), int(described["size"][1])),
         size_from="the saved model",
         preprocess=Preprocess(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}),
