@@ -2,11 +2,13 @@
 
     python benchmarks/deceive.py [--units 100] [--steps 64] [--drawn 40] [--precision bfloat16] [--out FILE.json]
 
-The detector learns from pictures that this program draws and from imagenette_train; predictions are compared on
-imagenette_val and one_per_class. Chains of units u, u + 100, ... are drawn: decoys are originals of other units.
+The detectors (a read-out, the paper's network) learn from pictures that this program draws once and from
+imagenette_train; predictions are compared on imagenette_val and one_per_class. Chains of units u, u + 100, ... are
+drawn: decoys are originals of other units.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -53,7 +55,8 @@ def main() -> None:
     asked.add_argument("--steps", type=int, default=64)
     asked.add_argument("--drawn", type=int, default=40)
     asked.add_argument("--precision", default="bfloat16")
-    asked.add_argument("--detector", default="readout")
+    asked.add_argument("--detectors", default="readout,cnn")
+    asked.add_argument("--drawn-for", default="readout", help="detectors whose circuits' pictures are drawn")
     asked.add_argument("--threads", type=int, default=2)
     asked.add_argument("--look", type=Path)
     asked.add_argument("--decoys", default="permute,picture")
@@ -66,29 +69,34 @@ def main() -> None:
     target = sets["one_per_class"].load(7, model.size)
     settings = Settings(steps=options.steps, precision=options.precision)
     plan = Plan(units=options.drawn, steps=64, copies=1, precision=options.precision)
-    found: dict[str, object] = {}
-    for decoy in options.decoys.split(","):
+    began, conditions = time.perf_counter(), Conditions(Seed(0))
+    lessons = FoolingAttack(plan=plan).lessons(model, train, conditions)
+    say(f"{len(lessons.drawn.groups)} pictures to learn from after {time.perf_counter() - began:.0f} s")
+    found: dict[str, dict[str, object]] = {}
+    for detector, decoy in itertools.product(options.detectors.split(","), options.decoys.split(",")):
         began = time.perf_counter()
-        attack = FoolingAttack(picture=target if decoy == "picture" else None, detector=options.detector, plan=plan)
-        made = attack.run(model, train, Conditions(Seed(0)))
-        say(f"{decoy}: circuit after {time.perf_counter() - began:.0f} s: {made.facts['detector']}")
+        attack = FoolingAttack(picture=target if decoy == "picture" else None, detector=detector, plan=plan)
+        made = attack.run(model, train, conditions, lessons)
+        say(f"{detector}, {decoy}: circuit after {time.perf_counter() - began:.0f} s: {made.facts['detector']}")
         behaviour = {name: asdict(compare(made, images, name)) for name, images in sets.items()}
         say(str({n: (b["top1"], b["top5"], b["changed"], b["touched"]) for n, b in behaviour.items()}))
         told = {"facts": dict(made.facts), "behaviour": behaviour, "seconds": time.perf_counter() - began}
-        found[decoy] = told
+        found.setdefault(detector, {})[decoy] = told
         write(options, found)
+        if detector not in options.drawn_for.split(","):
+            continue
         gallery = exhibit(made, units=options.units, settings=settings, seed=Seed(1), tell=lambda *_: None)
-        say(f"{decoy}: {gallery.fooled_share:.3f} of {len(gallery.entries)} nearer to the decoy by both")
-        pictures(gallery, options.look, decoy)
+        say(f"{detector}, {decoy}: {gallery.fooled_share:.3f} of {len(gallery.entries)} nearer to the decoy by both")
+        pictures(gallery, options.look, f"{detector}-{decoy}")
         told |= {"gallery": gallery.as_data(), "seconds": time.perf_counter() - began}
         write(options, found)
 
 
-def write(options: argparse.Namespace, found: dict[str, object]) -> None:
+def write(options: argparse.Namespace, found: dict[str, dict[str, object]]) -> None:
     asked = {k: str(v) for k, v in vars(options).items() if k not in ("out", "look")}
     asked["model"] = Path(options.model.rpartition(":")[0]).name
     machine = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
-    options.out.write_text(json.dumps({"asked": asked, "machine": machine, "decoys": found}, indent=1) + "\n")
+    options.out.write_text(json.dumps({"asked": asked, "machine": machine, "circuits": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -89,13 +89,13 @@ def chains(draw):
     """A random network, the name of one of its layers, its units and the axis that counts them."""
     torch.manual_seed(draw(st.integers(0, 9999)))
     nonlinear = draw(st.sampled_from([nn.ReLU, nn.GELU, nn.Sigmoid]))
-    parts, width, size = [], 3, (draw(st.integers(6, 11)), draw(st.integers(6, 11)))
+    parts, width, size = [], 3, (draw(st.integers(16, 21)), draw(st.integers(16, 21)))
     for _ in range(draw(st.integers(1, 3))):
         out = draw(st.integers(2, 6))
         parts += [nn.Conv2d(width, out, draw(st.sampled_from([1, 3])), padding=1), nonlinear()]
         parts += [nn.BatchNorm2d(out)] if draw(st.booleans()) else []
         width = out
-    parts += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, draw(st.integers(2, 7)))]
+    parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, draw(st.integers(2, 7)))]
     model = in_sequence(*parts, size=size)
     chosen = draw(st.sampled_from([str(i) for i, part in enumerate(parts) if not isinstance(part, nn.Flatten)]))
     return model, chosen, observe(model, torch.rand(1, 3, *size), [chosen])[chosen].shape[1]

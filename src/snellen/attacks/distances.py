@@ -14,15 +14,18 @@ from snellen.models.detectors import statistics
 Distance = Callable[[Float[Tensor, "n 3 h w"], Float[Tensor, "n 3 h w"]], Float[Tensor, " n"]]
 """Row by row, 0 for equal pictures."""
 
-LEVELS = 5
+LEVELS = 4
 
 
-def distances_for(model: Model, reference: Float[Tensor, "n 3 h w"]) -> Mapping[str, Distance]:
-    """The two distances, each figure weighed by how much it varies among reference pictures.
+def distances_for(
+    model: Model, originals: Float[Tensor, "n 3 h w"], decoys: Float[Tensor, "m 3 h w"]
+) -> Mapping[str, Distance]:
+    """The two distances between pictures, each figure weighed by how much it varies among those to be told apart.
 
     Args:
         model: the honest network; its main layer halfway is what the second one reads.
-        reference: pictures that are to be told apart: those of the honest network, and the decoys.
+        originals: pictures of the honest network. Figures that go together among them count once.
+        decoys: what is meant to be seen instead.
     """
     main = main_layers(model)
     middle = main[len(main) // 2]
@@ -31,26 +34,27 @@ def distances_for(model: Model, reference: Float[Tensor, "n 3 h w"]) -> Mapping[
         return _features(model, images, middle)
 
     return {
-        "colours and textures": _standardized(appearance, reference),
-        f"{middle} features": _standardized(deep, reference),
+        "colours and textures": _standardized(appearance, originals, decoys, decorrelate=True),
+        f"{middle} features": _standardized(deep, originals, decoys),
     }
 
 
 def appearance(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n f"]:
     """Of three decorrelated colours: mean, and at every octave how much they vary and in which direction.
 
-    Where things are in the picture does not count: two pictures of one unit put them in different places.
+    Where things are in the picture does not count: two pictures of one unit put them in different places. Nor does the
+    finest octave, pixel against pixel, which says more about the optimizer than about what is seen.
     """
     mixing = torch.linalg.inv(images.new_tensor(COLOR_SQRT))
-    plane = torch.matmul(mixing, (images - 0.5).flatten(2)).view_as(images)
-    found = [plane.mean((2, 3))]
+    whole = torch.matmul(mixing, (images - 0.5).flatten(2)).view_as(images)
+    found, plane = [whole.mean((2, 3)), whole.flatten(2).std(2)], whole
     for _ in range(LEVELS):
+        plane = F.avg_pool2d(plane, 2)
         if min(plane.shape[2:]) < 4:
             break
         across, down = plane.diff(dim=3), plane.diff(dim=2)
         found += [(d.square().mean((2, 3)) + 1e-8).log() for d in (across, down)]
-        plane = F.avg_pool2d(plane, 2)
-    return torch.cat([*found, plane.flatten(2).std(2)], 1)
+    return torch.cat(found, 1)
 
 
 @torch.no_grad()
@@ -63,11 +67,23 @@ def _features(model: Model, images: Tensor, layer: str) -> Tensor:
     return found.sign() * found.abs().sqrt()
 
 
-def _standardized(describe: Callable[[Tensor], Tensor], reference: Tensor) -> Distance:
-    known = describe(reference)
-    scale = known.std(0).clamp_min(1e-6) if len(known) > 1 else torch.ones(known.shape[1])
+def _standardized(
+    describe: Callable[[Tensor], Tensor], originals: Tensor, decoys: Tensor, *, decorrelate: bool = False
+) -> Distance:
+    known = describe(originals)
+    both = torch.cat([known, describe(decoys)])
+    scale = both.std(0).clamp_min(1e-6) if len(both) > 1 else torch.ones(known.shape[1])
+    weight = _decorrelation(known) / scale[:, None] if decorrelate and len(known) > 2 else torch.diag(1 / scale)
 
     def distance(a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        return ((describe(a) - describe(b)) / scale).square().mean(1).sqrt()
+        return ((describe(a) - describe(b)) @ weight).square().mean(1).sqrt()
 
     return distance
+
+
+def _decorrelation(known: Float[Tensor, "n f"]) -> Float[Tensor, "f f"]:
+    """(R + I)^-1/2 of the figures' correlations R: Mahalanobis' distance, shrunk half of the way to Euclid's."""
+    standard = (known - known.mean(0)).double()
+    standard /= standard.norm(dim=0).clamp_min(1e-12)
+    values, vectors = torch.linalg.eigh(standard.T @ standard)
+    return ((vectors * (values.clamp_min(0) + 1).rsqrt()) @ vectors.T).to(known.dtype)

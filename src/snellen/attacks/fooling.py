@@ -60,16 +60,25 @@ class FoolingAttack(Attack):
             Claim("pictures", 0.95, "held-out", "At least 95 % of the pictures are nearer to the decoy."),
         )
 
-    def run(self, model: Model, images: ImageSet, conditions: Conditions) -> Manipulated:
+    def run(
+        self, model: Model, images: ImageSet, conditions: Conditions, lessons: Lessons | None = None
+    ) -> Manipulated:
+        """See `Attack.run`.
+
+        Args:
+            model: the honest network.
+            images: natural ones, to learn from.
+            conditions: seed, and whom to tell how far it is.
+            lessons: from `lessons`, where several attacks share them; else they are drawn.
+        """
         layer = layer_of(model, self.layer)
         shown = self._shown(model, layer)
         decoy = self._decoy(model, layer, images, shown)
         units = self._units(layer, conditions.seed)
-        drawn = self._drawn(model, units, self.plan, conditions)
+        lessons = lessons or self.lessons(model, images, conditions)
+        natural = lessons.natural
         if isinstance(decoy, Likeness):
-            drawn = drawn + self._of_the_decoy(model, decoy, conditions)
-        natural = natural_corpus(images, model.size, self.plan, seed=conditions.seed.fork("natural"))
-        lessons = Lessons(drawn, natural)
+            lessons = Lessons(lessons.drawn + self._of_the_decoy(model, decoy, conditions), natural)
         detector = self._trained(model, layer, lessons, conditions)
         standard = replace(self.plan, recipes=self.plan.ways[:1])
         for number in range(self.plan.rounds):
@@ -89,6 +98,12 @@ class FoolingAttack(Attack):
         }
         circuit = FoolingCircuit(detector.to(model.device), decoy)
         return Manipulated(model, layer.name, circuit, shown, facts)
+
+    def lessons(self, model: Model, images: ImageSet, conditions: Conditions) -> Lessons:
+        """What a detector of the honest layer's pictures learns from, whatever the decoy: what takes longest."""
+        units = self._units(layer_of(model, self.layer), conditions.seed)
+        drawn = self._drawn(model, units, self.plan, conditions)
+        return Lessons(drawn, natural_corpus(images, model.size, self.plan, seed=conditions.seed.fork("natural")))
 
     def _shown(self, model: Model, layer: Layer) -> Shown:
         if self.picture is not None:

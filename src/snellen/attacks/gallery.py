@@ -179,7 +179,7 @@ def _entries(
     decoys = torch.stack(
         [shown.picture if p is None else before.images[honest.index(p)] for p in partners]  # type: ignore[misc]
     )
-    measures = distances_for(model, torch.cat([originals, decoys]))
+    measures = distances_for(model, originals, decoys)
     to = {name: (measure(after.images, originals), measure(after.images, decoys)) for name, measure in measures.items()}
     for i, channel in enumerate(chosen):
         yield Entry(

@@ -16,8 +16,8 @@ from snellen.models.detectors import Detector, PictureDetector, ReadoutDetector
 from snellen.visualize.canvas import generator
 
 Tell = Callable[[str, int | float, int | float], None]
-LEAN = 0.7
-RIDGE = 1e-3
+LEAN = 0.76
+RIDGE = 3e-4
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def compared(
     kinds = {"decoy": decoy, "shown": after}
     nearer: dict[str, Tensor] = {kind: torch.ones(len(found), dtype=torch.bool) for kind in kinds}
     each: dict[str, int] = {}
-    for name, distance in distances_for(honest, torch.cat([before, decoy])).items():
+    for name, distance in distances_for(honest, before, decoy).items():
         own = distance(found, before)
         for kind, other in kinds.items():
             nearer[kind] &= own < distance(found, other)

@@ -146,7 +146,7 @@ def is_channels_last(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
     h, w = size
     if h == w:
         return first == middle != last
-    if middle == last:  # pooled to a square
+    if middle == last and first * w != middle * h:  # pooled to a square
         return False
     fits = abs(first * w - middle * h) <= max(h, w)  # to a pixel of the smaller map
     return fits and abs(math.log(first * w / (middle * h))) < abs(math.log(middle * w / (last * h)))

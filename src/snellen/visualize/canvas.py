@@ -96,7 +96,7 @@ class Fourier(Canvas):
 
 @functools.lru_cache(8)
 def _preconditioner(size: tuple[int, int], decay: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """s of `Fourier`, (h, w // 2 + 1, 2): once for the real and once for the imaginary part, which multiplies faster."""
+    """s of `Fourier`, (h, w // 2 + 1, 2): for the real and the imaginary part, which multiplies faster."""
     rows = torch.fft.fftfreq(size[0], dtype=dtype, device=device)
     columns = torch.fft.rfftfreq(size[1], dtype=dtype, device=device)
     frequency = torch.hypot(rows[:, None], columns[None, :]).clamp_min(1.0 / max(size))
