@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lucent-python", default=".venv-lucent/bin/python")
     parser.add_argument("--layers", nargs="*", default=list(LAYERS), help="none: leave the timing of the file as it is")
-    parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
+    parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16", "bfloat16 compiled"])
     parser.add_argument("--units", type=int, default=16)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8)

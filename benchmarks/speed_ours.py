@@ -33,11 +33,18 @@ def units_of(layer: str, count: int) -> list[str]:
     return [f"{layer}:{37 * i % 256}" for i in range(count)]
 
 
+def asked(request: dict) -> tuple[str, bool]:
+    """The precision, and whether slow layers are compiled: "bfloat16 compiled"."""
+    precision, _, compiled = request["precision"].partition(" ")
+    return precision, bool(compiled)
+
+
 def timed(model: Model, request: dict) -> dict:
     """Median seconds a unit and step, all units drawn in full batches."""
     steps, batch = request["warmup"] + request["steps"], request["batch"]
     stamps: list[float] = []
-    settings = Settings(steps=steps, precision=request["precision"], redirect=0)
+    precision, compiled = asked(request)
+    settings = Settings(steps=steps, precision=precision, compiled=compiled, redirect=0)
     targets = units_of(request["layer"], request["units"])
     render(model, targets, settings, batch=batch, progress=lambda _: stamps.append(time.perf_counter()))
     each = np.diff(np.array(stamps).reshape(-1, steps), axis=1)[:, request["warmup"] :]
@@ -48,10 +55,11 @@ def floor(model: Model, request: dict) -> dict:
     """Seconds a picture of the bare forward and backward pass of the truncated network at the same batch."""
     batch = request["batch"]
     pictures = torch.rand(batch, 3, 224, 224).contiguous(memory_format=torch.channels_last)
-    dtype = torch.bfloat16 if request["precision"] == "bfloat16" else torch.float32
+    precision, compiled = asked(request)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     unit = Unit(request["layer"], 5)
     taken = []
-    with roomy_heap(), frozen(model.module), streamlined(model.module, dtype=dtype):
+    with roomy_heap(), frozen(model.module), streamlined(model.module, dtype=dtype, compiled=compiled):
         for _ in range(request["warmup"] + request["steps"]):
             began = time.perf_counter()
             leaf = pictures.clone().requires_grad_()
@@ -64,7 +72,8 @@ def floor(model: Model, request: dict) -> dict:
 
 def draw(model: Model, request: dict) -> dict:
     """Draws one unit to the end and saves the picture."""
-    result = render(model, [request["unit"]], steps=request["steps"], precision=request["precision"])
+    precision, compiled = asked(request)
+    result = render(model, [request["unit"]], steps=request["steps"], precision=precision, compiled=compiled)
     np.save(request["file"], result.images.numpy())
     return {"status": result.status[0]}
 

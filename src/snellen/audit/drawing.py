@@ -30,7 +30,8 @@ def settings_of(world: World) -> Settings:
     """How a request's pictures are optimized: small ones in fewer steps, after which only fine texture is added."""
     request, small = world.request, max(world.model.size) <= SMALL
     steps = request.steps or min(request.scale.steps, SMALL_STEPS if small else request.scale.steps)
-    return Settings(steps=steps, canvas=canvas_named(request.canvas), precision=request.precision)  # type: ignore[arg-type]
+    canvas, precision = canvas_named(request.canvas), request.precision
+    return Settings(steps=steps, canvas=canvas, precision=precision, compiled=request.compiled)  # type: ignore[arg-type]
 
 
 def draw(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:

@@ -45,6 +45,7 @@ def visualize(
     steps: int = 512,
     seed: int = 0,
     precision: str = "float32",
+    compiled: bool = False,
     out: Path = Path("pictures"),
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Picture, ...]:
@@ -58,6 +59,7 @@ def visualize(
         steps: of the optimization.
         seed: root of all random numbers.
         precision: "float32" or "bfloat16".
+        compiled: let `torch.compile` make slow layers faster; needs a C++ compiler.
         out: the folder; made if missing. Pictures of the same names are replaced.
         progress: told (done, all) picture-steps.
 
@@ -72,7 +74,8 @@ def visualize(
     chosen = units(specs, model)
     if not chosen:
         raise UsageError('expected at least one unit, as in "layer:3", got none')
-    settings = Settings(steps=steps, canvas=canvas_named(canvas), precision=precision)  # type: ignore[arg-type]
+    drawn_on = canvas_named(canvas)
+    settings = Settings(steps=steps, canvas=drawn_on, precision=precision, compiled=compiled)  # type: ignore[arg-type]
     width = BATCH if model.device.type == "cpu" else BATCH_CUDA
     written: list[Picture] = []
     for start in range(0, len(chosen), width):

@@ -24,6 +24,7 @@ class Request:
         weights: local file of weights.
         trust_pickle: read pickled weights.
         precision: "float32" or "bfloat16".
+        compiled: draw with what `torch.compile` makes faster (`snellen.visualize.Settings`).
         canvas: "fourier" or "pixel".
         labels: text file with a name for each class, line by line.
     """
@@ -40,6 +41,7 @@ class Request:
     weights: str | None = None
     trust_pickle: bool = False
     precision: str = "float32"
+    compiled: bool = False
     canvas: str = "fourier"
     labels: str | None = None
 
@@ -74,7 +76,7 @@ class Request:
             "--labels": self.labels,
         }
         words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
-        words += ["--quick"] * self.quick + ["--trust-pickle"] * self.trust_pickle
+        words += ["--quick"] * self.quick + ["--compile"] * self.compiled + ["--trust-pickle"] * self.trust_pickle
         return shlex.join(words)
 
 

@@ -39,8 +39,8 @@ def audit(
         workers: processes that draw the pictures; several need Ray, and give the same record.
         progress: told how far the audit is.
         note: told what a person should know before the work starts.
-        options: `steps`, `size`, `seed`, `quick`, `weights`, `trust_pickle`, `precision`, `canvas`, `labels`, as in
-            `Request`.
+        options: `steps`, `size`, `seed`, `quick`, `weights`, `trust_pickle`, `precision`, `compiled`, `canvas`,
+            `labels`, as in `Request`.
 
     Raises:
         SnellenError: a bad argument, model, image set or folder.

@@ -38,6 +38,7 @@ def audit(  # noqa: PLR0913 - a command line's options
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
     precision: options.Precision = "float32",
+    compiled: options.Compile = False,
     canvas: options.Canvas = "fourier",
     workers: Annotated[
         int, typer.Option(min=1, metavar="N", help="Processes that draw pictures; more than one needs Ray.")
@@ -71,6 +72,7 @@ def audit(  # noqa: PLR0913 - a command line's options
             weights=weights,
             trust_pickle=trust_pickle,
             precision=precision,
+            compiled=compiled,
             canvas=canvas,
             labels=labels,
             workers=workers,

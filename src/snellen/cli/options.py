@@ -25,4 +25,8 @@ TrustPickle = Annotated[
 Precision = Annotated[
     str, typer.Option(metavar="float32|bfloat16", help="bfloat16 is faster where the hardware has it.")
 ]
+Compile = Annotated[
+    bool,
+    typer.Option("--compile", help="Fuse slow layers (response norms); needs a C++ compiler and 20 s at the start."),
+]
 Canvas = Annotated[str, typer.Option(metavar="fourier|pixel", help="What is optimized.")]

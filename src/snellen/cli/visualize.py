@@ -8,7 +8,7 @@ import typer
 from snellen.cli import options
 
 
-def visualize(
+def visualize(  # noqa: PLR0913 - a command line's options
     model: options.Model,
     units: Annotated[
         list[str], typer.Argument(metavar="UNIT...", help='"layer:3", "layer:3@2,4", "layer:0-9" or "layer:*".')
@@ -24,6 +24,7 @@ def visualize(
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
     precision: options.Precision = "float32",
+    compiled: options.Compile = False,
 ) -> None:
     """Draw what units look for: a PNG and a small JSON for each."""
     from snellen.cli.progress import bar, console
@@ -49,6 +50,7 @@ def visualize(
             steps=steps or 512,
             seed=seed,
             precision=precision,
+            compiled=compiled,
             out=out,
             progress=lambda done, total: tell("drawing", done, total),
         )

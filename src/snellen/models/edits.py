@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from snellen.models.compiled import CompiledResponseNorm
 from snellen.models.lowered import BandedResponseNorm, StridedStem, is_hooked, laid_out
 
 
@@ -23,7 +24,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def streamlined(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> Iterator[None]:
+def streamlined(module: nn.Module, *, dtype: torch.dtype = torch.float32, compiled: bool = False) -> Iterator[None]:
     """The same function, faster: weights channels-last, slow layers (`snellen.models.lowered`) replaced by exact ones.
 
     With bfloat16 the weights of convolutions and linear layers are also held in it (use with autocast); that is not the
@@ -32,13 +33,14 @@ def streamlined(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> Ite
     Args:
         module: the network; also edited while this context is open.
         dtype: torch.float32 or torch.bfloat16.
+        compiled: whether `torch.compile` may fuse stand-ins (`snellen.models.compiled`).
     """
     kept: list[tuple[nn.Parameter, Tensor]] = []
     swapped: list[tuple[nn.Module, str, nn.Module]] = []
     try:
         for part in list(module.modules()):
             for name, child in list(part.named_children()):
-                stand_in = _stand_in(child)
+                stand_in = _stand_in(child, compiled)
                 if stand_in is not None:
                     swapped.append((part, name, child))
                     part._modules[name] = stand_in
@@ -55,9 +57,9 @@ def streamlined(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> Ite
             part._modules[name] = child
 
 
-def _stand_in(child: nn.Module) -> nn.Module | None:
+def _stand_in(child: nn.Module, compiled: bool) -> nn.Module | None:
     if type(child) is nn.LocalResponseNorm and not is_hooked(child):
-        return BandedResponseNorm(child)
+        return CompiledResponseNorm(child) if compiled else BandedResponseNorm(child)
     if type(child) is nn.Conv2d and StridedStem.fits(child):
         return StridedStem(child)
     return None

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -110,15 +111,16 @@ class BandedResponseNorm(nn.Module):
     def __init__(self, norm: nn.LocalResponseNorm) -> None:
         super().__init__()
         self.size, self.alpha, self.beta, self.k = norm.size, norm.alpha, norm.beta, norm.k
-        self._bands: dict[tuple[int, torch.dtype, torch.device], tuple[_Blocks, _Blocks]] = {}
+        self._bands: dict[tuple[int, torch.dtype, torch.device], tuple[Blocks, Blocks]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4:
             return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-        y: Tensor = _ResponseNorm.apply(x, *self._band(x), self.k, self.beta)
+        y: Tensor = _ResponseNorm.apply(x, *self.band(x), self.k, self.beta)
         return y
 
-    def _band(self, x: Tensor) -> "tuple[_Blocks, _Blocks]":
+    def band(self, x: Float[Tensor, "n c h w"]) -> "tuple[Blocks, Blocks]":
+        """The matrix and its transpose for a tensor's channels, in blocks."""
         found = self._bands.get((x.shape[1], x.dtype, x.device))
         if found is None:
             index = torch.arange(x.shape[1], device=x.device)
@@ -130,12 +132,12 @@ class BandedResponseNorm(nn.Module):
         return found
 
 
-_Blocks = tuple[tuple[slice, slice, Tensor], ...]
+Blocks = tuple[tuple[slice, slice, Tensor], ...]
 _WIDE = 96  # columns of a block
 _CACHED = 2 << 20  # bytes
 
 
-def _blocks(band: Tensor, reach: int) -> _Blocks:
+def _blocks(band: Tensor, reach: int) -> Blocks:
     """(rows, columns, their part) of a band (c, c) that is zero further than `reach` from its diagonal."""
     count = len(band)
     columns = [slice(i, min(i + _WIDE, count)) for i in range(0, count, _WIDE)]
@@ -143,16 +145,22 @@ def _blocks(band: Tensor, reach: int) -> _Blocks:
     return tuple((r, c, band[r, c].contiguous()) for r, c in zip(rows, columns, strict=True))
 
 
-def _spread(x: Tensor, blocks: _Blocks, out: Tensor) -> Tensor:
+def spread(x: Float[Tensor, "m c"], blocks: Blocks, out: Float[Tensor, "m c"]) -> Float[Tensor, "m c"]:
     """The sum over channels j of x_j B_ji at every position: (m, c) -> (m, c), into `out`."""
     for rows, columns, part in blocks:
         torch.mm(x[:, rows], part, out=out[:, columns])
     return out
 
 
-def _flat(x: Tensor) -> Tensor:
+def flat(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "m c"]:
     """(n, c, h, w) as (n h w, c); a view where x is channels-last."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def unflat(rows: Float[Tensor, "m c"], like: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Undoes `flat`: a channels-last tensor of the shape of another one."""
+    n, c, h, w = like.shape
+    return rows.view(n, h, w, c).permute(0, 3, 1, 2)
 
 
 def _chunks(*flat: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -167,9 +175,9 @@ class _ResponseNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, *constants: Any) -> Tensor:
         blocks, transposed, k, beta = constants
         total, gain, y = (torch.empty_like(x, memory_format=torch.channels_last) for _ in range(3))
-        for part, sums, gains, out in _chunks(*(_flat(t) for t in (x, total, gain, y))):
+        for part, sums, gains, out in _chunks(*(flat(t) for t in (x, total, gain, y))):
             square = part * part
-            _spread(square, blocks, sums).add_(k)
+            spread(square, blocks, sums).add_(k)
             if beta == 0.75:
                 torch.rsqrt(torch.sqrt(sums, out=square).mul_(sums), out=gains)
             else:
@@ -183,9 +191,9 @@ class _ResponseNorm(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         # dL/dx = g s^-beta - 2 beta x B'(g y / s), with s the total and B' the transposed band
         result = torch.empty_like(ctx.saved_tensors[0], memory_format=torch.channels_last)
-        flat = (_flat(t) for t in (grads[0], *ctx.saved_tensors, result))
-        for gradient, x, total, gain, y, out in _chunks(*flat):
+        parts = (flat(t) for t in (grads[0], *ctx.saved_tensors, result))
+        for gradient, x, total, gain, y, out in _chunks(*parts):
             relative = (gradient * y).div_(total)
-            spread = _spread(relative, ctx.transposed, torch.empty_like(relative))
-            torch.mul(gradient, gain, out=out).addcmul_(spread, x, value=-2.0 * ctx.beta)
+            back = spread(relative, ctx.transposed, torch.empty_like(relative))
+            torch.mul(gradient, gain, out=out).addcmul_(back, x, value=-2.0 * ctx.beta)
         return result, None, None, None, None

@@ -1,0 +1,79 @@
+"""Response norms that `torch.compile` fuses, against PyTorch's; and what is said where nothing can be compiled."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from snellen.base import UsageError
+from snellen.models.compiled import CompiledResponseNorm, _run
+from snellen.models.edits import streamlined
+from snellen.models.lowered import BandedResponseNorm
+
+needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
+
+
+# Programs of their own: the compiler does not see through this suite's type checks, and warns of PyTorch's own code.
+SAME_NORM = """
+import torch
+from torch import nn
+from snellen.models.compiled import CompiledResponseNorm
+
+def normal(shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+for beta in (0.75, 0.5):
+    plain = nn.LocalResponseNorm(5, alpha=2.0, beta=beta, k=1.5)
+    compiled = CompiledResponseNorm(plain)
+    for dtype, within in ((torch.float64, 1e-10), (torch.float32, 1e-5), (torch.bfloat16, 3e-2)):
+        for shape in ((2, 7, 3, 4), (3, 130, 5, 2)):
+            x, weights = normal(shape, 0).to(dtype).requires_grad_(), normal(shape, 1).to(dtype)
+            exact = x.detach().double().requires_grad_()
+            torch.testing.assert_close(compiled(x).double(), plain(exact), rtol=within, atol=within)
+            (found,) = torch.autograd.grad((compiled(x) * weights).sum(), x)
+            (true,) = torch.autograd.grad((plain(exact) * weights.double()).sum(), exact)
+            torch.testing.assert_close(found.double(), true, rtol=within, atol=4 * within)
+print("same")
+"""
+SAME_PICTURES = """
+import torch
+from torch import nn
+from snellen.models import Model
+from snellen.visualize import render
+
+torch.manual_seed(0)
+network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.LocalResponseNorm(5, alpha=1.0), nn.Conv2d(8, 4, 3))
+model = Model(network, size=(16, 16))
+plain, compiled = (render(model, ["3:0", "3:2"], steps=8, compiled=c).images for c in (False, True))
+assert not torch.equal(plain, torch.full_like(plain, 0.5))
+torch.testing.assert_close(compiled, plain, atol=1e-4, rtol=0)
+print("same")
+"""
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("program", [SAME_NORM, SAME_PICTURES], ids=["norm", "pictures"])
+def test_what_is_compiled_is_the_same_function(program):
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "same\n"), ran.stderr[-2000:]
+
+
+def test_it_stands_in_only_where_asked_for():
+    network = nn.Sequential(nn.LocalResponseNorm(3))
+    for compiled, kind in ((False, BandedResponseNorm), (True, CompiledResponseNorm)):
+        with streamlined(network, compiled=compiled):
+            assert type(network[0]) is kind
+    assert type(network[0]) is nn.LocalResponseNorm
+
+
+def test_a_compiler_that_fails_is_one_line_that_says_what_to_do():
+    def broken(_rows):
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\nand more")
+
+    with pytest.raises(UsageError, match=r"C\+\+ compiler.*No working C\+\+ compiler found; install one") as caught:
+        _run(broken, torch.zeros(2, 3))
+    assert "\n" not in str(caught.value)
