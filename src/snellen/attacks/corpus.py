@@ -41,14 +41,13 @@ class Recipe:
 
 
 def standard_recipes(steps: int) -> tuple[Recipe, ...]:
-    """Three canvases, with transforms and without, fast and slow; other canvases and an optimizer held out."""
+    """Two canvases, with transforms and without, fast and slow; other canvases and an optimizer held out."""
     plain = Compose()
     return (
         Recipe(Settings(steps=steps)),
         Recipe(Settings(steps=steps // 2, rate=0.1, settle=0.0), share=0.5),
         Recipe(Settings(steps=steps // 2, transforms=plain), share=0.5),
         Recipe(Settings(steps=steps // 2, canvas=Fourier(decorrelate=False)), share=0.25),
-        Recipe(Settings(steps=steps // 2, canvas=Fourier(decay=1.5)), share=0.25),
         Recipe(Settings(steps=steps, canvas=Pixel()), share=0.5),
         Recipe(Settings(steps=steps // 2, canvas=Pixel(), transforms=plain, rate=0.1), share=0.25),
         Recipe(Settings(steps=steps // 2), share=0.25, direction="min"),
