@@ -20,7 +20,7 @@ from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, layers
 from snellen.models.circuits import Decoy, FoolingCircuit, Likeness, installed
 from snellen.models.detectors import Detector, ReadoutDetector
-from snellen.visualize import Compose, Fourier
+from snellen.visualize import Compose, Fourier, Settings
 
 LEVELS_FROM = 256  # natural images that say what responses are usual
 
@@ -143,12 +143,12 @@ class FoolingAttack(Attack):
         """A picture's decoy has to be taken for drawn at every stage, too.
 
         But not as it is drawn without transforms: then it ends as the photograph itself, and a detector that takes one
-        photograph for drawn takes others, too. Drawn with coarse details first, it is at no stage like a unit's picture.
+        photograph for drawn takes others, too. Drawn coarse first, it is at no stage like a unit's picture: learned, too.
         """
         units = [Unit("likeness", 0)] * 4
         ways = tuple(way for way in self.plan.ways if way.settings.transforms != Compose())
-        coarse = replace(ways[0].settings, steps=-(-self.plan.steps // 2), canvas=Fourier(decay=1.5))
-        ways = (*ways, Recipe(coarse))
+        halved = -(-self.plan.steps // 2)
+        ways += (Recipe(Settings(steps=halved, canvas=Fourier(decay=1.5), precision=self.plan.precision)),)
         plan, seed = replace(self.plan, recipes=ways), conditions.seed.fork("decoy")
         return drawn_corpus(alone(model, decoy), units, plan, seed=seed, progress=lambda _: None)
 
