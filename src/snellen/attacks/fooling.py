@@ -143,7 +143,7 @@ class FoolingAttack(Attack):
         """A picture's decoy has to be taken for drawn at every stage, too.
 
         But not as it is drawn without transforms: then it ends as the photograph itself, and a detector that takes one
-        photograph for drawn takes others, too. Drawn coarse first, it is at no stage like a unit's picture: learned, too.
+        photograph for drawn takes others, too. Coarse drawings are added: they are at no stage like a unit's picture.
         """
         units = [Unit("likeness", 0)] * 4
         ways = tuple(way for way in self.plan.ways if way.settings.transforms != Compose())
