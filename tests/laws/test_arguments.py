@@ -81,11 +81,14 @@ CASES = [
 ]
 
 
+SAME = {"compiled"}  # faster ways to the same result; tests/models/test_compiled.py sees that it is taken
+
+
 @pytest.mark.parametrize(
     ("seen", "plain", "changes"), CASES, ids=lambda v: type(v).__name__ if hasattr(v, "__dataclass_fields__") else ""
 )
 def test_every_argument_changes_something(seen, plain, changes):
-    assert {f.name for f in fields(plain)} == set(changes), "each argument needs a line in this table"
+    assert {f.name for f in fields(plain)} - SAME == set(changes), "each argument needs a line in this table"
     before = seen(plain)
     assert torch.equal(seen(replace(plain)), before)
     for name, value in changes.items():
