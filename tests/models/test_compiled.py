@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from snellen.base import UsageError
+from snellen.models import Model, compiled
 from snellen.models.compiled import CompiledResponseNorm, _run
 from snellen.models.edits import streamlined
 from snellen.models.lowered import BandedResponseNorm
+from snellen.visualize import render
 
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
 
@@ -64,8 +66,8 @@ def test_what_is_compiled_is_the_same_function(program):
 
 def test_it_stands_in_only_where_asked_for():
     network = nn.Sequential(nn.LocalResponseNorm(3))
-    for compiled, kind in ((False, BandedResponseNorm), (True, CompiledResponseNorm)):
-        with streamlined(network, compiled=compiled):
+    for asked, kind in ((False, BandedResponseNorm), (True, CompiledResponseNorm)):
+        with streamlined(network, compiled=asked):
             assert type(network[0]) is kind
     assert type(network[0]) is nn.LocalResponseNorm
 
@@ -77,3 +79,14 @@ def test_a_compiler_that_fails_is_one_line_that_says_what_to_do():
     with pytest.raises(UsageError, match=r"C\+\+ compiler.*No working C\+\+ compiler found; install one") as caught:
         _run(broken, torch.zeros(2, 3))
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_whose_norm_cannot_be_compiled_is_not_blamed_for_it(monkeypatch):
+    def broken(*_rows):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(compiled, "kernels", lambda _k, _beta: (broken,) * 3)
+    torch.manual_seed(0)
+    model = Model(nn.Sequential(nn.Conv2d(3, 2, 1), nn.LocalResponseNorm(3)), size=(8, 8))
+    with pytest.raises(UsageError, match=r"^expected a C\+\+ compiler"):
+        render(model, "1:0", steps=1, compiled=True)

@@ -11,8 +11,6 @@ from torch import Tensor
 from snellen.base import UsageError
 from snellen.models.lowered import BandedResponseNorm, flat, spread, unflat
 
-Rows = Float[Tensor, "m c"]
-
 
 class CompiledResponseNorm(BandedResponseNorm):
     """A `BandedResponseNorm` whose elementwise steps are three fused kernels around the products with the band.
@@ -88,7 +86,7 @@ def _run(kernel: Kernel, *rows: Tensor) -> Tensor:
     """A compiled kernel's result; a compiler that is missing or fails becomes one line."""
     try:
         return kernel(*rows)
-    except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
+    except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from snellen.base import LayerError, ModelError, nearest
+from snellen.base import LayerError, ModelError, SnellenError, nearest
 from snellen.models.model import Model, first_tensor
 from snellen.models.rectifiers import Rectifiers
 from snellen.models.unit import Layer, Unit, channel_axis, expand, is_channels_last, positions
@@ -60,12 +60,15 @@ def observe(model: Model, images: Float[Tensor, "n 3 h w"], addresses: Iterable[
 
 
 def run_to_end(model: Model, images: Tensor) -> None:
-    """Runs the network until its taps are all served; a failure inside it becomes a ModelError of one line."""
+    """Runs the network until its taps are all served; a failure inside it becomes a ModelError of one line.
+
+    What the house has already put into words passes as it is.
+    """
     try:
         model(images)
     except _Reached:
         return
-    except (torch.OutOfMemoryError, MemoryError, ModelError):
+    except (torch.OutOfMemoryError, MemoryError, SnellenError):
         raise
     except Exception as error:
         if is_out_of_memory(error):
