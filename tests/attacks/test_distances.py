@@ -10,12 +10,11 @@ from snellen.visualize.canvas import generator
 
 
 def textures(kind, count, *, seed, size=48):
-    """Noise of one colour, fine or coarse, striped across or down."""
+    """Noise of one colour, striped across or down."""
     stream = generator(Seed(seed).fork(kind))
     noise = torch.randn(count, 1, size, size, generator=stream)
-    across = F.avg_pool2d(F.pad(noise, (3, 3, 0, 0), mode="circular"), (1, 7), 1)
-    down = F.avg_pool2d(F.pad(noise, (0, 0, 3, 3), mode="circular"), (7, 1), 1)
-    plane = {"across": across, "down": down, "both": (across + down) / 2}[kind]
+    padding, window = {"across": ((3, 3, 0, 0), (1, 7)), "down": ((0, 0, 3, 3), (7, 1))}[kind]
+    plane = F.avg_pool2d(F.pad(noise, padding, mode="circular"), window, 1)
     return 0.5 + 0.3 * plane * torch.tensor([1.0, 0.6, 0.2]).view(3, 1, 1)
 
 

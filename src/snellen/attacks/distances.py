@@ -73,10 +73,11 @@ def _standardized(
     known = describe(originals)
     both = torch.cat([known, describe(decoys)])
     scale = both.std(0).clamp_min(1e-6) if len(both) > 1 else torch.ones(known.shape[1])
-    weight = _decorrelation(known) / scale[:, None] if decorrelate and len(known) > 2 else torch.diag(1 / scale)
+    root = _decorrelation(known) if decorrelate and len(known) > 2 else None
 
     def distance(a: Float[Tensor, "n 3 h w"], b: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        return ((describe(a) - describe(b)) @ weight).square().mean(1).sqrt()
+        step = (describe(a) - describe(b)) / scale
+        return (step if root is None else step @ root).square().mean(1).sqrt()
 
     return distance
 
