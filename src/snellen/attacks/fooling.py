@@ -74,17 +74,15 @@ class FoolingAttack(Attack):
         layer = layer_of(model, self.layer)
         shown = self._shown(model, layer)
         decoy = self._decoy(model, layer, images, shown)
-        units = self._units(layer, conditions.seed)
         lessons = lessons or self.lessons(model, images, conditions)
-        natural = lessons.natural
         if isinstance(decoy, Likeness):
-            lessons = Lessons(lessons.drawn + self._of_the_decoy(model, decoy, conditions), natural)
+            lessons = replace(lessons, drawn=lessons.drawn + self._of_the_decoy(model, decoy, conditions))
         detector = self._trained(model, layer, lessons, conditions)
-        standard = replace(self.plan, recipes=self.plan.ways[:1])
+        units, standard = self._units(layer, conditions.seed), replace(self.plan, recipes=self.plan.ways[:1])
         for number in range(self.plan.rounds):
             with installed(model.module, layer.name, FoolingCircuit(detector.to(model.device), decoy)):
                 again = replace(conditions, seed=conditions.seed.fork("round", number))
-                lessons = Lessons(lessons.drawn + self._drawn(model, units, standard, again), natural)
+                lessons = replace(lessons, drawn=lessons.drawn + self._drawn(model, units, standard, again))
             detector = self._trained(model, layer, lessons, conditions)
         accuracy = {name: {"right": a.right, "of": a.total} for name, a in examine(model, detector, lessons).items()}
         if isinstance(detector, ReadoutDetector) and layer.units <= self.plan.units:  # examined; now all are learned

@@ -15,7 +15,7 @@ IDENTITY = "request.json"
 
 def default_folder(world: World) -> Path:
     """runs/NAME-KEY: another request, network or set of images has another folder."""
-    name = re.sub(r"[^\w.-]+", "-", world.model.name)[:60]
+    name = re.sub(r"[^\w.-]+", "-", world.model.name)[:60].strip("-")
     return Path("runs") / f"{name}-{key(identity(world))[:8]}"
 
 
