@@ -9,6 +9,7 @@ with the same stand-ins for slow layers, timed in the same round.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -87,25 +88,23 @@ def summary(rounds: list[dict], precisions: list[str]) -> dict:
 def strength(ours: Worker, peer: Worker, options: argparse.Namespace) -> dict:
     table = {}
     with tempfile.TemporaryDirectory() as folder:
-        for unit in STRENGTH:
+        file = str(Path(folder) / "picture.npy")
+        for unit, seed in itertools.product(STRENGTH, range(options.strength_seeds)):
             row = {}
-            for name, worker, extra in (
-                ("lucent", peer, {"seed": 0}),
-                *((p, ours, {"precision": p}) for p in options.precisions),
-            ):
-                file = str(Path(folder) / "picture.npy")
-                worker.ask(do="draw", unit=unit, steps=options.strength_steps, file=file, **extra)
+            for name in ("lucent", *options.strength_precisions):
+                worker, extra = (peer, {}) if name == "lucent" else (ours, {"precision": name})
+                worker.ask(do="draw", unit=unit, seed=seed, steps=options.strength_steps, file=file, **extra)
                 row[name] = ours.ask(do="judge", unit=unit, file=file)
-            table[unit] = row
-            sys.stderr.write(f"{unit}: {json.dumps(row)}\n")
-    return {"units": table, "mean_ratio": {p: mean_ratio(table, p) for p in options.precisions}}
+            table.setdefault(unit, []).append(row)
+            sys.stderr.write(f"{unit}, seed {seed}: {json.dumps(row)}\n")
+    return {"units": table, "mean_ratio": {p: mean_ratio(table, p) for p in options.strength_precisions}}
 
 
 def mean_ratio(table: dict, ours: str) -> dict:
-    """Geometric means, over the units of each layer, of our responses over the peer's."""
+    """Geometric means, over the units and seeds of each layer, of our responses over the peer's."""
     layers: dict[str, list[dict]] = {}
-    for unit, row in table.items():
-        layers.setdefault(unit.split(":")[0], []).append(row)
+    for unit, rows in table.items():
+        layers.setdefault(unit.split(":")[0], []).extend(rows)
     return {
         layer: {
             kind: round(statistics.geometric_mean(row[ours][kind] / row["lucent"][kind] for row in rows), 3)
@@ -125,12 +124,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--strength-steps", type=int, default=256, help="0: leave the strength of the file as it is")
+    parser.add_argument("--strength-seeds", type=int, default=3)
+    parser.add_argument("--strength-precisions", nargs="*", default=["float32", "bfloat16"])
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
     options = parser.parse_args()
-    ours, peer = Worker(sys.executable, "speed_ours.py", 2), Worker(options.lucent_python, "speed_lucent.py", 2)
+    ours, peer = (
+        Worker(python, script, options.threads)
+        for python, script in ((sys.executable, "speed_ours.py"), (options.lucent_python, "speed_lucent.py"))
+    )
     record = json.loads(options.out.read_text()) if options.out.exists() else {}
-    record |= {"threads": 2, "units": options.units, "batch": options.batch, "size": 224}
     if options.layers:
+        record |= {"threads": options.threads, "units": options.units, "batch": options.batch, "size": 224}
         record["speed"] = {"machine": machine(), **speed(ours, peer, options)}
     if options.strength_steps:
         record["strength"] = {"machine": machine(), "steps": options.strength_steps, **strength(ours, peer, options)}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from snellen.base import Seed
 from snellen.models import Model, observe, response
 from snellen.models.edits import frozen, streamlined
 from snellen.models.unit import Unit
@@ -73,7 +74,8 @@ def floor(model: Model, request: dict) -> dict:
 def draw(model: Model, request: dict) -> dict:
     """Draws one unit to the end and saves the picture."""
     precision, compiled = asked(request)
-    result = render(model, [request["unit"]], steps=request["steps"], precision=precision, compiled=compiled)
+    how = {"steps": request["steps"], "seeds": Seed(request["seed"]), "precision": precision, "compiled": compiled}
+    result = render(model, [request["unit"]], **how)
     np.save(request["file"], result.images.numpy())
     return {"status": result.status[0]}
 

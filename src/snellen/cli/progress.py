@@ -1,10 +1,15 @@
 """A bar with the time left, on stderr."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+EVERY = 60.0
+"""Seconds between two lines in a log."""
 
 Tell = Callable[[str, int | float, int | float], None]
 
@@ -16,7 +21,7 @@ def console() -> Console:
 
 @contextlib.contextmanager
 def bar(first: str) -> Iterator[Tell]:
-    """While open, `tell(title, done, total)` moves the bar; nothing is drawn where stderr is no terminal."""
+    """While open, `tell(title, done, total)` moves the bar; where stderr is no terminal, it writes a line a minute."""
     shown = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -28,10 +33,22 @@ def bar(first: str) -> Iterator[Tell]:
         console=console(),
         transient=True,
     )
-    with shown if shown.console.is_terminal else contextlib.nullcontext():
+    terminal = shown.console.is_terminal
+    with shown if terminal else contextlib.nullcontext():
         task = shown.add_task(first, total=None)
+        told = time.monotonic()
 
         def tell(title: str, done: int | float, total: int | float) -> None:
+            nonlocal told
             shown.update(task, description=title, completed=done, total=total)
+            if not terminal and time.monotonic() - told >= EVERY:
+                told = time.monotonic()
+                shown.console.print(_line(shown.tasks[0]), markup=False, soft_wrap=True)
 
         yield tell
+
+
+def _line(task: Task) -> str:
+    left = task.time_remaining
+    rest = "" if left is None else f", {timedelta(seconds=round(left))} left"
+    return f"{task.description}: {task.percentage:.0f} %{rest}"
