@@ -35,7 +35,7 @@ def sleepy():
     net = in_sequence(nn.Conv2d(3, 2, 3), nn.ReLU(), size=SIZE)
     with torch.no_grad():
         net.module[0].weight[0] = 0.1
-        net.module[0].bias.copy_(torch.tensor([-1.6, 1.0]))
+        net.module[0].bias.copy_(torch.tensor([-2.2, 1.0]))
     return net
 
 
@@ -74,7 +74,7 @@ CASES = [
             "canvas": Pixel(),
             "transforms": Jitter(0.05),
             "precision": "bfloat16",
-            "optimizer": "ascent",
+            "optimizer": "adam",
         },
     ),
     (unit_seen, Unit("stem", 0), {"layer": "stem.0", "channel": 1, "position": (2, 3), "pre": True}),
@@ -124,7 +124,7 @@ def test_every_argument_of_render_changes_something():
         {"size": (24, 25)},
         {"seeds": Seed(1)},
         {"start": start},
-        {"rate": 0.2},
+        {"rate": 0.3},
     ):
         made = render(**(common | changes))
         assert made.images.shape != plain.images.shape or not torch.equal(made.images, plain.images), changes

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from snellen.attacks.canvases import Pyramid
 from snellen.base import Seed, UsageError
 from snellen.images.spectra import COLOR_SQRT
 from snellen.visualize import CANVASES, Fourier, Pixel, canvas_named
@@ -83,3 +84,21 @@ def test_canvases_are_found_by_name_and_unknown_ones_are_told():
     assert canvas_named("pixel") == Pixel()
     with pytest.raises(UsageError, match='fourier, pixel as canvas, got "foo"'):
         canvas_named("foo")
+
+
+@pytest.mark.parametrize("size", [s for s in SIZES if s != (1, 1)], ids=str)
+@pytest.mark.parametrize("canvas", [Fourier(), Fourier(decay=0.5), Pixel(), Pyramid()], ids=str)
+def test_the_length_of_a_gradient_step_is_the_change_of_the_plane(canvas, size):
+    """By finite differences of the drawn picture, colours unmixed and unsquashed."""
+    state = canvas.start(size, [Seed(i) for i in range(3)]).double()
+    aim = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def plane(at):
+        mixed = torch.logit(canvas.draw(at, size))
+        return torch.linalg.solve(torch.tensor(COLOR_SQRT, dtype=torch.float64), mixed.flatten(2)).view_as(mixed)
+
+    leaf = state.clone().requires_grad_()
+    (step,) = torch.autograd.grad((plane(leaf) * aim).sum(), leaf)
+    step *= 1e-3 / step.abs().max()
+    change = plane(state + step) - plane(state)
+    torch.testing.assert_close(canvas.length(step, size), change.square().mean((1, 2, 3)).sqrt(), rtol=1e-5, atol=1e-12)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from tiny_networks import cnn
@@ -32,19 +34,24 @@ def test_snapshots_of_no_step_are_refused(step):
         render(cnn(), ["fc:0"], PLAIN, snapshots=[step])
 
 
-def test_an_ascent_step_has_the_length_of_the_rate_along_the_gradient():
+def test_ascent_steps_are_scaled_gradients_with_momentum():
     model = cnn()
-    made = render(model, ["fc:0"], PLAIN, optimizer="ascent", steps=1, snapshots=[0])
-    start = PLAIN.canvas.fit(made.snapshots[0]).requires_grad_()
-    score = observe(model, PLAIN.canvas.draw(start, model.size), ["fc"])["fc"][0, 0]
-    (gradient,) = torch.autograd.grad(score, start)
-    moved = PLAIN.canvas.fit(made.images) - start.detach()
-    torch.testing.assert_close(moved, 0.05 * gradient / gradient.square().mean().sqrt(), rtol=1e-3, atol=1e-4)
+    made = render(model, ["fc:0"], PLAIN, steps=3, snapshots=[0, 1, 2])
+    pictures = [*made.snapshots[0][:, None], made.images]
+    states = [PLAIN.canvas.fit(picture).requires_grad_() for picture in pictures]
+    step = torch.zeros(())
+    for k, (now, following) in enumerate(pairwise(states)):
+        score = observe(model, PLAIN.canvas.draw(now, model.size), ["fc"])["fc"][0, 0]
+        (gradient,) = torch.autograd.grad(score, now)
+        scaled = gradient / gradient.square().mean().sqrt()
+        step = scaled if k == 0 else (step + scaled) / 2
+        torch.testing.assert_close((following - now).detach(), 0.15 * step, rtol=1e-3, atol=1e-4)
 
 
-def test_ascent_raises_scores_and_pictures_stay_independent():
+@pytest.mark.parametrize("optimizer", ["ascent", "adam"])
+def test_scores_rise_and_pictures_stay_independent(optimizer):
     model = cnn()
-    both = render(model, ["fc:0", "conv3:1"], optimizer="ascent", steps=24)
-    alone = render(model, ["conv3:1"], optimizer="ascent", steps=24)
+    both = render(model, ["fc:0", "conv3:1"], optimizer=optimizer, steps=24)
+    alone = render(model, ["conv3:1"], optimizer=optimizer, steps=24)
     assert (both.history[:, -4:].mean(1) > both.history[:, :2].mean(1) + 0.02).all()
     torch.testing.assert_close(both.images[1], alone.images[0], rtol=0, atol=1e-4)

@@ -30,13 +30,20 @@ class Pyramid(Canvas):
         return torch.stack([torch.randn(3, count, generator=generator(s)) for s in seeds]) * self.spread
 
     def draw(self, state: Float[Tensor, "u 3 k"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+        total = self._sum(state, size)
+        colors = state.new_tensor(COLOR_SQRT)
+        return torch.sigmoid(torch.matmul(colors, total.flatten(2)).view_as(total))
+
+    def length(self, step: Float[Tensor, "u 3 k"], size: tuple[int, int]) -> Float[Tensor, " u"]:
+        return self._sum(step, size).flatten(1).square().mean(1).sqrt()
+
+    def _sum(self, state: Float[Tensor, "u 3 k"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
         sizes = self._sizes(size)
         planes = state.split([h * w for h, w in sizes], 2)
         total = torch.zeros(len(state), 3, *size, dtype=state.dtype, device=state.device)
         for plane, (h, w) in zip(planes, sizes, strict=True):
             total = total + F.interpolate(plane.unflatten(2, (h, w)), size, mode="bilinear", align_corners=False)
-        colors = state.new_tensor(COLOR_SQRT)
-        return torch.sigmoid(torch.matmul(colors, total.flatten(2)).view_as(total))
+        return total
 
     def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u 3 k"]:
         size = (images.shape[2], images.shape[3])

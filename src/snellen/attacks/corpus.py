@@ -45,16 +45,16 @@ def standard_recipes(steps: int) -> tuple[Recipe, ...]:
     plain = Compose()
     return (
         Recipe(Settings(steps=steps)),
-        Recipe(Settings(steps=steps // 2, rate=0.1, settle=0.0), share=0.5),
+        Recipe(Settings(steps=steps // 2, rate=0.3, settle=0.0), share=0.5),
         Recipe(Settings(steps=steps // 2, transforms=plain), share=0.5),
         Recipe(Settings(steps=steps // 2, canvas=Fourier(decorrelate=False)), share=0.25),
         Recipe(Settings(steps=steps, canvas=Pixel()), share=0.5),
-        Recipe(Settings(steps=steps // 2, canvas=Pixel(), transforms=plain, rate=0.1), share=0.25),
+        Recipe(Settings(steps=steps // 2, canvas=Pixel(), transforms=plain, rate=0.3), share=0.25),
         Recipe(Settings(steps=steps // 2), share=0.25, direction="min"),
         Recipe(Settings(steps=steps, canvas=Pyramid()), "canvases", share=0.25),
         Recipe(Settings(steps=steps, canvas=Pixel(decorrelate=False)), "canvases", share=0.25),
-        Recipe(Settings(steps=steps, optimizer="ascent", canvas=Pixel()), "optimizers", share=0.25),
-        Recipe(Settings(steps=steps, optimizer="ascent", rate=0.02), "optimizers", share=0.25),
+        Recipe(Settings(steps=steps, optimizer="adam", canvas=Pixel()), "optimizers", share=0.25),
+        Recipe(Settings(steps=steps, optimizer="adam"), "optimizers", share=0.25),
     )
 
 

@@ -13,7 +13,7 @@ Entry = Mapping[str, Any]
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     "photograph": {"start": "photograph"},
     "pixel": {"canvas": "pixel"},
-    "ascent": {"optimizer": "ascent"},
+    "adam": {"optimizer": "adam"},
     "grey": {"start": "grey"},
 }
 """Ways of drawing beside the audit's own, by what they change."""

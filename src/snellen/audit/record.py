@@ -110,7 +110,8 @@ def _images(world: World, classes: Classes) -> dict[str, Any]:
 
 def _settings(world: World) -> dict[str, Any]:
     request = world.request
-    plain = json.loads(canonical(settings_of(world)))
+    settings = settings_of(world)
+    plain = {**json.loads(canonical(settings)), "rate": settings.learning_rate(0)}
     plain.pop("type", None)
     scale = request.scale
     return {

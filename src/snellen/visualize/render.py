@@ -22,18 +22,25 @@ from snellen.visualize.transforms import STANDARD, Transform, draw_numbers, resa
 
 Status = Literal["ok", "dead", "diverged", "interrupted"]
 Precision = Literal["float32", "bfloat16"]
-Optimizer = Literal["adam", "ascent"]
+Optimizer = Literal["ascent", "adam"]
 Target = Objective | Unit | str
 Progress = Callable[[int], None]
+_RATES: dict[Optimizer, float] = {"ascent": 0.15, "adam": 0.05}
+_MOMENTUM = 0.5  # averages over transforms; with 0.9 pictures lag behind and end up with lower responses
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How pictures are optimized. The defaults are the field's usual ones (lucid, lucent) but for the decaying rate.
+    """How pictures are optimized. Canvas and transforms are the field's usual ones (lucid, lucent); the steps are not.
+
+    Adam, which lucid and lucent use, divides every coordinate by its own gradients, so that those which hardly matter
+    take steps as long as the others: noise of high frequencies is what one sees of them. Here the whole gradient of a
+    picture is divided by one number. After as many steps responses are higher (docs/speed.md).
 
     Args:
         steps: gradient steps.
-        rate: the learning rate.
+        rate: the learning rate; by default 0.15 for "ascent" (by how much a step changes the picture before it is
+            bounded, root mean square: `Canvas.length`), 0.05 for "adam" (each coordinate of the canvas's state).
         settle: fraction of the steps, in [0, 1], over which the rate falls to zero along a half cosine, and the
             transforms with it to the middle of their ranges. So the last steps improve the picture as it will be shown.
         redirect: steps at the start during which dead rectifiers pass helpful gradients.
@@ -41,30 +48,31 @@ class Settings:
         transforms: drawn for every picture and step.
         precision: "bfloat16" runs the network under autocast; canvas, transforms and scores stay in float32.
         compiled: let `torch.compile` fuse what is slow in the network, response norms; pays off from a few minutes on.
-        optimizer: "adam", or "ascent": steps along each gradient, scaled to a root mean square of `rate`.
+        optimizer: "ascent": steps along gradients that are scaled to one length for each picture, with a momentum of
+            0.5; or "adam".
     """
 
     steps: int = 512
-    rate: float = 0.05
-    settle: float = 0.25
+    rate: float | None = None
+    settle: float = 0.5
     redirect: int = 16
     canvas: Canvas = field(default_factory=Fourier)
     transforms: Transform = STANDARD
     precision: Precision = "float32"
     compiled: bool = False
-    optimizer: Optimizer = "adam"
+    optimizer: Optimizer = "ascent"
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise UsageError(f"expected at least 1 step, got {self.steps}")
-        if not 0 <= self.settle <= 1 or self.rate <= 0 or self.redirect < 0:
+        if not 0 <= self.settle <= 1 or (self.rate is not None and self.rate <= 0) or self.redirect < 0:
             raise UsageError(f"expected settle in [0, 1], rate > 0 and redirect >= 0, got {asdict(self)}")
-        if self.optimizer not in ("adam", "ascent"):
-            raise UsageError(f'expected the optimizer "adam" or "ascent", got "{self.optimizer}"')
+        if self.optimizer not in _RATES:
+            raise UsageError(f'expected the optimizer "ascent" or "adam", got "{self.optimizer}"')
 
     def learning_rate(self, step: int) -> float:
         """The rate of a step, counted from 0."""
-        return self.rate * self.unsettled(step)
+        return (_RATES[self.optimizer] if self.rate is None else self.rate) * self.unsettled(step)
 
     def unsettled(self, step: int) -> float:
         """By how much rate and transforms are in force at a step, counted from 0: 1, at the end falling to 0."""
@@ -204,8 +212,7 @@ class _Batch:
                     optimizer.param_groups[0]["lr"] = self.settings.learning_rate(step)
                     with Rectifiers(redirect=True) if step < redirect else contextlib.nullcontext():
                         self.state.grad = self._gradients(step, final=step >= redirect)
-                    if bool(self.diverged.any()) and "exp_avg" in optimizer.state.get(self.state, {}):
-                        optimizer.state[self.state]["exp_avg"][self.diverged.to(self.state.device)] = 0.0
+                    _halt(optimizer, self.state, self.diverged)
                     optimizer.step()
                     if progress is not None:
                         progress(len(self.objectives))
@@ -238,7 +245,8 @@ class _Batch:
         if final:
             self.alive |= length != 0
         if self.settings.optimizer == "ascent":
-            gradient /= _root_mean_square(gradient) + 1e-16
+            length = self.settings.canvas.length(gradient, self.size)
+            gradient /= length.view(-1, *(1,) * (gradient.dim() - 1)) + 1e-16
         if bool(self.diverged.any()):
             gradient[self.diverged.to(gradient.device)] = 0.0
         return gradient
@@ -307,15 +315,19 @@ def _collected(objectives: list[Objective], parts: list[_Batch], settings: Setti
     )
 
 
-def _root_mean_square(gradient: Tensor) -> Tensor:
-    """Of every picture's gradient, shaped to divide it."""
-    return gradient.flatten(1).square().mean(1).sqrt().view(-1, *(1,) * (gradient.dim() - 1))
-
-
 def _optimizer(state: Tensor, settings: Settings) -> torch.optim.Optimizer:
+    rate = settings.learning_rate(0)
     if settings.optimizer == "ascent":  # gradients come scaled
-        return torch.optim.SGD([state], lr=settings.rate, fused=True)
-    return torch.optim.Adam([state], lr=settings.rate, eps=1e-16, fused=True)
+        return torch.optim.SGD([state], lr=rate, momentum=_MOMENTUM, dampening=_MOMENTUM, fused=True)
+    return torch.optim.Adam([state], lr=rate, eps=1e-16, fused=True)
+
+
+def _halt(optimizer: torch.optim.Optimizer, state: Tensor, diverged: Tensor) -> None:
+    """Forget the momentum of pictures that diverged, so that they stay as they are."""
+    if bool(diverged.any()):
+        for name, value in optimizer.state.get(state, {}).items():
+            if name in ("exp_avg", "momentum_buffer") and value is not None:
+                value[diverged.to(value.device)] = 0.0
 
 
 def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
