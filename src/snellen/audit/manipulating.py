@@ -82,4 +82,4 @@ def _plan(size: Size) -> Plan:
     """What a detector learns from: about half a minute of drawing for small networks."""
     if size.quick:
         return Plan(units=16, steps=min(32, size.steps), natural=size.natural, copies=1)
-    return Plan(units=30, steps=min(48, size.steps), natural=size.natural, copies=1, rounds=1)
+    return Plan(units=30, steps=min(64, size.steps), natural=size.natural, copies=1, rounds=3)

@@ -98,7 +98,7 @@ def _attack(
     if method == "silent-units":
         return SilentAttack(picture=picture, layer=layer, margin=margin)
     small = max(model.size) <= 96
-    plan = Plan(units=30 if small else 48, steps=48 if small else 64, copies=4, rounds=1 if small else 0)
+    plan = Plan(units=30 if small else 48, steps=64, copies=4, rounds=3 if small else 0)
     if quick:
         plan = Plan(units=15 if small else 16, steps=32, natural=500, copies=1)
     return FoolingAttack(picture=picture, layer=layer, detector=detector, plan=plan)  # type: ignore[arg-type]
