@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 EVERY = 60.0
 """Seconds between two lines in a log."""
@@ -32,23 +32,20 @@ def bar(first: str) -> Iterator[Tell]:
         TextColumn("left"),
         console=console(),
         transient=True,
+        speed_estimate_period=600,
     )
     terminal = shown.console.is_terminal
     with shown if terminal else contextlib.nullcontext():
         task = shown.add_task(first, total=None)
-        told = time.monotonic()
+        started = told = time.monotonic()
 
         def tell(title: str, done: int | float, total: int | float) -> None:
             nonlocal told
             shown.update(task, description=title, completed=done, total=total)
             if not terminal and time.monotonic() - told >= EVERY:
                 told = time.monotonic()
-                shown.console.print(_line(shown.tasks[0]), markup=False, soft_wrap=True)
+                rest = (told - started) * (total - done) / done if done else None
+                left = "" if rest is None else f", {timedelta(seconds=round(rest))} left"
+                shown.console.print(f"{title}: {100 * done / total:.0f} %{left}", markup=False, soft_wrap=True)
 
         yield tell
-
-
-def _line(task: Task) -> str:
-    left = task.time_remaining
-    rest = "" if left is None else f", {timedelta(seconds=round(left))} left"
-    return f"{task.description}: {task.percentage:.0f} %{rest}"
