@@ -81,12 +81,16 @@ def draw(model: Model, request: dict) -> dict:
 
 
 def judge(model: Model, request: dict) -> dict:
-    """Response in float32 to a saved picture: untransformed, and averaged over 16 jitters."""
-    picture = torch.from_numpy(np.load(request["file"])).float()
-    unit = Unit.parse(request["unit"])
+    """Response in float32 to a saved picture."""
+    return judged(model, torch.from_numpy(np.load(request["file"])).float(), Unit.parse(request["unit"]))
+
+
+def judged(model: Model, picture: torch.Tensor, unit: Unit) -> dict:
+    """Response in float32 to a picture (1, 3, h, w): untransformed, and averaged over 16 jitters."""
     jitter = Jitter(8 / 224)
     numbers = draw_numbers(jitter, [torch.Generator().manual_seed(0)], 16)[0]
-    moved = resample(picture.expand(16, -1, -1, -1), jitter.matrices(numbers, (224, 224)))
+    size = (picture.shape[2], picture.shape[3])
+    moved = resample(picture.expand(16, -1, -1, -1), jitter.matrices(numbers, size))
     both = torch.cat([picture, moved])
     values = torch.cat([response(observe(model, part, [unit.layer])[unit.layer], unit) for part in both.split(4)])
     return {"plain": float(values[0]), "jittered": float(values[1:].mean())}
