@@ -1,6 +1,7 @@
 """Canvases: what the optimizer really changes, and how that becomes pictures."""
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Fourier(Canvas):
 
     picture = sigmoid(C irfft2(z s)) with the orthonormal transform, s_k = 1 / (4 max(|k|, 1 / max(h, w))^decay), |k| in
     cycles per pixel, C the square root of natural images' colour covariance (Olah, Mordvintsev, Schubert 2017,
-    "Preconditioning and parameterization"; scaling as in lucid, so learning rates carry over). Any height and width.
+    "Preconditioning and parameterization"; scaling as in lucid). Any height and width.
 
     Args:
         decay: 1 gives every frequency of the first state the energy it has in natural images, and with Adam of every
@@ -103,13 +104,9 @@ class Fourier(Canvas):
         return torch.view_as_real(spectrum) / self._scale(size, images)
 
     def length(self, step: Float[Tensor, "u 3 h f 2"], size: tuple[int, int]) -> Float[Tensor, " u"]:
-        """By Parseval's theorem: the real transform keeps one half of the spectrum, whose columns count twice."""
-        columns = torch.full((size[1] // 2 + 1, 1), 2.0, dtype=step.dtype, device=step.device)
-        columns[0] = 1.0
-        if size[1] % 2 == 0:
-            columns[-1] = 1.0
-        energy = (step * self._scale(size, step)).square() * columns
-        return (energy.flatten(1).sum(1) / (3 * size[0] * size[1])).sqrt()
+        """By Parseval's theorem; all but the first and the last column stand for two frequencies."""
+        waves = step * _amplitudes(size, self.decay, step.dtype, step.device)
+        return torch.linalg.vector_norm(waves.flatten(1), dim=1) / math.sqrt(3 * size[0] * size[1])
 
     def _scale(self, size: tuple[int, int], like: Tensor) -> Tensor:
         return _preconditioner(size, self.decay, like.dtype, like.device)
@@ -122,6 +119,14 @@ def _preconditioner(size: tuple[int, int], decay: float, dtype: torch.dtype, dev
     columns = torch.fft.rfftfreq(size[1], dtype=dtype, device=device)
     frequency = torch.hypot(rows[:, None], columns[None, :]).clamp_min(1.0 / max(size))
     return torch.stack([frequency**-decay / 4.0] * 2, -1)
+
+
+@functools.lru_cache(8)
+def _amplitudes(size: tuple[int, int], decay: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """s times the square root of how many frequencies, k and -k, a column stands for."""
+    scale = _preconditioner(size, decay, dtype, device).clone()
+    scale[:, 1 : (size[1] + 1) // 2] *= math.sqrt(2.0)
+    return scale
 
 
 CANVASES: dict[str, Canvas] = {"fourier": Fourier(), "pixel": Pixel()}
