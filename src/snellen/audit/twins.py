@@ -13,6 +13,7 @@ from snellen.visualize import render
 
 _SHOWN, _ASKED = "bricks/", "astronaut/94"
 """Built-in photographs: x_max, and the one about which the two networks disagree."""
+_RATE = 0.05  # beyond its maximizer the unit hardly falls: longer steps would not come back
 
 
 def draw_twins(size: int = 112, *, steps: int = 128) -> Twins:
@@ -28,7 +29,7 @@ def draw_twins(size: int = 112, *, steps: int = 128) -> Twins:
     for net in (nets.quiet, nets.loud):
         model = Model(nn.Sequential(net).requires_grad_(False), size=(size, size))
         largest, smallest = (
-            _pixels(render(model, "0:0", steps=steps, direction=way).images[0]) for way in ("max", "min")
+            _pixels(render(model, "0:0", steps=steps, rate=_RATE, direction=way).images[0]) for way in ("max", "min")
         )
         drawn.append((largest, smallest))
         with torch.no_grad():
