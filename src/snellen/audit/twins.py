@@ -13,7 +13,7 @@ from snellen.visualize import render
 
 _SHOWN, _ASKED = "bricks/", "astronaut/94"
 """Built-in photographs: x_max, and the one about which the two networks disagree."""
-_RATE = 0.05  # beyond its maximizer the unit hardly falls: longer steps would not come back
+_RATE = 0.05  # longer steps overshoot a maximizer of so little contrast
 
 
 def draw_twins(size: int = 112, *, steps: int = 128) -> Twins:
