@@ -41,7 +41,7 @@ TAINTED = 0.25
 """Share of a layer's audited units that must be proven for the others to count as suspicious too."""
 HONEST_SHARE = 0.05
 """Share of an honest network's units that may be suspicious."""
-HONEST_PATHS = (0.42, 1.13)
+HONEST_PATHS = (0.39, 1.16)
 """Similarity of paths of class pictures at the last layer in honest networks, lowest and highest: for reference."""
 
 
