@@ -36,16 +36,30 @@ def bar(first: str) -> Iterator[Tell]:
     )
     terminal = shown.console.is_terminal
     with shown if terminal else contextlib.nullcontext():
-        task = shown.add_task(first, total=None)
-        started = told = time.monotonic()
+        task, log = shown.add_task(first, total=None), _Log(shown.console)
 
         def tell(title: str, done: int | float, total: int | float) -> None:
-            nonlocal told
             shown.update(task, description=title, completed=done, total=total)
-            if not terminal and time.monotonic() - told >= EVERY:
-                told = time.monotonic()
-                rest = (told - started) * (total - done) / done if done else None
-                left = "" if rest is None else f", {timedelta(seconds=round(rest))} left"
-                shown.console.print(f"{title}: {100 * done / total:.0f} %{left}", markup=False, soft_wrap=True)
+            if not terminal:
+                log.tell(title, done, total)
 
         yield tell
+
+
+class _Log:
+    """A line every `EVERY` seconds, with the time left at the pace since the count began."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.told = console, time.monotonic()
+        self.began, self.first, self.last = self.told, (0.0, 0.0), (0.0, 0.0)
+
+    def tell(self, title: str, done: int | float, total: int | float) -> None:
+        """So much of so much is done; another total, or less done than before, is a new count."""
+        now = time.monotonic()
+        if total != self.last[1] or done < self.last[0]:
+            self.began, self.first = now, (done, total)
+        self.last = (done, total)
+        if now - self.told >= EVERY:
+            self.told, gained = now, done - self.first[0]
+            left = f", {timedelta(seconds=round((now - self.began) * (total - done) / gained))} left" if gained else ""
+            self.console.print(f"{title}: {100 * done / total:.0f} %{left}", markup=False, soft_wrap=True)
