@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.base import Seed
-from snellen.images.spectra import COLOR_SQRT
 from snellen.visualize.canvas import Canvas, generator
 
 
@@ -29,15 +28,7 @@ class Pyramid(Canvas):
         count = sum(h * w for h, w in self._sizes(size))
         return torch.stack([torch.randn(3, count, generator=generator(s)) for s in seeds]) * self.spread
 
-    def draw(self, state: Float[Tensor, "u 3 k"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
-        total = self._sum(state, size)
-        colors = state.new_tensor(COLOR_SQRT)
-        return torch.sigmoid(torch.matmul(colors, total.flatten(2)).view_as(total))
-
-    def length(self, step: Float[Tensor, "u 3 k"], size: tuple[int, int]) -> Float[Tensor, " u"]:
-        return self._sum(step, size).flatten(1).square().mean(1).sqrt()
-
-    def _sum(self, state: Float[Tensor, "u 3 k"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+    def plane(self, state: Float[Tensor, "u 3 k"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
         sizes = self._sizes(size)
         planes = state.split([h * w for h, w in sizes], 2)
         total = torch.zeros(len(state), 3, *size, dtype=state.dtype, device=state.device)
@@ -47,8 +38,7 @@ class Pyramid(Canvas):
 
     def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u 3 k"]:
         size = (images.shape[2], images.shape[3])
-        inverse = torch.linalg.inv(images.new_tensor(COLOR_SQRT))
-        finest = torch.matmul(inverse, torch.logit(images, eps=1e-3).flatten(2))
+        finest = self.unmixed(images).flatten(2)
         rest = sum(h * w for h, w in self._sizes(size)[1:])
         return torch.cat([finest, finest.new_zeros(len(images), 3, rest)], 2)
 

@@ -20,26 +20,38 @@ def generator(seed: Seed) -> torch.Generator:
 
 
 class Canvas(ABC):
-    """A parameterization of pictures. Every picture has a state of its own and depends on nothing else."""
+    """A parameterization of pictures. Every picture has a state of its own and depends on nothing else.
+
+    picture = sigmoid(C plane): what a canvas has to say is how its plane comes from its state, linearly, and back.
+    """
+
+    decorrelate: bool = True
 
     @abstractmethod
     def start(self, size: tuple[int, int], seeds: Sequence[Seed]) -> Float[Tensor, "u ..."]:
         """One random state for each seed, near a grey picture of `size` (height, width)."""
 
     @abstractmethod
-    def draw(self, state: Float[Tensor, "u ..."], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
-        """RGB pictures in (0, 1)."""
+    def plane(self, state: Float[Tensor, "u ..."], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+        """The pictures before their colours are mixed and bounded."""
 
     @abstractmethod
     def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u ..."]:
         """States that draw these pictures (RGB in [0, 1], clipped to what a sigmoid reaches)."""
 
-    @abstractmethod
-    def length(self, step: Float[Tensor, "u ..."], size: tuple[int, int]) -> Float[Tensor, " u"]:
-        """By how much a step of the state changes each picture: root mean square, before colours are mixed and bounded.
+    def draw(self, state: Float[Tensor, "u ..."], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+        """RGB pictures in (0, 1)."""
+        plane = self.plane(state, size)
+        return torch.sigmoid(_mix(plane, _colors(plane)) if self.decorrelate else plane)
 
-        Of steps along a gradient; where several states draw the same picture, others may change it less.
-        """
+    def unmixed(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u 3 h w"]:
+        """The planes of pictures: RGB in [0, 1], clipped to what a sigmoid reaches."""
+        plane = torch.logit(images, eps=1e-3)
+        return _mix(plane, torch.linalg.inv(_colors(plane))) if self.decorrelate else plane
+
+    def length(self, step: Float[Tensor, "u ..."], size: tuple[int, int]) -> Float[Tensor, " u"]:
+        """By how much a step of the state changes each picture's plane, root mean square."""
+        return self.plane(step, size).flatten(1).square().mean(1).sqrt()
 
 
 @dataclass(frozen=True)
@@ -57,15 +69,11 @@ class Pixel(Canvas):
     def start(self, size: tuple[int, int], seeds: Sequence[Seed]) -> Float[Tensor, "u 3 h w"]:
         return _noise((3, *size), seeds) * self.spread
 
-    def draw(self, state: Float[Tensor, "u 3 h w"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
-        return torch.sigmoid(_mix(state, _colors(state) if self.decorrelate else None))
+    def plane(self, state: Float[Tensor, "u 3 h w"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+        return state
 
     def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u 3 h w"]:
-        mixing = _colors(images) if self.decorrelate else None
-        return _mix(_logit(images), None if mixing is None else torch.linalg.inv(mixing))
-
-    def length(self, step: Float[Tensor, "u 3 h w"], size: tuple[int, int]) -> Float[Tensor, " u"]:
-        return step.flatten(1).square().mean(1).sqrt()
+        return self.unmixed(images)
 
 
 @dataclass(frozen=True)
@@ -91,20 +99,20 @@ class Fourier(Canvas):
     def start(self, size: tuple[int, int], seeds: Sequence[Seed]) -> Float[Tensor, "u 3 h f 2"]:
         return _noise((3, size[0], size[1] // 2 + 1, 2), seeds) * self.spread
 
-    def draw(self, state: Float[Tensor, "u 3 h f 2"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
+    def plane(self, state: Float[Tensor, "u 3 h f 2"], size: tuple[int, int]) -> Float[Tensor, "u 3 h w"]:
         spectrum = torch.view_as_complex(state * self._scale(size, state))
-        plane = torch.fft.irfft2(spectrum, s=size, norm="ortho")
-        return torch.sigmoid(_mix(plane, _colors(plane) if self.decorrelate else None))
+        return torch.fft.irfft2(spectrum, s=size, norm="ortho")
 
     def fit(self, images: Float[Tensor, "u 3 h w"]) -> Float[Tensor, "u 3 h f 2"]:
-        size = (images.shape[2], images.shape[3])
-        mixing = _colors(images) if self.decorrelate else None
-        plane = _mix(_logit(images), None if mixing is None else torch.linalg.inv(mixing))
-        spectrum = torch.fft.rfft2(plane, norm="ortho")
-        return torch.view_as_real(spectrum) / self._scale(size, images)
+        spectrum = torch.fft.rfft2(self.unmixed(images), norm="ortho")
+        return torch.view_as_real(spectrum) / self._scale((images.shape[2], images.shape[3]), images)
 
     def length(self, step: Float[Tensor, "u 3 h f 2"], size: tuple[int, int]) -> Float[Tensor, " u"]:
-        """By Parseval's theorem; all but the first and the last column stand for two frequencies."""
+        """Of steps along a gradient, by Parseval's theorem, without a transform.
+
+        All but the first and the last column stand for two frequencies. Other steps may change the plane less, where
+        several states draw the same one.
+        """
         waves = step * _amplitudes(size, self.decay, step.dtype, step.device)
         return torch.linalg.vector_norm(waves.flatten(1), dim=1) / math.sqrt(3 * size[0] * size[1])
 
@@ -151,12 +159,6 @@ def _colors(like: Tensor) -> Tensor:
     return like.new_tensor(COLOR_SQRT)
 
 
-def _mix(plane: Tensor, mixing: Tensor | None) -> Tensor:
+def _mix(plane: Tensor, mixing: Tensor) -> Tensor:
     """Every pixel's three numbers through a 3 x 3 matrix."""
-    if mixing is None:
-        return plane
     return torch.matmul(mixing, plane.flatten(2)).view_as(plane)
-
-
-def _logit(images: Tensor) -> Tensor:
-    return torch.logit(images, eps=1e-3)
