@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 EVERY = 60.0
 """Seconds between two lines in a log."""
@@ -33,33 +33,23 @@ def bar(first: str) -> Iterator[Tell]:
         console=console(),
         transient=True,
         speed_estimate_period=600,
+        get_time=time.monotonic,
     )
-    terminal = shown.console.is_terminal
+    terminal, told = shown.console.is_terminal, time.monotonic()
     with shown if terminal else contextlib.nullcontext():
-        task, log = shown.add_task(first, total=None), _Log(shown.console)
+        task = shown.add_task(first, total=None)
 
         def tell(title: str, done: int | float, total: int | float) -> None:
+            nonlocal told
             shown.update(task, description=title, completed=done, total=total)
-            if not terminal:
-                log.tell(title, done, total)
+            if not terminal and (now := time.monotonic()) - told >= EVERY:
+                told = now
+                shown.console.print(_line(shown.tasks[0]), markup=False, soft_wrap=True)
 
         yield tell
 
 
-class _Log:
-    """A line every `EVERY` seconds, with the time left at the pace since the count began."""
-
-    def __init__(self, console: Console) -> None:
-        self.console, self.told = console, time.monotonic()
-        self.began, self.first, self.last = self.told, (0.0, 0.0), (0.0, 0.0)
-
-    def tell(self, title: str, done: int | float, total: int | float) -> None:
-        """So much of so much is done; another total, or less done than before, is a new count."""
-        now = time.monotonic()
-        if total != self.last[1] or done < self.last[0]:
-            self.began, self.first = now, (done, total)
-        self.last = (done, total)
-        if now - self.told >= EVERY:
-            self.told, gained = now, done - self.first[0]
-            left = f", {timedelta(seconds=round((now - self.began) * (total - done) / gained))} left" if gained else ""
-            self.console.print(f"{title}: {100 * done / total:.0f} %{left}", markup=False, soft_wrap=True)
+def _line(task: Task) -> str:
+    """What the bar shows, for a log."""
+    left = "" if task.time_remaining is None else f", {timedelta(seconds=task.time_remaining)} left"
+    return f"{task.description}: {task.percentage:.0f} %{left}"

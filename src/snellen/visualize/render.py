@@ -245,8 +245,8 @@ class _Batch:
         if final:
             self.alive |= length != 0
         if self.settings.optimizer == "ascent":
-            length = self.settings.canvas.length(gradient, self.size)
-            gradient /= length.view(-1, *(1,) * (gradient.dim() - 1)) + 1e-16
+            change = self.settings.canvas.length(gradient, self.size)
+            gradient /= change.view(-1, *(1,) * (gradient.dim() - 1)) + 1e-16
         if bool(self.diverged.any()):
             gradient[self.diverged.to(gradient.device)] = 0.0
         return gradient
@@ -316,17 +316,17 @@ def _collected(objectives: list[Objective], parts: list[_Batch], settings: Setti
 
 
 def _optimizer(state: Tensor, settings: Settings) -> torch.optim.Optimizer:
-    rate = settings.learning_rate(0)
+    """Its rate is set before every step."""
     if settings.optimizer == "ascent":  # gradients come scaled
-        return torch.optim.SGD([state], lr=rate, momentum=_MOMENTUM, dampening=_MOMENTUM, fused=True)
-    return torch.optim.Adam([state], lr=rate, eps=1e-16, fused=True)
+        return torch.optim.SGD([state], momentum=_MOMENTUM, dampening=_MOMENTUM, fused=True)
+    return torch.optim.Adam([state], eps=1e-16, fused=True)
 
 
 def _halt(optimizer: torch.optim.Optimizer, state: Tensor, diverged: Tensor) -> None:
     """Forget the momentum of pictures that diverged, so that they stay as they are."""
     if bool(diverged.any()):
         for name, value in optimizer.state.get(state, {}).items():
-            if name in ("exp_avg", "momentum_buffer") and value is not None:
+            if name in ("exp_avg", "momentum_buffer"):
                 value[diverged.to(value.device)] = 0.0
 
 
