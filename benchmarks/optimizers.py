@@ -9,58 +9,49 @@ over 16 jitters, and the geometric means of their ratios.
 
 import argparse
 import json
-import os
-import statistics
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
+from calibrate import NETWORKS, ROOT, SHARED
+from speed import ratios
 from speed_ours import judged
 
+from snellen.audit.drawing import png
 from snellen.models import Model, Unit, load_model
 from snellen.visualize import Fourier, Settings, render
 
-ROOT = Path(__file__).parent.parent
-SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))
 LARGE = (0, 217, 497, 566, 569, 574, 701, 950)
-NETWORKS = {
-    "builtin": ("builtin", "classifier", 64, range(15)),
-    "resnet20": (f"{SHARED}/models/cifar_resnet.py:resnet20", "linear", 64, range(10)),
-    "googlenet": (f"{SHARED}/models/googlenet.py:load", "classifier", 128, LARGE),
-    "mobilenet_v2": (f"{SHARED}/models/mobilenet_v2.py:load", "classifier", 128, LARGE),
-    "vit_tiny": (f"{SHARED}/models/vit_tiny.py:load", "head", 128, LARGE),
+DRAWN = {
+    "builtin": ("classifier", 64, range(15)),
+    "resnet20": ("linear", 64, range(10)),
+    "googlenet": ("classifier", 128, LARGE),
+    "mobilenet_v2": ("classifier", 128, LARGE),
+    "vit_tiny": ("head", 128, LARGE),
 }
+"""Layer, steps and channels."""
 WAYS = {
     "adam": {"optimizer": "adam", "canvas": Fourier(decay=1.0), "settle": 0.25},
     "ascent": {},
 }
 
 
-def drawn(model: Model, units: list[str], steps: int, look: Path | None) -> dict:
-    """Responses by way of drawing."""
-    found, rows = {}, []
-    for way, changes in WAYS.items():
-        images = render(model, units, Settings(steps=steps, **changes)).images
-        found[way] = [judged(model, image[None], Unit.parse(u)) for u, image in zip(units, images, strict=True)]
-        rows.append(torch.cat(list(images), 2))
+def drawn(model: Model, units: list[str], steps: int, look: Path | None) -> list[dict]:
+    """Responses of every unit, by way of drawing."""
+    images = {way: render(model, units, Settings(steps=steps, **how)).images for way, how in WAYS.items()}
     if look is not None:
-        sheet = (torch.cat(rows, 1).clamp(0, 1) * 255).byte().permute(1, 2, 0)
         look.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.ascontiguousarray(sheet.numpy())).save(look / f"{model.name}.png")
-    return found
-
-
-def ratio(found: dict, kind: str) -> float:
-    """Geometric mean over units of our responses over Adam's."""
-    pairs = zip(found["adam"], found["ascent"], strict=True)
-    return round(statistics.geometric_mean(ours[kind] / adams[kind] for adams, ours in pairs), 3)
+        sheet = torch.cat([torch.cat(list(row), 2) for row in images.values()], 1)
+        (look / f"{model.name}.png").write_bytes(png(sheet))
+    return [
+        {way: judged(model, made[i : i + 1], Unit.parse(unit)) for way, made in images.items()}
+        for i, unit in enumerate(units)
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", default=",".join(NETWORKS))
+    parser.add_argument("--models", default=",".join(DRAWN))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--look", type=Path, help="folder for the pictures: Adam's above, ours below")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "optimizers.json")
@@ -68,14 +59,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     table = {}
     for name in options.models.split(","):
-        source, layer, steps, channels = NETWORKS[name]
-        if source != "builtin" and not Path(source.split(":")[0]).is_file():
+        source, (layer, steps, channels) = NETWORKS[name][0], DRAWN[name]
+        if source and not (SHARED / source.split(":")[0]).is_file():
             continue
         units = [f"{layer}:{channel}" for channel in channels]
-        found = drawn(load_model(source), units, steps, options.look)
-        ratios = {kind: ratio(found, kind) for kind in ("plain", "jittered")}
-        table[name] = {"steps": steps, "units": units, "ratio": ratios, "responses": found}
-        sys.stderr.write(f"{name}: {json.dumps(ratios)}\n")
+        rows = drawn(load_model(str(SHARED / source) if source else name), units, steps, options.look)
+        found = {"ratio": ratios(rows, "ascent", "adam"), "responses": dict(zip(units, rows, strict=True))}
+        table[name] = {"steps": steps, **found}
+        sys.stderr.write(f"{name}: {json.dumps(found['ratio'])}\n")
     options.out.write_text(json.dumps(table, indent=1) + "\n")
 
 

@@ -105,12 +105,14 @@ def mean_ratio(table: dict, ours: str) -> dict:
     layers: dict[str, list[dict]] = {}
     for unit, rows in table.items():
         layers.setdefault(unit.split(":")[0], []).extend(rows)
+    return {layer: ratios(rows, ours, "lucent") for layer, rows in layers.items()}
+
+
+def ratios(rows: list[dict], ours: str, theirs: str) -> dict:
+    """Geometric means over rows of our responses over theirs."""
     return {
-        layer: {
-            kind: round(statistics.geometric_mean(row[ours][kind] / row["lucent"][kind] for row in rows), 3)
-            for kind in ("plain", "jittered")
-        }
-        for layer, rows in layers.items()
+        kind: round(statistics.geometric_mean(row[ours][kind] / row[theirs][kind] for row in rows), 3)
+        for kind in ("plain", "jittered")
     }
 
 

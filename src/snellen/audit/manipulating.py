@@ -79,7 +79,7 @@ def _thin(images: ImageSet, most: int) -> ImageSet:
 
 
 def _plan(size: Size) -> Plan:
-    """What a detector learns from: about half a minute of drawing for small networks."""
+    """What a detector learns from; small networks are drawn again once fooled, and learned from, three times."""
     if size.quick:
         return Plan(units=16, steps=min(32, size.steps), natural=size.natural, copies=1)
     return Plan(units=30, steps=min(64, size.steps), natural=size.natural, copies=1, rounds=3)
