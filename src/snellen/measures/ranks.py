@@ -1,10 +1,11 @@
 """Exact ranks: equal values share the mean of the places they take. Fast where most values are one big tie at zero."""
 
+import sys
+
 import numpy as np
 from jaxtyping import Float
 
 _LOW = np.uint64(0xFFFFFFFF)
-_SHIFT = np.uint64(32)
 _SIGN = np.uint32(0x80000000)
 
 
@@ -25,7 +26,7 @@ def ranks(values: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n d"]:
             place += (row.size + 1) / 2
         else:
             order = np.argsort(row)
-            place[order] = _average(row[order])
+            place[order] = _average(row[order], 1.0, place.dtype)
     return out.reshape(values.shape)
 
 
@@ -41,38 +42,54 @@ def centred_ranks(row: Float[np.ndarray, " d"], out: Float[np.ndarray, " d"]) ->
         out: float32 or float64, (d,).
     """
     occupied = np.flatnonzero(row != 0)
-    values = row[occupied]
-    zeros = row.size - values.size
-    negative = values < 0
-    below = int(np.count_nonzero(negative))
-    words = _ordered_bits(values, negative if below else None).astype(np.uint64)
-    words <<= _SHIFT
-    words |= occupied.astype(np.uint64)
+    zeros = row.size - occupied.size
+    words, values, places = _words(occupied.size)
+    below = _ordered_bits(row[occupied] if zeros else row, values)
+    places[...] = occupied
     words.sort()
-    place = _average((words >> _SHIFT).astype(np.uint32))
-    place -= (row.size + 1) / 2
-    place[below:] += zeros
-    out.fill(below + (zeros + 1) / 2 - (row.size + 1) / 2)
-    out[(words & _LOW).astype(np.intp)] = place
+    middle = (row.size + 1) / 2
+    ranked = _average(values.copy(), 1 - middle, out.dtype)
+    if zeros:
+        ranked[below:] += zeros
+        out.fill(below + (zeros + 1) / 2 - middle)
+    words &= _LOW
+    out[words.view(np.intp)] = ranked
 
 
-def _ordered_bits(values: np.ndarray, negative: np.ndarray | None) -> np.ndarray:
-    """Float32 as unsigned integers of the same order: negatives inverted, positives with their sign bit set."""
-    bits = values.view(np.uint32)
-    return bits if negative is None else np.where(negative, ~bits, bits | _SIGN)
+def _words(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Uninitialized 64-bit words, with views of their upper and lower halves."""
+    words = np.empty(count, np.uint64)
+    halves = words.view(np.uint32)
+    upper, lower = (1, 0) if sys.byteorder == "little" else (0, 1)
+    return words, halves[upper::2], halves[lower::2]
 
 
-def _average(ordered: np.ndarray) -> np.ndarray:
-    """The ranks 1..n of sorted values, equal neighbours averaged; only the ties are touched."""
-    place = np.arange(1, ordered.size + 1, dtype=np.float64)
+def _ordered_bits(values: np.ndarray, out: np.ndarray) -> int:
+    """Float32 as unsigned integers of the same order, negatives inverted, the others with their sign bit set.
+
+    Returns:
+        How many are negative.
+    """
+    bits = values.view(np.int32)
+    inverted = (bits >> 31).view(np.uint32)  # all bits of a negative number, no bit of another
+    negative = int(np.count_nonzero(inverted))
+    inverted |= _SIGN
+    np.bitwise_xor(inverted, bits.view(np.uint32), out=out)
+    return negative
+
+
+def _average(ordered: np.ndarray, first: float, dtype: np.dtype) -> np.ndarray:
+    """The ranks first, first + 1, ... of sorted values, equal neighbours averaged; only the ties are touched."""
+    place = np.arange(ordered.size, dtype=dtype)
+    place += first
     tied = np.flatnonzero(ordered[1:] == ordered[:-1])
     if not tied.size:
         return place
     breaks = np.flatnonzero(np.diff(tied) > 1)
-    first = tied[np.concatenate(([0], breaks + 1))]
+    start = tied[np.concatenate(([0], breaks + 1))]
     last = tied[np.concatenate((breaks, [tied.size - 1]))] + 1
-    length = last - first + 1
+    length = last - start + 1
     before = np.cumsum(length) - length
-    within = np.arange(length.sum()) + np.repeat(first - before, length)
-    place[within] = np.repeat((first + last) / 2 + 1, length)
+    within = np.arange(length.sum()) + np.repeat(start - before, length)
+    place[within] = np.repeat((start + last) / 2 + first, length)
     return place
