@@ -1,5 +1,6 @@
 """Response norms that `torch.compile` fuses, against PyTorch's; and what is said where nothing can be compiled."""
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -27,17 +28,20 @@ from snellen.models.compiled import CompiledResponseNorm
 def normal(shape, seed):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
-for beta in (0.75, 0.5):
-    plain = nn.LocalResponseNorm(5, alpha=2.0, beta=beta, k=1.5)
+for size, beta in ((5, 0.75), (4, 0.5)):
+    plain = nn.LocalResponseNorm(size, alpha=2.0, beta=beta, k=1.5)
     compiled = CompiledResponseNorm(plain)
     for dtype, within in ((torch.float64, 1e-10), (torch.float32, 1e-5), (torch.bfloat16, 3e-2)):
-        for shape in ((2, 7, 3, 4), (3, 130, 5, 2)):
+        for shape in ((2, 7, 3, 4), (3, 130, 5, 2), (1, 2, 1, 3)):
             x, weights = normal(shape, 0).to(dtype).requires_grad_(), normal(shape, 1).to(dtype)
             exact = x.detach().double().requires_grad_()
             torch.testing.assert_close(compiled(x).double(), plain(exact), rtol=within, atol=within)
             (found,) = torch.autograd.grad((compiled(x) * weights).sum(), x)
             (true,) = torch.autograd.grad((plain(exact) * weights.double()).sum(), exact)
             torch.testing.assert_close(found.double(), true, rtol=within, atol=4 * within)
+        rows = normal((3, 7, 2, 2), 2).to(dtype).contiguous(memory_format=torch.channels_last)
+        rows[0] = torch.nan  # a picture that diverged lies beside the next one in memory
+        assert torch.isfinite(compiled(rows)[1:]).all() and torch.isnan(compiled(rows)[0]).all()
 print("same")
 """
 SAME_PICTURES = """
@@ -47,7 +51,8 @@ from snellen.models import Model
 from snellen.visualize import render
 
 torch.manual_seed(0)
-network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.LocalResponseNorm(5, alpha=1.0), nn.Conv2d(8, 4, 3))
+norm = nn.LocalResponseNorm(5, alpha=1.0)
+network = nn.Sequential(nn.Conv2d(3, 8, 3), norm, nn.ReLU(inplace=True), nn.Conv2d(8, 4, 3))
 model = Model(network, size=(16, 16))
 plain, compiled = (render(model, ["3:0", "3:2"], steps=8, compiled=c).images for c in (False, True))
 assert not torch.equal(plain, torch.full_like(plain, 0.5))
@@ -85,7 +90,9 @@ def test_a_network_whose_norm_cannot_be_compiled_is_not_blamed_for_it(monkeypatc
     def broken(*_rows):
         raise RuntimeError("no compiler")
 
-    monkeypatch.setattr(compiled, "kernels", lambda _k, _beta: (broken,) * 3)
+    monkeypatch.setattr(
+        compiled, "kernels", lambda *_constants: compiled.Kernels(*[functools.partial(_run, broken)] * 4)
+    )
     torch.manual_seed(0)
     model = Model(nn.Sequential(nn.Conv2d(3, 2, 1), nn.LocalResponseNorm(3)), size=(8, 8))
     with pytest.raises(UsageError, match=r"^expected a C\+\+ compiler"):

@@ -36,6 +36,15 @@ def test_a_banded_response_norm_is_the_response_norm_forward_and_backward(norm):
     torch.testing.assert_close(found, true, rtol=1e-10, atol=1e-12)
 
 
+def test_a_later_layer_may_overwrite_what_a_response_norm_returned():
+    plain = nn.LocalResponseNorm(5, alpha=2.0)
+    x = spread(2, 7, 3, 4).requires_grad_()
+    found, true = (
+        torch.autograd.grad(nn.ReLU(inplace=True)(f(x)).sum(), x)[0] for f in (BandedResponseNorm(plain), plain)
+    )
+    torch.testing.assert_close(found, true, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("norm", NORMS[1:6], ids=str)
 def test_its_gradient_is_the_numerical_one(norm):
     assert torch.autograd.gradcheck(

@@ -183,17 +183,18 @@ class _ResponseNorm(torch.autograd.Function):
             else:
                 torch.pow(sums, -beta, out=gains)
             torch.mul(part, gains, out=out)
-        ctx.save_for_backward(x, total, gain, y)
+        ctx.save_for_backward(x, total, gain)  # a later layer may overwrite y
         ctx.transposed, ctx.beta = transposed, beta
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
-        # dL/dx = g s^-beta - 2 beta x B'(g y / s), with s the total and B' the transposed band
+        # dL/dx = g s^-beta - 2 beta x B'(g x s^-beta / s), with s the total and B' the transposed band
         result = torch.empty_like(ctx.saved_tensors[0], memory_format=torch.channels_last)
         parts = (flat(t) for t in (grads[0], *ctx.saved_tensors, result))
-        for gradient, x, total, gain, y, out in _chunks(*parts):
-            relative = (gradient * y).div_(total)
+        for gradient, x, total, gain, out in _chunks(*parts):
+            through = torch.mul(gradient, gain, out=out)
+            relative = (through * x).div_(total)
             back = spread(relative, ctx.transposed, torch.empty_like(relative))
-            torch.mul(gradient, gain, out=out).addcmul_(back, x, value=-2.0 * ctx.beta)
+            through.addcmul_(back, x, value=-2.0 * ctx.beta)
         return result, None, None, None, None
