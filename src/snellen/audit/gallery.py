@@ -12,9 +12,7 @@ from snellen.audit.suite import Interrupted
 from snellen.base import Seed, UsageError, canonical
 from snellen.jobs import encode_json, write_atomic
 from snellen.models import Model, Unit, units
-from snellen.visualize import Render, Settings, canvas_named, render
-
-BATCH, BATCH_CUDA = 4, 64
+from snellen.visualize import Render, Settings, canvas_named, render, usual_batch
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def visualize(
         raise UsageError('expected at least one unit, as in "layer:3", got none')
     drawn_on = canvas_named(canvas)
     settings = Settings(steps=steps, canvas=drawn_on, precision=precision, compiled=compiled)  # type: ignore[arg-type]
-    width = BATCH if model.device.type == "cpu" else BATCH_CUDA
+    width = usual_batch(model.device.type, model.size)
     written: list[Picture] = []
     for start in range(0, len(chosen), width):
         batch = chosen[start : start + width]

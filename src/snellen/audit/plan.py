@@ -11,9 +11,8 @@ from snellen.audit.world import World, spread
 from snellen.base import canonical
 from snellen.jobs import Job
 from snellen.models import Unit
+from snellen.visualize import usual_batch
 
-PICTURES = 4  # in one batch on a CPU
-PICTURES_CUDA = 32
 _BACKWARD = 3.0  # cost of a step of a picture, in forward passes
 
 
@@ -87,7 +86,7 @@ def _drawing(world: World, batch: Sequence[Unit], direction: str) -> Job:
 
 
 def _batches(world: World, chosen: Chosen) -> Iterator[tuple[Unit, ...]]:
-    width = PICTURES_CUDA if world.request.device != "cpu" else PICTURES
+    width = usual_batch(world.request.device, world.model.size)
     for part in (chosen.classes, chosen.inner):
         for address in dict.fromkeys(unit.address for unit in part):
             units = [u for u in part if u.address == address]

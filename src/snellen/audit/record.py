@@ -11,12 +11,12 @@ import numpy as np
 from snellen.audit.choose import Chosen
 from snellen.audit.drawing import settings_of
 from snellen.audit.labels import Classes
-from snellen.audit.plan import PICTURES, PICTURES_CUDA
 from snellen.audit.world import World, preprocess_data
 from snellen.base import canonical
 from snellen.jobs import encode_json, write_atomic
 from snellen.measures import quantiles
 from snellen.models import Unit
+from snellen.visualize import usual_batch
 
 SCHEMA = "snellen.audit/1"
 NAME = "audit.json"
@@ -118,7 +118,7 @@ def _settings(world: World) -> dict[str, Any]:
         **plain,
         "seed": request.seed,
         "quick": request.quick,
-        "batch": PICTURES if request.device == "cpu" else PICTURES_CUDA,
+        "batch": usual_batch(request.device, world.model.size),
         "images_batch": world.batch,
         "images_compared": scale.compared,
         "images_own": scale.own,

@@ -3,7 +3,7 @@
 from snellen.visualize.canvas import CANVASES, Canvas, Fourier, Pixel, canvas_named
 from snellen.visualize.exemplars import Exemplars, exemplars
 from snellen.visualize.objectives import Objective
-from snellen.visualize.render import Render, Settings, render
+from snellen.visualize.render import Render, Settings, render, usual_batch
 from snellen.visualize.transforms import STANDARD, Compose, Jitter, Rotate, Scale, Transform, resample
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "exemplars",
     "render",
     "resample",
+    "usual_batch",
 ]

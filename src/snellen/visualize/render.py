@@ -26,6 +26,7 @@ Optimizer = Literal["ascent", "adam"]
 Target = Objective | Unit | str
 Progress = Callable[[int], None]
 _RATES: dict[Optimizer, float] = {"ascent": 0.15, "adam": 0.05}
+_PIXELS = 8 * 224 * 224  # of all pictures that a CPU draws together
 _MOMENTUM = 0.5  # averages over transforms; with 0.9 pictures lag behind and end up with lower responses
 
 
@@ -132,7 +133,7 @@ def render(
         size: height and width of the pictures; by default those of `start`, or the model's.
         seeds: one for all pictures or one for each.
         start: pictures to start from, instead of noise.
-        batch: pictures optimized together; by default what suits the device. Halved where memory runs out.
+        batch: pictures optimized together; by default `usual_batch`. Halved where memory runs out.
         snapshots: steps, counted from 0, before which the pictures are kept as well.
         progress: called with the number of picture-steps just done.
 
@@ -156,7 +157,7 @@ def render(
         raise UsageError(f"expected pictures of {size} to start from, got {tuple(start.shape[2:])}; resize them")
     if not all(0 <= step < settings.steps for step in snapshots):
         raise UsageError(f"expected snapshots of steps from 0 to {settings.steps - 1}, got {list(snapshots)}")
-    width = (64 if model.device.type == "cuda" else 4) if batch is None else batch
+    width = usual_batch(model.device.type, size) if batch is None else batch
     if width < 1:
         raise UsageError(f"expected a batch of at least 1 picture, got {width}")
     parts: list[_Batch] = []
@@ -168,6 +169,16 @@ def render(
         if part.optimize(progress):
             break
     return _collected(objectives[: sum(len(p.objectives) for p in parts)], parts, settings, direction)
+
+
+def usual_batch(device: str, size: tuple[int, int]) -> int:
+    """How many pictures are drawn together: on a CPU eight of 224 px, more of smaller ones (docs/speed.md); else 32.
+
+    Args:
+        device: "cpu" or another.
+        size: height and width of the pictures.
+    """
+    return min(max(_PIXELS // (size[0] * size[1]), 4), 32) if device == "cpu" else 32
 
 
 class _Batch:
