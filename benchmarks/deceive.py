@@ -43,6 +43,7 @@ def pictures(gallery: Gallery, folder: Path | None, name: str) -> None:
         return
     from PIL import Image
 
+    folder.mkdir(parents=True, exist_ok=True)
     rows = torch.stack([torch.stack([e.original, e.decoy, e.after]) for e in gallery.entries[:10]])
     pixels = (rows.permute(1, 3, 0, 4, 2).flatten(0, 1).flatten(1, 2).clamp(0, 1) * 255).byte()
     Image.fromarray(pixels.numpy()).save(folder / f"{name}.png")
