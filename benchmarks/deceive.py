@@ -23,6 +23,7 @@ from snellen.attacks import Conditions, FoolingAttack
 from snellen.attacks.behaviour import compare
 from snellen.attacks.corpus import Plan
 from snellen.attacks.gallery import Gallery, exhibit
+from snellen.audit.drawing import png
 from snellen.base import Seed
 from snellen.images import open_images
 from snellen.models import load_model
@@ -41,12 +42,9 @@ def pictures(gallery: Gallery, folder: Path | None, name: str) -> None:
     """Rows of original, decoy and after, as one PNG, for a look."""
     if folder is None or not gallery.entries:
         return
-    from PIL import Image
-
     folder.mkdir(parents=True, exist_ok=True)
     rows = torch.stack([torch.stack([e.original, e.decoy, e.after]) for e in gallery.entries[:10]])
-    pixels = (rows.permute(1, 3, 0, 4, 2).flatten(0, 1).flatten(1, 2).clamp(0, 1) * 255).byte()
-    Image.fromarray(pixels.numpy()).save(folder / f"{name}.png")
+    (folder / f"{name}.png").write_bytes(png(rows.permute(2, 1, 3, 0, 4).flatten(1, 2).flatten(2, 3)))
 
 
 def main() -> None:

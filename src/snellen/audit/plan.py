@@ -11,7 +11,6 @@ from snellen.audit.world import World, spread
 from snellen.base import canonical
 from snellen.jobs import Job
 from snellen.models import Unit
-from snellen.visualize import usual_batch
 
 _BACKWARD = 3.0  # cost of a step of a picture, in forward passes
 
@@ -86,12 +85,11 @@ def _drawing(world: World, batch: Sequence[Unit], direction: str) -> Job:
 
 
 def _batches(world: World, chosen: Chosen) -> Iterator[tuple[Unit, ...]]:
-    width = usual_batch(world.request.device, world.model.size)
     for part in (chosen.classes, chosen.inner):
         for address in dict.fromkeys(unit.address for unit in part):
             units = [u for u in part if u.address == address]
-            for start in range(0, len(units), width):
-                yield tuple(units[start : start + width])
+            for start in range(0, len(units), world.pictures):
+                yield tuple(units[start : start + world.pictures])
 
 
 def _compared(world: World, chosen: Chosen, classes: Classes, by_unit: Mapping[str, Mapping[str, Any]]) -> list[int]:

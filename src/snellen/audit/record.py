@@ -16,7 +16,6 @@ from snellen.base import canonical
 from snellen.jobs import encode_json, write_atomic
 from snellen.measures import quantiles
 from snellen.models import Unit
-from snellen.visualize import usual_batch
 
 SCHEMA = "snellen.audit/1"
 NAME = "audit.json"
@@ -118,7 +117,7 @@ def _settings(world: World) -> dict[str, Any]:
         **plain,
         "seed": request.seed,
         "quick": request.quick,
-        "batch": usual_batch(request.device, world.model.size),
+        "batch": world.pictures,
         "images_batch": world.batch,
         "images_compared": scale.compared,
         "images_own": scale.own,

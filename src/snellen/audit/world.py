@@ -16,6 +16,7 @@ from snellen.base import LayerError, nearest
 from snellen.images import ImageSet, Skipped, open_images
 from snellen.models import Layer, Model, layers, main_layers, units
 from snellen.models.sources import load_model
+from snellen.visualize import usual_batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,11 @@ class World:
     def batch(self) -> int:
         """Natural images in one forward pass."""
         return 64 if self.request.device != "cpu" else 16
+
+    @property
+    def pictures(self) -> int:
+        """Pictures drawn together."""
+        return usual_batch(self.request.device, self.model.size)
 
     @cached_property
     def class_layer(self) -> str | None:
