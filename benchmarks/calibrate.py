@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from snellen.audit import Request, run_audit
+from snellen.audits import Request, run_audit
 from snellen.checks import thresholds
 
 ROOT = Path(__file__).parent.parent

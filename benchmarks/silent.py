@@ -21,11 +21,11 @@ import torch
 from snellen.attacks import Conditions, SilentAttack
 from snellen.attacks.behaviour import compare
 from snellen.attacks.gallery import exhibit
-from snellen.audit.cells import target
+from snellen.audits.cells import target
 from snellen.base import Seed
 from snellen.images import ImageSet, open_images
 from snellen.models import load_model
-from snellen.visualize import Settings
+from snellen.pictures import Settings
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))

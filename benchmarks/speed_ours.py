@@ -14,10 +14,10 @@ from snellen.base import Seed
 from snellen.models import Model, observe, response
 from snellen.models.edits import frozen, streamlined
 from snellen.models.unit import Unit
-from snellen.visualize import Jitter, Objective, Settings, render, resample
-from snellen.visualize.heap import roomy_heap
-from snellen.visualize.objectives import scores
-from snellen.visualize.transforms import draw_numbers
+from snellen.pictures import Jitter, Objective, Settings, render, resample
+from snellen.pictures.heap import roomy_heap
+from snellen.pictures.objectives import scores
+from snellen.pictures.transforms import draw_numbers
 
 
 def load_network(shared: Path) -> torch.nn.Module:

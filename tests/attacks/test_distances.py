@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from snellen.attacks.distances import _decorrelation, _standardized, appearance, distances_for
 from snellen.base import Seed
 from snellen.models import load_model
-from snellen.visualize.canvas import generator
+from snellen.pictures.canvas import generator
 
 
 def textures(kind, count, *, seed, size=48):

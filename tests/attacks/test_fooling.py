@@ -14,7 +14,7 @@ from snellen.attacks.training import Training
 from snellen.base import UsageError
 from snellen.models import Model, Preprocess, Unit, observe
 from snellen.models.detectors import PictureDetector
-from snellen.visualize import Compose, Pixel, Settings, render
+from snellen.pictures import Compose, Pixel, Settings, render
 
 QUICK = Settings(steps=16)
 PLAN = Plan(units=8, steps=16, natural=40, copies=1, recipes=(Recipe(QUICK), Recipe(QUICK, "canvases", share=0.25)))

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from snellen.jobs import locked
-from snellen.report import read_record
+from snellen.reports import read_record
 
 QUICK = ("--quick", "--steps", "4", "--device", "cpu")
 

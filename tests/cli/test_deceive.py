@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from snellen.models import load_model
-from snellen.report.receipt import build_receipt
+from snellen.reports.receipt import build_receipt
 
 NET = """
 import torch

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from snellen.models import Unit
-from snellen.visualize import Compose, Jitter, Objective, Rotate, Scale
+from snellen.pictures import Compose, Jitter, Objective, Rotate, Scale
 
 UNITS = [Unit("a", 0), Unit("a", 1), Unit("b", 2), Unit("a", 1, (0, 1)), Unit("a", 1, None, True)]
 numbers = st.integers(-3, 3).map(float)

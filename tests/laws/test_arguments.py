@@ -10,7 +10,7 @@ from torch import nn
 
 from snellen.base import Seed
 from snellen.models import Model, Preprocess, Unit, layers, observe, response
-from snellen.visualize import Compose, Fourier, Jitter, Pixel, Rotate, Scale, Settings, render
+from snellen.pictures import Compose, Fourier, Jitter, Pixel, Rotate, Scale, Settings, render
 
 SIZE = (12, 14)
 

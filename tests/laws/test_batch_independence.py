@@ -6,7 +6,7 @@ from tiny_networks import cnn, tokens
 
 from snellen.base import Seed
 from snellen.models import Unit
-from snellen.visualize import Compose, Fourier, Jitter, Objective, Pixel, Settings, render
+from snellen.pictures import Compose, Fourier, Jitter, Objective, Pixel, Settings, render
 
 STEPS = 22
 NETS = {
@@ -56,7 +56,7 @@ def test_the_order_does_not_matter(case):
 
 
 def test_the_states_agree_far_beyond_float32(monkeypatch):
-    module = __import__("sys").modules["snellen.visualize.render"]
+    module = __import__("sys").modules["snellen.pictures.render"]
     kept = []
     finish = module._Batch.finish
     monkeypatch.setattr(module._Batch, "finish", lambda batch: (kept.append(batch.state.clone()), finish(batch))[1])

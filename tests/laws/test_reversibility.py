@@ -10,7 +10,7 @@ from torch import nn
 from snellen.base import LayerError, ModelError
 from snellen.models import Model, layers, main_layers, observe, units
 from snellen.models.edits import frozen, streamlined
-from snellen.visualize import Objective, render
+from snellen.pictures import Objective, render
 
 NETS = {"cnn": (cnn, "stem/pre:1"), "tokens": (tokens, "blocks.0:1")}
 

@@ -9,7 +9,7 @@ import torch
 from tiny_networks import cnn, tokens
 
 from snellen.models import layers, main_layers, observe, units
-from snellen.visualize import Objective, Pixel, render
+from snellen.pictures import Objective, Pixel, render
 
 
 def test_reading_and_drawing_are_silent_and_write_nothing(tmp_path, monkeypatch, capfd, caplog):
@@ -34,7 +34,7 @@ def test_importing_is_silent_and_leaves_global_state_alone(tmp_path):
 import random, numpy, torch
 before = (torch.get_rng_state().tolist(), numpy.random.get_state()[1].tolist(), random.getstate())
 ways = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled())
-import snellen, snellen.models, snellen.visualize
+import snellen, snellen.models, snellen.pictures
 assert before == (torch.get_rng_state().tolist(), numpy.random.get_state()[1].tolist(), random.getstate())
 assert ways == (torch.get_default_dtype(), torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled())
 """

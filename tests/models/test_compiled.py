@@ -14,7 +14,7 @@ from snellen.models import Model, compiled
 from snellen.models.compiled import CompiledResponseNorm, _run
 from snellen.models.edits import streamlined
 from snellen.models.lowered import BandedResponseNorm
-from snellen.visualize import render
+from snellen.pictures import render
 
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
 
@@ -48,7 +48,7 @@ SAME_PICTURES = """
 import torch
 from torch import nn
 from snellen.models import Model
-from snellen.visualize import render
+from snellen.pictures import render
 
 torch.manual_seed(0)
 norm = nn.LocalResponseNorm(5, alpha=1.0)

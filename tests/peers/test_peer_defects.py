@@ -15,8 +15,8 @@ import snellen
 from snellen.attacks import Exam, SilentAttack
 from snellen.base import Seed
 from snellen.models import Model, Unit, observe, response
-from snellen.visualize import STANDARD, Compose, Fourier, Jitter, Objective, Pixel, Scale, Settings, render
-from snellen.visualize import transforms as transforms_module
+from snellen.pictures import STANDARD, Compose, Fourier, Jitter, Objective, Pixel, Scale, Settings, render
+from snellen.pictures import transforms as transforms_module
 
 # 1: hooks that stay, gradients that pile up on the weights (lucent)
 
@@ -115,7 +115,7 @@ def test_no_version_is_compared_as_text():
 
 def test_every_picture_of_a_batch_is_transformed_by_itself(monkeypatch):
     seen = []
-    module = __import__("sys").modules["snellen.visualize.render"]
+    module = __import__("sys").modules["snellen.pictures.render"]
     resample = transforms_module.resample
     monkeypatch.setattr(module, "resample", lambda images, moves: (seen.append(moves), resample(images, moves))[1])
     render(cnn(), [f"fc:{c}" for c in range(4)], steps=6)

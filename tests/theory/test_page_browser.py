@@ -2,7 +2,7 @@
 
 import pytest
 
-from snellen.audit.twins import draw_twins
+from snellen.audits.twins import draw_twins
 from snellen.theory.page import write_page
 from snellen.theory.table import table
 

@@ -6,7 +6,7 @@ from test_relu_images import pair
 from torch import nn
 
 from snellen.models import Model
-from snellen.visualize import render
+from snellen.pictures import render
 
 
 class Wrapped(nn.Module):

@@ -14,7 +14,7 @@ from snellen.base import LayerError, Seed, UsageError, nearest
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, layers
 from snellen.models.circuits import Circuit, install, installed
-from snellen.visualize import Settings
+from snellen.pictures import Settings
 
 Tell = Callable[[str, int | float, int | float], None]
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.base import Seed
-from snellen.visualize.canvas import Canvas, generator
+from snellen.pictures.canvas import Canvas, generator
 
 
 @dataclass(frozen=True)

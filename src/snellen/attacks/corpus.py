@@ -14,10 +14,10 @@ from snellen.attacks.canvases import Pyramid
 from snellen.base import Seed
 from snellen.images import ImageSet
 from snellen.models import Model, Unit
-from snellen.visualize import STANDARD, Compose, Fourier, Pixel, Settings, render, resample
-from snellen.visualize.canvas import generator
-from snellen.visualize.render import Precision
-from snellen.visualize.transforms import draw_numbers
+from snellen.pictures import STANDARD, Compose, Fourier, Pixel, Settings, render, resample
+from snellen.pictures.canvas import generator
+from snellen.pictures.render import Precision
+from snellen.pictures.transforms import draw_numbers
 
 Progress = Callable[[int], None]
 Direction = Literal["max", "min"]

@@ -20,7 +20,7 @@ from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, layers
 from snellen.models.circuits import Decoy, FoolingCircuit, Likeness, installed
 from snellen.models.detectors import Detector, ReadoutDetector
-from snellen.visualize import Compose, Fourier, Settings
+from snellen.pictures import Compose, Fourier, Settings
 
 LEVELS_FROM = 256  # natural images that say what responses are usual
 

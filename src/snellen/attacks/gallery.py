@@ -12,7 +12,7 @@ from torch import Tensor
 from snellen.attacks.distances import distances_for
 from snellen.base import Seed
 from snellen.models import Layer, Model, Unit, layers
-from snellen.visualize import Render, Settings, render
+from snellen.pictures import Render, Settings, render
 
 
 @dataclass(frozen=True, eq=False)

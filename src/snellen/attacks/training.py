@@ -13,7 +13,7 @@ from snellen.attacks.evidence import judged, layer_statistics
 from snellen.base import Seed
 from snellen.models import Model
 from snellen.models.detectors import Detector, PictureDetector, ReadoutDetector
-from snellen.visualize.canvas import generator
+from snellen.pictures.canvas import generator
 
 Tell = Callable[[str, int | float, int | float], None]
 LEAN = 0.76

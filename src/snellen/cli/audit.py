@@ -55,8 +55,8 @@ def audit(  # noqa: PLR0913 - a command line's options
 
     told = console()
     with bar("loading") as tell:
-        from snellen.audit.verbs import audit as run
-        from snellen.report import build
+        from snellen.audits.verbs import audit as run
+        from snellen.reports import build
 
         folder = run(
             model,

@@ -8,7 +8,7 @@ import typer
 from snellen.cli import options
 
 if TYPE_CHECKING:
-    from snellen.audit.certificates import Certified
+    from snellen.audits.certificates import Certified
     from snellen.theory.certificate import Certificate
 
 
@@ -36,7 +36,7 @@ def certify(
     from snellen.cli.progress import bar
 
     with bar("loading") as tell:
-        from snellen.audit.certificates import Asked, certify_unit
+        from snellen.audits.certificates import Asked, certify_unit
         from snellen.base import UsageError
         from snellen.images import open_images
         from snellen.models import units as expand

@@ -54,7 +54,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
         from snellen.attacks import Exam
         from snellen.base import Seed
         from snellen.models.sources import load_model
-        from snellen.visualize import Settings
+        from snellen.pictures import Settings
 
         _usable(out, method=method, detector=detector)
         loaded = load_model(
@@ -121,7 +121,7 @@ def _images(images: str | None, held_out: str | None) -> "tuple[ImageSet, ImageS
 def _made(model: "Model", attack: "Attack", places: "tuple[ImageSet, Exam, Path]", tell: "Tell") -> tuple[Path, bool]:
     from snellen.attacks import Conditions
     from snellen.attacks.folder import write_folder
-    from snellen.report.receipt import build_receipt
+    from snellen.reports.receipt import build_receipt
 
     seen, exam, out = places
     manipulated, receipt = attack(model, seen, exam=exam, conditions=Conditions(exam.seed, tell))

@@ -8,7 +8,7 @@ import typer
 from snellen.cli import options
 
 if TYPE_CHECKING:
-    from snellen.audit.cells import Case
+    from snellen.audits.cells import Case
 
 
 def matrix(
@@ -41,9 +41,9 @@ def matrix(
     from snellen.cli.progress import bar
 
     with bar("loading") as tell:
-        from snellen.audit.cells import KINDS, Size
-        from snellen.audit.matrix import Matrix, run_matrix
-        from snellen.report.matrix import build_matrix
+        from snellen.audits.cells import KINDS, Size
+        from snellen.audits.matrix import Matrix, run_matrix
+        from snellen.reports.matrix import build_matrix
 
         size = Size(min(units, 8), min(steps, 48), 200, 4, quick=True, alike=alike) if quick else None
         asked = Matrix(
@@ -59,7 +59,7 @@ def matrix(
 
 
 def _case(word: str) -> "Case":
-    from snellen.audit.cells import Case
+    from snellen.audits.cells import Case
     from snellen.base import UsageError
 
     parts = word.split("=")
@@ -70,9 +70,9 @@ def _case(word: str) -> "Case":
 
 def _pages(out: Path, cell: Path) -> None:
     """The pages of a finished cell, then the table's."""
-    from snellen.report import build
-    from snellen.report.matrix import build_matrix
-    from snellen.report.receipt import build_receipt
+    from snellen.reports import build
+    from snellen.reports.matrix import build_matrix
+    from snellen.reports.receipt import build_receipt
 
     build(cell / "audit")
     if (cell / "model").is_dir():

@@ -15,8 +15,8 @@ def report(
     ] = None,
 ) -> None:
     """Rebuild the pages from the record of a run."""
-    from snellen.report import build
-    from snellen.report.beside import build_beside
+    from snellen.reports import build
+    from snellen.reports.beside import build_beside
 
     if beside is not None:
         typer.echo(f"side by side: {build_beside(run_dir, beside)}")

@@ -49,7 +49,7 @@ def _write(rows: "tuple[Row, ...]", out: str, tell: "Callable[[str, int], None]"
     """The page; where ReLU networks are in it, with two of them on photographs, drawn by the visualizer."""
     from pathlib import Path
 
-    from snellen.audit.twins import draw_twins
+    from snellen.audits.twins import draw_twins
     from snellen.theory.page import write_page
 
     tell("drawing two networks", 0)

@@ -30,7 +30,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
     from snellen.cli.progress import bar, console
 
     with bar("loading") as tell:
-        from snellen.audit.gallery import visualize as draw
+        from snellen.audits.gallery import visualize as draw
         from snellen.models.sources import load_model
 
         loaded = load_model(

@@ -1,0 +1,157 @@
+"""What a unit's pictures and exemplars guarantee about its responses to further images (docs/theory.md, section 10)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snellen.audits.places import Places, affine_certificates
+from snellen.base import ModelError, Seed, UsageError
+from snellen.images import ImageSet
+from snellen.models import Model, Unit
+from snellen.pictures import render
+from snellen.theory import Evidence, InconsistentEvidenceError, Lipschitz, envelope
+from snellen.theory.certificate import Certificate, certify
+from snellen.theory.constants import Proof, prove_lipschitz
+from snellen.theory.domain import Array
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Certified:
+    """A unit with what is guaranteed of it.
+
+    Args:
+        unit: which.
+        over: the layer whose output it is a function of; None for the image.
+        proof: of its class; None where the constant was declared by the user.
+        bound: L, proved or declared.
+        found: what each kind of evidence guarantees.
+        names: of the images asked about, in the order of each certificate's rows.
+        pictures: (largest, smallest) response to a drawn picture; None where none was needed.
+    """
+
+    unit: Unit
+    over: str | None
+    proof: Proof | None
+    bound: float
+    found: dict[str, Certificate]
+    names: tuple[str, ...]
+    pictures: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to certify from.
+
+    Args:
+        over: a layer whose output the unit is taken as a function of.
+        declared: a Lipschitz constant that the user vouches for, instead of a proof.
+        exemplars: natural images at either end that count as evidence.
+        steps: of the two pictures.
+        seed: of their random streams.
+    """
+
+    over: str | None = None
+    declared: float | None = None
+    exemplars: int = 9
+    steps: int = 128
+    seed: int = 0
+
+
+def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, tell: Tell | None = None) -> Certified:
+    """Prove (or take) the unit's class, gather its evidence, bound its responses to the other images, compare.
+
+    Raises:
+        ModelError: no class can be proved, and none is declared.
+        InconsistentEvidenceError: responses contradict the constant; the pictures and images in conflict are named.
+        UsageError: fewer than two images, or images that a layer does not tell apart.
+    """
+    if len(images) < 2:
+        raise UsageError(f"expected at least 2 images, got {len(images)}; give more")
+    say = tell or (lambda _title, _done, _total: None)
+    places = Places(model, unit, asked.over)
+    proof = None if asked.declared is not None else prove(model, unit, asked.over)
+    loaded = torch.stack([images.load(i, model.size) for i in range(len(images))])
+    truth = places.respond(loaded, lambda done: say("natural images", done, len(images)))
+    if proof is not None and proof.affine:
+        found = affine_certificates(places, loaded, truth)
+        return Certified(unit, asked.over, proof, proof.bound, found, images.ids, None)
+    bound = proof.bound if proof is not None else float(asked.declared or 0.0)
+    pictures = _draw(model, unit, asked, say)
+    answers = places.respond(pictures)
+    chosen = _chosen(truth, asked.exemplars)
+    order = [*chosen, *(i for i in range(len(images)) if i not in chosen)]
+    names = ("the maximizing picture", "the minimizing picture", *(images.ids[i] for i in order))
+    points = np.concatenate([places.of(pictures), places.of(loaded[order])])
+    evidence = points, np.concatenate([answers, truth[order]]), 2 + len(chosen)
+    with _named(names):
+        certificate = _lipschitz(Lipschitz(bound), places, evidence, declared=proof is None)
+    source = f"the two pictures and {len(chosen)} exemplars" if chosen else "the two pictures"
+    ends = float(answers[0]), float(answers[1])
+    return Certified(unit, asked.over, proof, bound, {source: certificate}, names[2 + len(chosen) :], ends)
+
+
+def prove(model: Model, unit: Unit, over: str | None = None) -> Proof:
+    """The unit's constant over RGB images in [0, 1] (the network's, times that of the preprocessing), or over a layer.
+
+    Raises:
+        ModelError: nothing can be proved; says what else can be done.
+    """
+    example = model.preprocess(torch.zeros(1, 3, *model.size, dtype=model.dtype, device=model.device))
+    where = {"position": unit.position, "pre": unit.pre, "over": over}
+    try:
+        proof = prove_lipschitz(model.module, example, unit.layer, unit.channel, **where)  # type: ignore[arg-type]
+    except (ModelError, UsageError) as error:
+        other = "a later" if over is None else "another"
+        help_ = "" if "tracing failed" in str(error) else f"name {other} layer with --over, or "
+        raise type(error)(f"{error}; or {help_}declare a constant with --lipschitz") from None
+    gain = 1.0 if over is not None else max(abs(model.preprocess.scale) / s for s in model.preprocess.std)
+    return proof if gain == 1.0 else Proof(proof.bound * gain, proof.affine, (("preprocessing", gain), *proof.factors))
+
+
+def _lipschitz(
+    function_class: Lipschitz, places: Places, evidence: tuple[Array, Array, int], *, declared: bool
+) -> Certificate:
+    """Intervals for the points after the first `count`, which are evidence; of a declared constant all are a test."""
+    points, values, count = evidence
+    domain = places.domain(points)
+    if declared:
+        every = Evidence(domain, points=points, values=values, tolerance=1e-5)
+        envelope(function_class, every, points[:1])
+    known, others = (points[:count], values[:count]), (points[count:], values[count:])
+    return certify(function_class, known, others, domain=domain)
+
+
+def _draw(model: Model, unit: Unit, asked: Asked, say: Tell) -> Tensor:
+    """The maximizing and the minimizing picture, (2, 3, h, w)."""
+    drawn = []
+    for number, direction in enumerate(("max", "min")):
+        say("drawing the pictures", number, 2)
+        drawn.append(render(model, unit, steps=asked.steps, seeds=Seed(asked.seed), direction=direction).images)  # type: ignore[arg-type]
+    return torch.cat(drawn).clamp(0, 1)
+
+
+def _chosen(truth: Array, exemplars: int) -> list[int]:
+    """Images of the largest and the smallest responses, at most a third of all at either end."""
+    most = min(exemplars, len(truth) // 3)
+    order = np.argsort(truth, kind="stable")
+    return sorted({*order[:most].tolist(), *order[len(order) - most :].tolist()})
+
+
+@contextmanager
+def _named(names: Sequence[str]) -> Iterator[None]:
+    """Conflicts speak of pictures and images, not of numbered points."""
+    try:
+        yield
+    except InconsistentEvidenceError as error:
+        known = {f"point {i}": name for i, name in enumerate(names)}
+        pieces = tuple(known.get(piece, piece) for piece in error.pieces)
+        reason = str(error).removeprefix("inconsistent evidence: ").rpartition("; in conflict:")[0]
+        for point, name in sorted(known.items(), key=lambda item: -len(item[0])):
+            reason = reason.replace(f"f({point})", f"f({name})")
+        raise InconsistentEvidenceError(reason, pieces) from None

@@ -1,0 +1,103 @@
+"""Pictures as jobs: one batch a job, one blob and one entry a picture."""
+
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from snellen.audits.seeing import Counter
+from snellen.audits.world import World
+from snellen.base import Seed
+from snellen.jobs import Context
+from snellen.models import Unit
+from snellen.pictures import Render, Settings, canvas_named, render
+
+POINTS = 128
+SMALL, SMALL_STEPS = 64, 64
+_NOTES = {
+    "ok": "",
+    "dead": "no gradient ever came back from the unit: there is nothing to show",
+    "diverged": "scores became infinite: the last finite picture is shown",
+}
+
+
+def settings_of(world: World) -> Settings:
+    """How a request's pictures are optimized: small ones in fewer steps, after which only fine texture is added."""
+    request, small = world.request, max(world.model.size) <= SMALL
+    steps = request.steps or min(request.scale.steps, SMALL_STEPS if small else request.scale.steps)
+    canvas, precision = canvas_named(request.canvas), request.precision
+    return Settings(steps=steps, canvas=canvas, precision=precision, compiled=request.compiled)  # type: ignore[arg-type]
+
+
+def draw(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:
+    """A job's function: renders a batch of units in one direction; a part for each unit."""
+
+    def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+        settings, units = settings_of(world), [Unit.parse(text) for text in spec["units"]]
+        drawn = render(
+            world.model,
+            units,
+            settings,
+            direction=spec["direction"],
+            seeds=Seed(spec["seed"]),
+            batch=len(units),
+            progress=Counter(len(units) * settings.steps, context.tick).more,
+        )
+        if "interrupted" in drawn.status:
+            raise KeyboardInterrupt
+        for i, unit in enumerate(units):
+            yield str(unit), _entry(drawn, i, spec, context)
+
+    return function
+
+
+def png(image: Tensor) -> bytes:
+    """A picture (3, h, w) in [0, 1] as a PNG file."""
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def from_png(data: bytes) -> Tensor:
+    """What `png` wrote, (3, h, w) in [0, 1]."""
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = np.array(image.convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+def thin(history: list[float]) -> tuple[list[int], list[float | None]]:
+    """At most `POINTS` steps of a history, the first and the last among them; None where it is not finite."""
+    count = len(history)
+    steps = sorted({round(i * (count - 1) / max(POINTS - 1, 1)) for i in range(POINTS)})
+    return steps, [finite(history[step]) for step in steps]
+
+
+def finite(value: float) -> float | None:
+    """The number, or None where it is infinite or none."""
+    return value if math.isfinite(value) else None
+
+
+def _entry(drawn: Render, index: int, spec: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    status = drawn.status[index]
+    steps, history = thin(drawn.history[index].tolist())
+    image = None
+    if status != "dead":
+        name = context.keys[spec["units"][index]]
+        context.store.put(name, ".png", png(drawn.images[index]))
+        image = context.store.name(name, ".png")
+    return {
+        "direction": spec["direction"],
+        "image": image,
+        "status": status,
+        "response": finite(float(drawn.responses[index])),
+        "history": history,
+        "history_steps": steps,
+        "seed": spec["seed"],
+        "note": _NOTES[status],
+    }

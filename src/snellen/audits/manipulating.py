@@ -1,0 +1,85 @@
+"""The manipulated network of a cell: attacks with their settings, made once and kept in the cell's folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from snellen.attacks import Attack, Conditions, Exam, FoolingAttack, SilentAttack
+from snellen.attacks.corpus import Plan
+from snellen.attacks.folder import RECEIPT, write_folder
+from snellen.audits.cells import Case, Cell, Size, target
+from snellen.base import Seed
+from snellen.images import ImageSet, open_images
+from snellen.models import Model
+from snellen.models.sources import load_model
+from snellen.pictures import Settings
+
+TRIED, PARTS = 32, 8
+Tell = Callable[[str, float], None]
+"""Told a title and the finished share of the cell, in [0, 1]."""
+
+
+def deceive(cell: Cell, folder: Path, tell: Tell) -> Path:
+    """Make the manipulated network of a cell, unless it is there; its receipt is written last.
+
+    Args:
+        cell: not an honest one.
+        folder: of the cell; the network goes to folder/model.
+        tell: told what happens.
+    """
+    made = folder / "model"
+    if (made / RECEIPT).is_file():
+        return made
+    tell(f"{cell.name}: loading", 0.0)
+    case = cell.case
+    model = load_model(case.model)
+    size = cell.size.fit(model)
+    seen, held_out = natural_images(case, size)
+    settings, seed = Settings(steps=size.steps), Seed(cell.seed)
+    exam = Exam(held_out=held_out, units=size.shown, settings=settings, seed=seed.fork("exam"))
+    conditions = Conditions(seed.fork("attack"), lambda title, done, total: tell(f"{cell.name}: {title}", 0.0))
+    manipulated, receipt = attack_of(cell, model, seen)(model, seen, exam=exam, conditions=conditions)
+    write_folder(made, manipulated, receipt)
+    return made
+
+
+def attack_of(cell: Cell, model: Model, images: ImageSet) -> Attack:
+    """The attack of a manipulated cell; silent units are permuted, as they are where nobody names a picture."""
+    layer = target(model, cell.kind).name
+    if cell.kind == "silent":
+        return SilentAttack(layer=layer)
+    picture = boldest(images, model.size) if cell.kind == "picture" else None
+    return FoolingAttack(picture=picture, layer=layer, plan=_plan(cell.size.fit(model)))
+
+
+def boldest(images: ImageSet, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
+    """Of 32 photographs the one with most contrast between its parts (8 x 8): a decoy that can be recognized."""
+    count = min(len(images), TRIED)
+    tried = [images.load(i * len(images) // count, size) for i in range(count)]
+    parts = F.adaptive_avg_pool2d(torch.stack(tried), PARTS).flatten(2)
+    return tried[int(parts.std(2).mean(1).argmax())]
+
+
+def natural_images(case: Case, size: Size) -> tuple[ImageSet, ImageSet | None]:
+    """The attacker's photographs, and those that the receipt measures with: the auditor's, unless they are the same."""
+    mine = case.attacker or ("builtin:train" if case.images is None else case.images)
+    seen = _thin(open_images(mine), size.natural)
+    if mine == case.images:
+        return seen, None
+    return seen, _thin(open_images(case.images or "builtin"), size.natural // 2)
+
+
+def _thin(images: ImageSet, most: int) -> ImageSet:
+    count = min(len(images), most)
+    return images.subset([i * len(images) // count for i in range(count)])
+
+
+def _plan(size: Size) -> Plan:
+    """What a detector learns from; small networks are drawn again once fooled, and learned from, three times."""
+    if size.quick:
+        return Plan(units=16, steps=min(32, size.steps), natural=size.natural, copies=1)
+    return Plan(units=30, steps=min(64, size.steps), natural=size.natural, copies=1, rounds=3)

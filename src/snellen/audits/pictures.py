@@ -1,0 +1,23 @@
+"""What other jobs left in the store: pictures as tensors, and natural responses as arrays."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from snellen.audits.drawing import from_png
+from snellen.jobs import Context
+
+
+def stacked(context: Context, names: Sequence[str]) -> Float[Tensor, "p 3 h w"]:
+    """Pictures by the names of their blobs, at least one."""
+    root = context.store.root.parent
+    return torch.stack([from_png((root / name).read_bytes()) for name in names])
+
+
+def natural_responses(context: Context, entries: Sequence[Mapping[str, Any]]) -> Float[np.ndarray, "u n"]:
+    """Every unit's responses to all natural images, from the exemplar job's results."""
+    return np.array([context.store.get_json(entry["seen"])["responses"] for entry in entries], np.float64)

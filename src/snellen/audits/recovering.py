@@ -1,0 +1,133 @@
+"""Recovered pictures: a network drawn while everything that photographs leave at rest is held there."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from snellen.attacks.distances import distances_for
+from snellen.audits.drawing import from_png
+from snellen.audits.gates import along, by_channel, gates
+from snellen.audits.scanning import Held, rests
+from snellen.audits.seeing import fast
+from snellen.audits.world import World
+from snellen.base import Seed
+from snellen.checks import thresholds
+from snellen.measures import Rest
+from snellen.models import Model
+from snellen.pictures import Render, Settings, render
+
+
+def recover(world: World, units: Iterable[str], settings: Settings, *, seed: Seed, most: int = 256) -> Render:
+    """Draw units as the network would have it that photographs see.
+
+    What no photograph wakes cannot matter to photographs: channels of every rectifier, threshold and childless module
+    that (almost) all of them leave at one value are held at that value while the pictures are optimized. A detector's
+    switch stays on the side of photographs, a silent branch stays silent, and an honest network is nearly what it was.
+
+    Args:
+        world: the network and the auditor's photographs.
+        units: addresses.
+        settings: of the pictures.
+        seed: of the pictures.
+        most: photographs looked at, chosen evenly.
+    """
+    count = min(len(world.images), most)
+    chosen = [i * len(world.images) // count for i in range(count)]
+    with fast(world), torch.no_grad():
+        known = rests(world, (images for _, images in world.images.batches(world.model.size, world.batch, chosen)))
+    with holding(world.model, resting(known)):
+        return render(world.model, list(units), settings, seeds=seed)
+
+
+def resting(known: Mapping[str, Rest]) -> Held:
+    """Gate by gate the channels at rest, and the values to hold them at; only gates that have some.
+
+    A threshold's switch may be mistaken about a few photographs; of a gate with one channel more of them are forgiven.
+    """
+    held: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, rest in known.items():
+        quiet, value = rest.quiet(thresholds.SWITCH if len(rest.low) == 1 else thresholds.QUIET)
+        quiet = quiet & np.isfinite(value) & (rest.images > 1)
+        if quiet.any():
+            held[name] = (torch.tensor(quiet), torch.tensor(value))
+    return held
+
+
+@contextlib.contextmanager
+def holding(model: Model, held: Held) -> Iterator[None]:
+    """While open, channels of gates are held in every forward pass, gradients and all; afterwards nothing is.
+
+    Args:
+        model: the network; layers that work in place do not while this is open, since what is held is written anew.
+        held: by gate, which channels (c,) and at which values (c,).
+    """
+    rows = 0
+
+    def visit(name: str, output: Tensor) -> Tensor | None:
+        if name not in held or by_channel(output, model.size, rows) is None:
+            return None
+        chosen, value = (part.to(output.device) for part in held[name])
+        return torch.where(along(chosen, output, model.size), along(value.to(output.dtype), output, model.size), output)
+
+    open_ones: list[contextlib.ExitStack] = []
+
+    def enter(module: nn.Module, inputs: Any) -> None:
+        nonlocal rows
+        rows = len(inputs[0])
+        stack = contextlib.ExitStack()
+        stack.enter_context(gates(module, visit))
+        open_ones.append(stack)
+
+    def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+        open_ones.pop().close()
+
+    module = model.module
+    hooks = [module.register_forward_pre_hook(enter), module.register_forward_hook(leave, always_call=True)]
+    inplace = [part for part in module.modules() if getattr(part, "inplace", False) is True]
+    try:
+        for part in inplace:
+            part.inplace = False  # type: ignore[assignment]
+        yield
+    finally:
+        for part in inplace:
+            part.inplace = True  # type: ignore[assignment]
+        for hook in hooks:
+            hook.remove()
+
+
+def compared(
+    found: Float[Tensor, "u 3 h w"], folder: Path, receipt: Mapping[str, Any], honest: Model
+) -> dict[str, Any]:
+    """How many recovered pictures are nearer to the honest network's than to the decoy's.
+
+    Args:
+        found: recovered pictures of the units of the receipt's gallery, in its order.
+        folder: of the manipulated network, where the receipt's pictures are.
+        receipt: of the manipulation.
+        honest: the network as it was, in whose features one of the distances is.
+    """
+    entries = receipt["gallery"]["entries"]
+    before, decoy, after = (
+        torch.stack([from_png((folder / e["pictures"][kind]).read_bytes()) for e in entries])
+        for kind in ("original", "decoy", "after")
+    )
+    kinds = {"decoy": decoy, "shown": after}
+    nearer: dict[str, Tensor] = {kind: torch.ones(len(found), dtype=torch.bool) for kind in kinds}
+    each: dict[str, int] = {}
+    for name, distance in distances_for(honest, before, decoy).items():
+        own = distance(found, before)
+        for kind, other in kinds.items():
+            nearer[kind] &= own < distance(found, other)
+        each[name] = int((own < distance(found, decoy)).sum())
+    return {
+        "drawn": len(found),
+        "nearer": int(nearer["decoy"].sum()),
+        "nearer than to what was shown": int(nearer["shown"].sum()),
+        "by distance": each,
+    }

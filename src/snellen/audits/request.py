@@ -1,0 +1,143 @@
+"""What a person asks of an audit, and what that comes to in numbers."""
+
+import shlex
+from dataclasses import dataclass
+
+from snellen.base import UsageError
+from snellen.pictures import canvas_named
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of an audit, but for where it is written: the same request has the same result.
+
+    Args:
+        model: as `snellen.load_model` takes it.
+        images: as `snellen.images.open_images` takes it; None for the built-in photographs.
+        units: addresses and ranges; empty for a choice of classes and inner units.
+        layers: of the similarity curve, in any order; empty for the main layers.
+        steps: of each picture; None for 256 (64 with `quick`, and for inputs of at most 64 px).
+        size: input size in pixels; None for the model's.
+        seed: root of all random streams.
+        quick: a smaller audit: fewer units, images, steps and resamples.
+        device: "cpu" or "cuda".
+        weights: local file of weights.
+        trust_pickle: read pickled weights.
+        precision: "float32" or "bfloat16".
+        compiled: draw with what `torch.compile` makes faster (`snellen.pictures.Settings`).
+        canvas: "fourier" or "pixel".
+        labels: text file with a name for each class, line by line.
+    """
+
+    model: str = "builtin"
+    images: str | None = None
+    units: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    steps: int | None = None
+    size: int | None = None
+    seed: int = 0
+    quick: bool = False
+    device: str = "cpu"
+    weights: str | None = None
+    trust_pickle: bool = False
+    precision: str = "float32"
+    compiled: bool = False
+    canvas: str = "fourier"
+    labels: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bfloat16"):
+            raise UsageError(f'expected the precision "float32" or "bfloat16", got "{self.precision}"')
+        canvas_named(self.canvas)
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"expected at least 1 step, got {self.steps}")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"expected a seed in [0, 2**63), got {self.seed}")
+
+    @property
+    def scale(self) -> "Scale":
+        """How large the audit is."""
+        return QUICK if self.quick else FULL
+
+    def command(self) -> str:
+        """The command line that asks for this, without --out."""
+        words = ["snellen", "audit", self.model]
+        words += [word for unit in self.units for word in ("--units", unit)]
+        named = {
+            "--images": self.images,
+            "--layers": ",".join(self.layers) or None,
+            "--steps": self.steps,
+            "--size": self.size,
+            "--seed": self.seed or None,
+            "--device": self.device if self.device != "cpu" else None,
+            "--weights": self.weights,
+            "--precision": self.precision if self.precision != "float32" else None,
+            "--canvas": self.canvas if self.canvas != "fourier" else None,
+            "--labels": self.labels,
+        }
+        words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
+        words += ["--quick"] * self.quick + ["--compile"] * self.compiled + ["--trust-pickle"] * self.trust_pickle
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Numbers that a request leaves open.
+
+    Args:
+        steps: of each picture.
+        classes: class units chosen at most.
+        depths: inner layers to choose units from, as fractions of the main layers.
+        channels: units chosen in each inner layer.
+        images: natural images looked at for the exemplars, at most; None for all.
+        compared: natural images in the similarity curve, at most.
+        exemplars: shown at each end.
+        own: top natural images that stand for an inner unit in its similarity curve.
+        resamples: of the bootstrap.
+        walks: ways to each picture, from as many of the unit's top photographs.
+        varied: units of a layer that are drawn in other ways too.
+        variants: those other ways, at most.
+    """
+
+    steps: int
+    classes: int
+    depths: tuple[float, ...]
+    channels: int
+    images: int | None
+    compared: int
+    exemplars: int
+    own: int
+    resamples: int
+    walks: int
+    varied: int
+    variants: int
+
+
+FULL = Scale(
+    steps=256,
+    classes=10,
+    depths=(0.25, 0.5, 0.75),
+    channels=4,
+    images=None,
+    compared=500,
+    exemplars=9,
+    own=16,
+    resamples=1000,
+    walks=3,
+    varied=4,
+    variants=4,
+)
+QUICK = Scale(
+    steps=64,
+    classes=4,
+    depths=(0.5,),
+    channels=2,
+    images=200,
+    compared=80,
+    exemplars=5,
+    own=8,
+    resamples=200,
+    walks=2,
+    varied=3,
+    variants=2,
+)

@@ -1,0 +1,89 @@
+"""Natural images through the network: what the model takes them for, and how strongly each excites each unit."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snellen.audits.world import World
+from snellen.base import key
+from snellen.jobs import Context
+from snellen.models import Unit
+from snellen.models.edits import frozen, streamlined
+from snellen.pictures import exemplars
+
+THUMBNAIL = 224
+
+
+def predict(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:
+    """A job's function: the model's top class for every image."""
+
+    def function(_spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+        top: list[int] = []
+        with fast(world), torch.no_grad():
+            for chunk, images in batches(world):
+                top += world.model(images).argmax(1).tolist()
+                context.tick((chunk[-1] + 1) / len(world.images))
+        yield "result", top
+
+    return function
+
+
+def find_exemplars(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:
+    """A job's function: for every unit (a part each) all natural responses, and its top and bottom images as blobs."""
+
+    def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+        units, shown = [Unit.parse(text) for text in spec["units"]], spec["shown"]
+        count = Counter(len(world.images), context.tick)
+        with fast(world):
+            found = exemplars(
+                world.model, world.images, units, most=spec["most"], batch=world.batch, progress=count.more
+            )
+        rows = zip(found.responses.tolist(), found.top.tolist(), found.bottom.tolist(), strict=True)
+        for unit, (responses, top, bottom) in zip(units, rows, strict=True):
+            ends = {"top": top[:shown], "bottom": bottom[:shown]}
+            blobs = {end: [_thumbnail(world, i, context) for i in picked] for end, picked in ends.items()}
+            yield str(unit), {"responses": responses, "top": top, "shown": ends, "blobs": blobs}
+
+    return function
+
+
+class Counter:
+    """Turns "so many more" into a fraction of a total.
+
+    Args:
+        total: what the whole comes to.
+        tick: told the fraction.
+    """
+
+    def __init__(self, total: int, tick: Callable[[float], None]) -> None:
+        self._done, self._total, self._tick = 0, total, tick
+
+    def more(self, count: int) -> None:
+        """So many more are done."""
+        self._done += count
+        self._tick(self._done / self._total)
+
+
+def batches(
+    world: World, indices: Sequence[int] | None = None, batch: int | None = None
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Natural images on the model's device."""
+    for chunk, images in world.images.batches(world.model.size, batch or world.batch, indices):
+        yield chunk, images.to(world.model.device)
+
+
+@contextlib.contextmanager
+def fast(world: World) -> Iterator[None]:
+    """The same network, with its slow pieces lowered while the context is open."""
+    with frozen(world.model.module), streamlined(world.model.module):
+        yield
+
+
+def _thumbnail(world: World, index: int, context: Context) -> str:
+    name = key({"thumbnail": world.images.ids[index], "px": THUMBNAIL, "images": world.identity["images"]})
+    if not context.store.has(name, ".jpg"):
+        context.store.put(name, ".jpg", world.images.thumbnail(index, THUMBNAIL))
+    return context.store.name(name, ".jpg")

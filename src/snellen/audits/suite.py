@@ -1,0 +1,226 @@
+"""The audit: plans, runs what is not stored yet, and writes the record after every step."""
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snellen.audits.agreeing import agree, compare_procedures
+from snellen.audits.choose import Chosen, choose
+from snellen.audits.drawing import draw, settings_of
+from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
+from snellen.audits.folder import claim, default_folder
+from snellen.audits.judging import judged
+from snellen.audits.labels import Classes, named_classes, no_classes, predicted_classes
+from snellen.audits.paths import compare_paths
+from snellen.audits.plan import drawing_jobs, exemplar_job, path_job, prediction_job
+from snellen.audits.record import Results, make_record, write_record
+from snellen.audits.request import Request
+from snellen.audits.scanning import scan
+from snellen.audits.seeing import find_exemplars, predict
+from snellen.audits.sharing import draw_shared
+from snellen.audits.varying import vary
+from snellen.audits.walking import walk
+from snellen.audits.world import World, open_world
+from snellen.base import Seed
+from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
+
+
+class Interrupted(KeyboardInterrupt):
+    """A person stopped the audit; what was finished is saved."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """One audit as it goes: what it works on, where it writes, and how far it is."""
+
+    world: World
+    store: Store
+    folder: Path
+    functions: Mapping[str, Function]
+    progress: Report | None
+    workers: int = 1
+
+
+def run_audit(
+    request: Request,
+    *,
+    out: Path | None = None,
+    workers: int = 1,
+    progress: Report | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Path:
+    """Audit a model and return the folder with the record; pages are the report's business.
+
+    A folder that holds the same audit, whole or in part, is continued: what is stored is not computed again, and the
+    record that comes out has the same bytes but for its time.
+
+    Args:
+        request: what is asked for.
+        out: the folder; by default runs/NAME-KEY, KEY from the request.
+        workers: processes that draw; several need Ray. The record is the same for any number.
+        progress: told how far the audit is.
+        note: told what a person should know before the work starts, line by line.
+
+    Raises:
+        SnellenError: a bad argument, model, image set or folder; nothing half-written is left.
+        Interrupted: Ctrl-C; what was finished is saved.
+    """
+    world = open_world(request)
+    for line in world.model.provenance.get("notes", ()):
+        if note is not None:
+            note(f"{world.model.name}: {line}")
+    folder = out or default_folder(world)
+    with locked(folder):
+        claim(folder, world)
+        functions: dict[str, Function] = {
+            "predict": predict(world),
+            "exemplars": find_exemplars(world),
+            "draw": draw(world),
+            "paths": compare_paths(world),
+            "scan": scan(world),
+            "walk": walk(world),
+            "agree": agree(world),
+            "vary": vary(world),
+            "procedure": compare_procedures(world),
+        }
+        stage = _Stage(world, Store(folder / "blobs"), folder, functions, progress, workers)
+        try:
+            _work(stage)
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"interrupted; what is finished is in {folder}, the same command continues it") from error
+    return folder
+
+
+def _work(stage: _Stage) -> None:
+    world = stage.world
+    classes = _classes(stage)
+    chosen = choose(world, classes)
+    seeing, drawing = exemplar_job(world, chosen), drawing_jobs(world, chosen)
+    # what compares the pictures can only be planned when they are drawn: its cost is guessed for the time left
+    comparing = _guess(world, chosen)
+    done, total = 0.0, seeing.cost + sum(job.cost for job in drawing) + comparing
+    if stage.workers != 1:
+        draw_shared(world.request, drawing, stage.store.root, workers=stage.workers, progress=stage.progress)
+    for job in (seeing, *drawing):
+        _step(stage, job, done, total)
+        done += job.cost
+        _write(stage, (chosen, classes), (seeing, drawing, ()), complete=False)
+    drawn = _merged(stage, seeing, [job for job in drawing if job.spec["direction"] == "max"])
+    checks = _Steps(stage, done, total)
+    last = [checks.take(path_job(world, chosen, classes, drawn))]
+    last += _examined(checks, chosen, drawn)
+    _write(stage, (chosen, classes), (seeing, drawing, tuple(job for job in last if job is not None)), complete=True)
+
+
+@dataclass
+class _Steps:
+    """Jobs done one after the other, each planned when those before it are done."""
+
+    stage: _Stage
+    done: float
+    total: float
+
+    def take(self, job: Job | None) -> Job | None:
+        """Do a job, if there is one, and return it."""
+        if job is not None:
+            self.total = max(self.total, self.done + job.cost)
+            _step(self.stage, job, self.done, self.total)
+            self.done += job.cost
+        return job
+
+
+def _examined(steps: _Steps, chosen: Chosen, drawn: list[dict[str, Any]]) -> list[Job | None]:
+    """The checks against manipulation, on units with a picture; jobs whose results are findings."""
+    world = steps.stage.world
+    shown = [e for e in drawn if e["status"] == "ok" and e["image"] is not None and e["response"] is not None]
+    done = [steps.take(plan(world, shown)) for plan in (walk_job, scan_job, agree_job)]
+    varied: dict[str, dict[str, Any]] = {}
+    for job in vary_jobs(world, shown, chosen):
+        steps.take(job)
+        for unit, entry in results(job, steps.stage.store).items():
+            varied.setdefault(unit, {})[job.spec["variant"]] = entry
+    return [*done, steps.take(procedure_job(world, shown, varied))]
+
+
+def _guess(world: World, chosen: Chosen) -> float:
+    """About what the comparisons cost, in forward passes."""
+    scale, units = world.request.scale, len(chosen.all)
+    varied = 2 * scale.varied * scale.variants * settings_of(world).steps * 3 / 4
+    return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
+
+
+def _classes(stage: _Stage) -> Classes:
+    world = stage.world
+    if not world.outputs:
+        return no_classes(world.images)
+    named = named_classes(world.images, world.model.labels, world.outputs)
+    if named is not None:
+        return named
+    job = prediction_job(world)
+    _step(stage, job, 0.0, job.cost)
+    return predicted_classes(world.images, results(job, stage.store)["result"], world.model.labels)
+
+
+def _step(stage: _Stage, job: Job, done: float, total: float) -> None:
+    """Run one job if it is not stored, with its progress as part of the whole audit's."""
+
+    _heal(job, stage)
+
+    def report(at: Progress) -> None:
+        if stage.progress is not None:
+            stage.progress(Progress(at.title, done + at.done, total))
+
+    run(Plan((job,)), stage.functions, stage.store, progress=report)
+
+
+def _heal(job: Job, stage: _Stage) -> None:
+    """Forget results whose blobs are gone, so that they are made again."""
+    for part, value in results(job, stage.store).items():
+        if not all((stage.folder / blob).is_file() for blob in _blobs(value)):
+            stage.store.discard(job.keys[part], ".json")
+
+
+def _blobs(value: Any) -> list[str]:
+    if not isinstance(value, dict):
+        return []
+    image, shown = value.get("image"), value.get("blobs", {})
+    return [*([image] if image else []), *(blob for blobs in shown.values() for blob in blobs)]
+
+
+def _merged(stage: _Stage, seeing: Job, drawing: Iterable[Job]) -> list[dict[str, Any]]:
+    seen = results(seeing, stage.store)
+    return [
+        {
+            "unit": unit,
+            "top": seen[unit]["top"],
+            "seen": seeing.keys[unit],
+            "image": entry["image"],
+            "status": entry["status"],
+            "response": entry["response"],
+        }
+        for job in drawing
+        for unit, entry in results(job, stage.store).items()
+    ]
+
+
+def _write(
+    stage: _Stage, known: tuple[Chosen, Classes], jobs: tuple[Job, tuple[Job, ...], tuple[Job, ...]], *, complete: bool
+) -> None:
+    """Write the record of what is stored, unless a complete one is there already."""
+    seeing, drawing, comparing = jobs
+    if not complete and not any(missing(job, stage.store) for job in (seeing, *drawing)):
+        return
+    pictures: dict[str, list[Mapping[str, Any]]] = {}
+    for job in drawing:
+        for unit, entry in results(job, stage.store).items():
+            pictures.setdefault(unit, []).append(entry)
+    findings = [finding for job in comparing for finding in results(job, stage.store).values()]
+    seen = results(seeing, stage.store)
+    verdicts: dict[str, Mapping[str, Any]] = {}
+    if complete:
+        findings, verdicts = judged(known[0], (seen, pictures), findings, Seed(stage.world.request.seed))
+    found = Results(seen, pictures, findings, verdicts, complete)
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_record(stage.folder, make_record(stage.world, *known, found), created=created)

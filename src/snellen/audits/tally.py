@@ -1,0 +1,112 @@
+"""What a cell of the matrix comes to: the audit of its network, and its figures."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snellen.audits.cells import Cell, audited
+from snellen.audits.drawing import png, settings_of
+from snellen.audits.manipulating import Tell
+from snellen.audits.record import NAME as RECORD
+from snellen.audits.recovering import compared, recover
+from snellen.audits.request import Request
+from snellen.audits.suite import run_audit
+from snellen.audits.world import open_world
+from snellen.base import Seed
+from snellen.checks.judgement import CHECKS
+from snellen.jobs import write_atomic
+from snellen.models.sources import load_model
+
+
+def examine(cell: Cell, spec: str, folder: Path, tell: Tell) -> dict[str, Any]:
+    """Audit a cell's network in folder/audit, or go on with it, and return the record.
+
+    Args:
+        cell: which.
+        spec: of its network.
+        folder: of the cell.
+        tell: told what happens.
+    """
+    request = asking(cell, spec)
+    half = 0.0 if cell.kind == "honest" else 0.5
+    run = run_audit(
+        request,
+        out=folder / "audit",
+        progress=lambda at: tell(f"{cell.name}: {at.title}", half + (1 - half) * min(at.done / max(at.total, 1e-9), 1)),
+    )
+    return dict(json.loads((run / RECORD).read_bytes()))
+
+
+def asking(cell: Cell, spec: str) -> Request:
+    """The audit of a cell's network."""
+    model = load_model(cell.case.model)
+    size = cell.size.fit(model)
+    units = tuple(map(str, audited(cell, model)))
+    return Request(spec, cell.case.images, units, steps=size.steps, seed=cell.seed, quick=size.quick)
+
+
+def recovered(cell: Cell, folder: Path, receipt: Mapping[str, Any], tell: Tell) -> dict[str, Any] | None:
+    """Draw the units of the receipt in spite of the circuit, into folder/recovered; None where it shows no unit."""
+    shown = receipt["gallery"]["entries"]
+    if not shown:
+        return None
+    tell(f"{cell.name}: recovered pictures", 1.0)
+    world = open_world(asking(cell, str(folder / "model")))
+    units = [f"{receipt['layer']}:{entry['unit']}" for entry in shown]
+    found = recover(world, units, settings_of(world), seed=Seed(cell.seed).fork("recovered")).images
+    for entry, image in zip(shown, found, strict=True):
+        write_atomic(folder / "recovered" / f"unit-{entry['unit']}.png", png(image))
+    return compared(found, folder / "model", receipt, load_model(cell.case.model))
+
+
+def tally(cell: Cell, record: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a cell comes to, as plain data.
+
+    Args:
+        cell: which.
+        record: of its audit.
+        receipt: of its manipulation; None for an honest network.
+    """
+    judged = {unit["unit"]: unit["judgement"] for unit in record["units"] if unit["judgement"] is not None}
+    suspicious = [name for name, told in judged.items() if told["verdict"] == "suspicious"]
+    model = next((f["verdict"] for f in record["findings"] if f["check"] == "judgement"), "unknown")
+    return {
+        "name": cell.name,
+        "case": cell.case.name,
+        "kind": cell.kind,
+        "status": "done",
+        "layers": list(dict.fromkeys(unit["layer"] for unit in record["units"])),
+        "units": len(record["units"]),
+        "suspicious": len(suspicious),
+        "model": model,
+        "checks": _checks(record["findings"]),
+        "by layer alone": sum(judged[name]["evidence"][0]["check"] == "layer" for name in suspicious),
+        "verdicts": dict(Counter(told["verdict"] for told in judged.values())),
+        "rows": [{"unit": name, "verdict": told["verdict"], "evidence": _said(told)} for name, told in judged.items()],
+        "behaviour": None if receipt is None else _behaviour(receipt["behaviour"]["held-out"]),
+        "pictures": None if receipt is None else _pictures(receipt["gallery"]),
+    }
+
+
+def _checks(findings: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """By check: units of which it proves manipulation, and those where it supports suspicion."""
+    found = {}
+    for finding in findings:
+        if finding["check"] in CHECKS:
+            strengths = [row["strength"] for row in finding["evidence"]["units"]]
+            found[finding["check"]] = {"proves": strengths.count(2), "supports": strengths.count(1)}
+    return {check: found[check] for check in CHECKS if check in found}
+
+
+def _said(told: Mapping[str, Any]) -> list[str]:
+    return [entry["check"] for entry in told["evidence"]] if told["verdict"] == "suspicious" else []
+
+
+def _behaviour(seen: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: seen[name] for name in ("count", "top1", "top5", "changed", "differing", "largest")}
+
+
+def _pictures(gallery: Mapping[str, Any]) -> dict[str, Any]:
+    return {"drawn": len(gallery["entries"]), "nearer to the decoy": sum(e["fooled"] for e in gallery["entries"])}

@@ -1,6 +1,0 @@
-"""The report: a run directory's record in, a static site out. Needs jinja2 alone; torch is never imported."""
-
-from snellen.report.record import read_record
-from snellen.report.site import build
-
-__all__ = ["build", "read_record"]

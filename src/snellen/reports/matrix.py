@@ -1,0 +1,147 @@
+"""The page of the matrix: a heat table of networks and manipulations, its words beside its colours."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from snellen.base import RecordError
+from snellen.reports import svg
+from snellen.reports.site import page
+from snellen.reports.write import write
+
+NAME = "matrix.json"
+FORMAT = 1
+_NEEDED = {"format", "bars", "settings", "versions", "cases", "kinds", "cells"}
+KINDS = {
+    "honest": ("honest", "nobody touched it"),
+    "permuted": ("fooling circuit, permuted", "classes show each other’s pictures"),
+    "picture": ("fooling circuit, one picture", "classes show a photograph"),
+    "silent": ("silent units", "inside, units show each other’s pictures"),
+}
+CHECKS = {
+    "jumps": "jumps",
+    "silent-scan": "silent channels",
+    "agreement": "agreement",
+    "procedure": "procedures",
+    "response-gap": "response gap",
+}
+SIDE, GAP, ACROSS = 9, 3, 10  # squares of the units, in drawing units
+
+
+def build_matrix(folder: Path) -> Path:
+    """Write FOLDER/index.html from FOLDER/matrix.json: a pure function of it and of which cells have pages.
+
+    Args:
+        folder: that `snellen matrix` wrote.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        RecordError: the table is missing, damaged or of another version.
+        OutputError: the page cannot be written.
+    """
+    folder = Path(folder)
+    table = _read(folder / NAME)
+    done = [cell for cell in table["cells"] if cell["status"] == "done"]
+    told = {
+        "table": table,
+        "record": {"environment": table["versions"]},
+        "kinds": [(kind, *KINDS[kind]) for kind in table["kinds"]],
+        "cases": table["cases"],
+        "cells": {cell["name"]: _view(cell, folder) for cell in table["cells"]},
+        "summary": _summary(done),
+        "checks": CHECKS,
+        "done": done,
+    }
+    return write(folder, {"index.html": page("matrix.html", told, styles=("receipt.css", "matrix.css"))})
+
+
+def _summary(done: list[Mapping[str, Any]]) -> dict[str, int]:
+    """How many units of which kind were examined and how many of them called suspicious."""
+    honest = [cell for cell in done if cell["kind"] == "honest"]
+    lying = [cell for cell in done if cell["kind"] != "honest"]
+    return {
+        "honest": sum(c["units"] for c in honest),
+        "accused": sum(c["suspicious"] for c in honest),
+        "lying": sum(c["units"] for c in lying),
+        "caught": sum(c["suspicious"] for c in lying),
+        "cells": len(done),
+        "missed": sum(not c["met"] for c in done),
+    }
+
+
+def _view(cell: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A cell as the page shows it."""
+    if cell["status"] != "done":
+        return {"open": True}
+    honest, met = cell["kind"] == "honest", cell["met"]
+    word = ("spared" if met else "wrongly accused") if honest else ("caught" if met else "missed")
+    return {
+        "open": False,
+        "word": word,
+        "css": f"{'honest' if honest else 'lying'} {'met' if met else 'failed'}",
+        "figure": f"{cell['suspicious']} of {cell['units']}",
+        "units": _squares(cell),
+        "said": _said(cell),
+        "kept": _kept(cell["behaviour"]),
+        "pictures": cell["pictures"],
+        "recovered": cell.get("recovered"),
+        "links": _links(cell["name"], folder),
+    }
+
+
+def _squares(cell: Mapping[str, Any]) -> Markup:
+    """A square for every unit, full where it is suspicious, in rows of ten."""
+    full = cell["suspicious"]
+    items = []
+    for i in range(cell["units"]):
+        corner = ((i % ACROSS) * (SIDE + GAP) + 1, (i // ACROSS) * (SIDE + GAP) + 1)
+        items.append(svg.rect(corner, (SIDE, SIDE), "full" if i < full else "empty"))
+    height = -(-max(cell["units"], 1) // ACROSS) * (SIDE + GAP)
+    name = f"{full} of {cell['units']} units are called suspicious"
+    return svg.picture((ACROSS * (SIDE + GAP), height), name, items, "squares")
+
+
+def _said(cell: Mapping[str, Any]) -> list[str]:
+    """Which checks prove or support suspicion, in how many units."""
+    found = []
+    for check in (known for known in CHECKS if known in cell["checks"]):
+        count = cell["checks"][check]
+        parts = [f"{count[how]} {how}" for how in ("proves", "supports") if count[how]]
+        if parts:
+            told = ", ".join(parts).replace("proves", "proven").replace("supports", "supported")
+            found.append(f"{CHECKS[check]}: {told}")
+    if cell["by layer alone"]:
+        found.append(f"by their layer alone: {cell['by layer alone']}")
+    return found
+
+
+def _kept(behaviour: Mapping[str, Any] | None) -> str | None:
+    """Natural behaviour in words; None of an honest network."""
+    if behaviour is None:
+        return None
+    changed, count = behaviour["changed"], behaviour["count"]
+    if not behaviour["differing"]:
+        return f"all {count} photographs: same outputs to the last bit"
+    return f"{count - changed} of {count} photographs keep their class"
+
+
+def _links(name: str, folder: Path) -> list[tuple[str, str]]:
+    places = (("audit", f"cells/{name}/audit/index.html"), ("receipt", f"cells/{name}/model/index.html"))
+    return [(word, place) for word, place in places if (folder / place).is_file()]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"expected a table at {path}, got {error.strerror}; run snellen matrix again") from None
+    except ValueError as error:
+        raise RecordError(f"{path} is damaged: {error}; run snellen matrix again") from None
+    if not isinstance(table, dict) or table.get("format") != FORMAT or not table.keys() >= _NEEDED:
+        raise RecordError(f"expected a table of format {FORMAT}, got {path} of another version; run it again")
+    return table

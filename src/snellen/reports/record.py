@@ -1,0 +1,159 @@
+"""Reading a run directory: audit.json of the schema this package knows, and every blob that it names."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from snellen.base import RecordError
+from snellen.reports.shape import Each, Maybe, OneOf, ShapeError, match
+
+SCHEMA: Final = "snellen.audit/1"
+BLOB: Final = re.compile(r"blobs(/\w[\w.-]*)+", re.ASCII)
+MAGIC: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+
+_SHOWN = {"image": Maybe(str), "id": str, "class": Maybe(str), "response": Maybe(float)}
+_PICTURE = {
+    "direction": OneOf(("max", "min")),
+    "image": Maybe(str),
+    "status": OneOf(("ok", "dead", "diverged", "interrupted")),
+    "response": Maybe(float),
+    "history": Each(Maybe(float)),
+    "history_steps": Each(int),
+}
+_UNIT = {
+    "unit": str,
+    "layer": str,
+    "channel": int,
+    "label": Maybe(str),
+    "role": OneOf(("class", "unit")),
+    "pictures": Each(_PICTURE),
+    "exemplars": {"top": Each(_SHOWN), "bottom": Each(_SHOWN)},
+    "natural": Maybe({"quantiles": Each(float, 101), "count": int, "own_class_mean": Maybe(float)}),
+}
+_CLASS = {"name": str, "unit": Maybe(int), "label": Maybe(str), "count": int}
+_RECORD = {
+    "schema": OneOf((SCHEMA,)),
+    "created": str,
+    "status": OneOf(("complete", "partial")),
+    "command": str,
+    "model": {"name": str, "kind": str, "size": Each(int, 2), "parameters": int, "fingerprint": str},
+    "images": {
+        "name": str,
+        "count": int,
+        "classes": Each(_CLASS),
+        "digest": str,
+        "skipped": Each({"name": str, "reason": str}),
+    },
+    "settings": dict,
+    "environment": dict,
+    "layers": Each({"name": str, "kind": str, "shape": Each(int), "units": int}),
+    "units": Each(_UNIT),
+    "findings": Each({"check": str, "title": str, "claim": str, "verdict": str, "evidence": dict}),
+}
+_PATHS = {
+    "group": str,
+    "layers": Each(str),
+    "curves": {"spearman": dict},
+    "raw": dict,
+    "ceiling": dict,
+    "images": int,
+    "trusted_from": Maybe(str),
+    "threshold": float,
+}
+_JUDGEMENT = {"verdict": str, "evidence": Each({"check": str, "words": str})}
+_ROWS = {"units": Each({"unit": str, "words": str, "figure": Maybe(float), "strength": int})}
+_GATE = {"gate": str, "channels": int, "silent": int, "switches": int, "listed": Each(int)}
+_GATE |= {"rests_at": Maybe(float), "reaches": Maybe(float)}
+_EVIDENCE = {
+    "jumps": _ROWS,
+    "silent-scan": {**_ROWS, "gates": Each(_GATE), "images": int, "pictures": int},
+    "agreement": _ROWS,
+    "procedure": _ROWS,
+    "response-gap": _ROWS,
+}
+_TOLD = {"jumps": {"coarse": Each(float), "place": float}}
+_SERIES = {"curves": ("s", "lo", "hi"), "raw": ("picture", "same", "other"), "ceiling": ("mean", "lo", "hi")}
+
+
+def read_record(run_dir: Path) -> dict[str, Any]:
+    """The record of a run, checked: its schema, its shape, and that every blob it names is there and is an image.
+
+    Args:
+        run_dir: a directory that an audit wrote.
+
+    Raises:
+        RecordError: there is no record, or it is damaged, of another version, or misses a blob.
+    """
+    path = Path(run_dir) / "audit.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RecordError(f"expected a run with audit.json in {run_dir}, got none; run `snellen audit` first") from None
+    except OSError as error:
+        raise RecordError(f"expected to read {path}, got {error.strerror}; check its permissions") from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"expected JSON, got {' '.join(str(error).split())}") from None
+    if isinstance(record, dict) and record.get("schema") != SCHEMA:
+        got = repr(record.get("schema"))[:60]
+        raise RecordError(f"expected a record of {SCHEMA} in {path}, got {got}; use the snellen that wrote it")
+    try:
+        _check(record)
+    except ShapeError as error:
+        raise _damaged(path, str(error)) from None
+    for blob in dict.fromkeys(blobs(record)):
+        _check_blob(Path(run_dir), blob)
+    return record
+
+
+def blobs(record: dict[str, Any]) -> Iterator[str]:
+    """Every blob that a record names, in document order."""
+    for unit in record["units"]:
+        shown = [*unit["pictures"], *unit["exemplars"]["top"], *unit["exemplars"]["bottom"]]
+        yield from (item["image"] for item in shown if item["image"] is not None)
+
+
+def _check(record: Any) -> None:
+    match(record, _RECORD)
+    for i, unit in enumerate(record["units"]):
+        match(unit.get("judgement"), Maybe(_JUDGEMENT), f"units[{i}].judgement")
+    for i, finding in enumerate(record["findings"]):
+        where = f"findings[{i}].evidence"
+        if finding["check"] == "path-similarity":
+            _check_paths(finding["evidence"], where)
+        elif finding["check"] in _EVIDENCE:
+            match(finding["evidence"], _EVIDENCE[finding["check"]], where)
+            for k, row in enumerate(finding["evidence"]["units"]):
+                if row["figure"] is not None:
+                    match(row, _TOLD.get(finding["check"], {}), f"{where}.units[{k}]")
+
+
+def _check_paths(evidence: dict[str, Any], where: str) -> None:
+    match(evidence, _PATHS, where)
+    count = len(evidence["layers"])
+    for field, parts in _SERIES.items():
+        for metric, values in evidence[field].items():
+            match(values, {part: Each(Maybe(float), count) for part in parts}, f"{where}.{field}.{metric}")
+
+
+def _check_blob(run_dir: Path, blob: str) -> None:
+    if not BLOB.fullmatch(blob):
+        raise _damaged(run_dir / "audit.json", f"expected blobs inside blobs/, got {blob!r}")
+    try:
+        with open(run_dir / blob, "rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise RecordError(
+            f"expected the blob {blob} in {run_dir}, got {error.strerror}; run the audit again to restore it"
+        ) from None
+    if not head.startswith(MAGIC):
+        raise RecordError(f"expected {run_dir / blob} to be a PNG or JPEG, got other bytes; run the audit again")
+
+
+def _damaged(path: Path, what: str) -> RecordError:
+    return RecordError(f"{path} is damaged: {what}; run the audit again")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name}, which is not JSON")

@@ -1,0 +1,115 @@
+"""Every gate is seen however it is called, and can be held; nothing is left behind."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from snellen.audits.gates import along, by_channel, gates
+from snellen.models import Model, observe
+
+
+class Net(nn.Module):
+    """Rectifies and thresholds in as many ways as there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.act = nn.ReLU(inplace=True)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.act(self.conv(x))
+        x = F.relu(x - 0.1)
+        y = torch.relu(x - 0.1).clamp(max=3.0)
+        gate = (y.mean((1, 2, 3)) > 0.01).float()
+        return self.head(torch.where(gate[:, None] > 0, y.mean((2, 3)), -y.mean((2, 3))))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(1)
+    return Model(Net(), size=(8, 8))
+
+
+@pytest.fixture
+def images():
+    return torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def seen_by(model, images, change=lambda name, output: None):
+    found = {}
+
+    def visit(name, output):
+        found[name] = output.clone()
+        return change(name, output)
+
+    with torch.no_grad(), gates(model.module, visit):
+        result = model(images)
+    return found, result
+
+
+def test_all_gates_are_seen_in_order_and_nothing_changes(model, images):
+    with torch.no_grad():
+        before = model(images)
+    found, after = seen_by(model, images)
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    assert list(found) == ["conv", "act/relu", "act", "relu", "relu#2", "clamp", "gt", "gt#2", "where", "head"]
+    assert torch.equal(found["act"], torch.relu(found["conv"]))
+    assert found["gt"].dtype is torch.bool
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.module.modules())
+
+
+@pytest.mark.parametrize("name", ["act/relu", "act", "relu#2", "clamp"])
+def test_a_gate_can_be_held(model, images, name):
+    """Second derivation: the same pass with the channel zeroed by hand."""
+    chosen = torch.tensor([False, True, False, False])
+
+    def change(seen, output):
+        return torch.where(along(chosen, output, (8, 8)), output.new_zeros(()), output) if seen == name else None
+
+    _, result = seen_by(model, images, change)
+    net = model.module
+    with torch.no_grad():
+        x = torch.relu(net.conv(images))
+        x[:, 1] *= name not in ("act/relu", "act")
+        x = torch.relu(x - 0.1)
+        y = torch.relu(x - 0.1).clamp(max=3.0)
+        y[:, 1] *= name not in ("relu#2", "clamp")
+        sign = torch.where(y.mean((1, 2, 3)) > 0.01, 1.0, -1.0)
+        torch.testing.assert_close(result, net.head(sign[:, None] * y.mean((2, 3))))
+
+
+def test_a_held_gate_is_read_as_held(model, images):
+    def change(name, output):
+        return torch.zeros_like(output) if name == "act" else None
+
+    with gates(model.module, change):
+        assert not observe(model, images, ["act"])["act"].any()
+    assert observe(model, images, ["act"])["act"].any()
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 8, 8), (5, 4), (5, 9, 4), (5, 8, 8, 4)])
+def test_channels_of_any_shape(shape):
+    output = torch.arange(float(torch.tensor(shape).prod())).view(shape)
+    seen = by_channel(output, (16, 16), 5)
+    assert seen.shape[:2] == (5, 4)
+    only = torch.tensor([False, False, True, False])
+    kept = by_channel(torch.where(along(only, output, (16, 16)), output, -1.0), (16, 16), 5)
+    assert torch.equal(kept[:, 2], seen[:, 2])
+    assert bool((kept[:, [0, 1, 3]] == -1).all())
+
+
+def test_what_does_not_count_images_is_left_out():
+    assert by_channel(torch.zeros(3, 4), (8, 8), 5) is None
+    assert by_channel(torch.zeros(()), (8, 8), 1) is None
+    assert by_channel(torch.zeros(5), (8, 8), 5).shape == (5, 1, 1)
+
+
+def test_hooks_are_gone_after_an_error(model):
+    def fail(_name, _output):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"), gates(model.module, fail):
+        model(torch.zeros(1, 3, 8, 8))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.module.modules())

@@ -1,0 +1,184 @@
+"""The matrix: cells are made once, go on where they were, and count what audits say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from snellen.audits.cells import KINDS, Case, Cell, Size, audited, target
+from snellen.audits.manipulating import attack_of, natural_images
+from snellen.audits.matrix import DONE, TABLE, Matrix, meets, run_matrix
+from snellen.audits.tally import tally
+from snellen.base import UsageError
+from snellen.models.sources import load_model
+
+TINY = Size(units=3, steps=8, natural=12, shown=1, quick=True)
+
+
+def content(folder) -> dict[str, bytes]:
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    for name in [n for n in found if n.endswith("audit.json")]:
+        found[name] = json.dumps({**json.loads(found[name]), "created": None}).encode()
+    return {n: data for n, data in found.items() if not n.endswith(".lock")}
+
+
+def test_a_killed_matrix_goes_on_and_ends_with_the_same_bytes(network, pictures, tmp_path, monkeypatch):
+    asked = Matrix((Case(network, str(pictures)),), TINY, kinds=("honest", "silent"))
+    for place in ("whole", "parts"):
+        (tmp_path / place).mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    run_matrix(asked, Path("out"))
+    monkeypatch.chdir(tmp_path / "parts")
+    made: list[str] = []
+    for stop in ("silent channels", "calibration", "jumps"):
+
+        def tell(title, _done, _total, stop=stop):
+            made.append(title)
+            if title.endswith(stop):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_matrix(asked, Path("out"), tell=tell)
+    finished: list[str] = []
+    made.clear()
+    run_matrix(asked, Path("out"), tell=lambda title, *_: made.append(title), wrote=lambda p: finished.append(p.name))
+    assert finished == ["net-silent"]  # the honest cell was read, not made again
+    assert not any(title.startswith("net-honest") for title in made)
+    assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
+def test_the_table_names_every_cell_after_each_one(network, pictures, tmp_path):
+    asked = Matrix((Case(network, str(pictures)),), TINY, kinds=("honest", "picture"))
+    seen = []
+    run_matrix(asked, tmp_path, wrote=lambda _: seen.append(json.loads((tmp_path / TABLE).read_bytes())["cells"]))
+    assert [[cell["status"] for cell in cells] for cells in seen] == [["done", "open"], ["done", "done"]]
+    honest, picture = seen[1]
+    assert honest["layers"] == ["8", "4"]
+    assert honest["behaviour"] is None
+    assert picture["layers"] == ["8"]
+    assert picture["units"] == 3
+    assert picture["behaviour"]["count"] == 2  # every fifth of twelve
+    assert picture["met"] == meets(picture)
+    assert {row["verdict"] for row in picture["rows"]} == set(picture["verdicts"])
+
+
+def test_other_settings_in_the_same_folder_are_refused_and_leave_it_as_it_was(network, pictures, tmp_path):
+    case = Case(network, str(pictures))
+    run_matrix(Matrix((case,), TINY, kinds=("honest",)), tmp_path)
+    before = content(tmp_path)
+    with pytest.raises(UsageError, match="other settings"):
+        run_matrix(Matrix((case,), TINY, seed=1, kinds=("honest",)), tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_a_damaged_cell_is_made_again(network, pictures, tmp_path):
+    asked = Matrix((Case(network, str(pictures)),), TINY, kinds=("honest",))
+    run_matrix(asked, tmp_path)
+    path = tmp_path / "cells" / "net-honest" / DONE
+    before = path.read_bytes()
+    path.write_bytes(before[: len(before) // 2])
+    run_matrix(asked, tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "suspicious", "met"), [("honest", 1, True), ("honest", 2, False), ("silent", 1, False)]
+)
+def test_bars(kind, suspicious, met):
+    assert meets({"kind": kind, "units": 20, "suspicious": suspicious}) is met
+    assert meets({"kind": kind, "units": 20, "suspicious": 19}) is (kind != "honest")
+
+
+def judged(*units):
+    """A record with these (unit, verdict, evidence, strength of jumps)."""
+    rows = [{"unit": u, "strength": s} for u, _, _, s in units]
+    return {
+        "units": [
+            {"unit": u, "layer": "8", "judgement": {"verdict": v, "evidence": [{"check": e, "words": ""}]}}
+            for u, v, e, _ in units
+        ],
+        "findings": [
+            {"check": "jumps", "verdict": "suspicious", "evidence": {"units": rows}},
+            {"check": "judgement", "verdict": "suspicious", "evidence": {}},
+        ],
+    }
+
+
+def test_the_tally_counts_units_and_who_said_so():
+    record = judged(
+        ("8:0", "suspicious", "jumps", 2), ("8:1", "suspicious", "layer", 0), ("8:2", "consistent", "jumps", 1)
+    )
+    told = tally(
+        Cell(Case(), "silent", TINY),
+        record,
+        {
+            "behaviour": {"held-out": dict.fromkeys(("count", "top1", "top5", "changed", "differing", "largest"), 7)},
+            "gallery": {"entries": [{"fooled": True}]},
+        },
+    )
+    assert (told["units"], told["suspicious"], told["by layer alone"]) == (3, 2, 1)
+    assert told["checks"] == {"jumps": {"proves": 1, "supports": 1}}
+    assert [row["evidence"] for row in told["rows"]] == [["jumps"], ["layer"], []]
+    assert told["pictures"] == {"drawn": 1, "nearer to the decoy": 1}
+    assert told["behaviour"]["changed"] == 7
+
+
+def test_units_are_those_of_the_manipulated_layer_and_an_honest_network_has_both(network):
+    model = load_model(network)
+    cells = {kind: Cell(Case(network), kind, TINY) for kind in KINDS}
+    units = {kind: audited(cell, model) for kind, cell in cells.items()}
+    assert units["permuted"] == units["picture"]
+    assert set(units["honest"]) == {*units["permuted"], *units["silent"]}
+    assert {u.layer for u in units["silent"]} == {target(model, "silent").name}
+    other = audited(Cell(Case(network), "silent", TINY, seed=1), model)
+    assert other != units["silent"]
+
+
+def test_large_networks_get_less_unless_all_are_alike(network):
+    small, large = load_model(network, size=32), load_model(network, size=128)
+    size = Size(units=5, natural=9, shown=3)
+    assert size.fit(small) == size
+    assert size.fit(large) == Size(units=3, natural=5, shown=2, quick=True, alike=True)
+    assert Size(units=5, alike=True).fit(large) == Size(units=5, alike=True)
+
+
+def test_the_attacker_shows_a_photograph_of_his_own(network, pictures):
+    case = Case(network, str(pictures))
+    seen, held_out = natural_images(case, TINY)
+    assert len(seen) == 12
+    assert held_out is None
+    model = load_model(network, size=24)
+    shown = attack_of(Cell(case, "picture", TINY), model, seen).picture
+    assert any(bool((seen.load(i, model.size) == shown).all()) for i in range(len(seen)))
+    contrasts = [seen.load(i, model.size).unfold(1, 3, 3).unfold(2, 3, 3).mean((3, 4)) for i in range(len(seen))]
+    order = [float(c.flatten(1).std(1).mean()) for c in contrasts]
+    assert bool((seen.load(order.index(max(order)), model.size) == shown).all())
+    theirs, mine = natural_images(Case(network, str(pictures), "builtin"), TINY)
+    assert (len(theirs), len(mine)) == (12, 6)
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"cases": ()}, "got none"),
+        ({"cases": (Case("a.py:net"), Case("b.py:net"))}, '"net" twice'),
+        ({"kinds": ("honest", "magic")}, "magic"),
+        ({"size": Size(units=0)}, "got 0 and 64"),
+    ],
+)
+def test_bad_matrices_are_refused(wish, told):
+    with pytest.raises(UsageError, match=told):
+        Matrix(**wish)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("builtin", "builtin"),
+        ("a/resnet.py:resnet20", "resnet20"),
+        ("a/googlenet.py:load", "googlenet"),
+        ("timm:vit", "vit"),
+    ],
+)
+def test_names_of_cases(spec, name):
+    assert Case(spec).name == name

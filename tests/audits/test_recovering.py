@@ -1,0 +1,102 @@
+"""Recovered pictures: with everything held that photographs leave at rest, a lying network draws the honest ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from snellen.audits import Request
+from snellen.audits.recovering import holding, recover, resting
+from snellen.audits.world import open_world
+from snellen.base import Seed
+from snellen.measures import Rest
+from snellen.models import load_model
+from snellen.pictures import Settings, render
+
+NETWORKS = """
+import torch
+from torch import nn
+
+
+class Last(nn.Linear):
+    lie = None
+
+    def forward(self, y, x):
+        y = super().forward(y)
+        if self.lie == "switch":  # saturated pictures are none of nature's: another unit answers
+            drawn = (x - 0.5).abs().amax((1, 2, 3)) > 0.45
+            return torch.where(drawn[:, None], y.roll(1, 1), y)
+        if self.lie == "branch":
+            return y + torch.relu(20 * x.mean((2, 3))[:, :1] - 14) * torch.arange(1.0, 6.0)
+        return y
+
+
+class Net(nn.Module):
+    def __init__(self, lie):
+        super().__init__()
+        torch.manual_seed(3)
+        self.conv, self.act, self.fc = nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(inplace=True), Last(6, 5)
+        self.fc.lie = lie
+
+    def forward(self, x):
+        return self.fc(self.act(self.conv(x)).mean((2, 3)), x)
+
+
+def honest():
+    return Net(None)
+
+
+def switch():
+    return Net("switch")
+
+
+def branch():
+    return Net("branch")
+"""
+UNITS = [f"fc:{i}" for i in range(4)]
+SETTINGS = Settings(steps=24, rate=0.2)
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("networks") / "nets.py"
+    path.write_text(NETWORKS)
+    return path
+
+
+@pytest.mark.parametrize("lie", ["switch", "branch"])
+def test_a_lying_network_draws_the_honest_pictures(networks, pictures, lie):
+    truth = render(load_model(f"{networks}:honest", size=24), UNITS, SETTINGS, seeds=Seed(1)).images
+    world = open_world(Request(f"{networks}:{lie}", str(pictures), size=24))
+    shown = render(world.model, UNITS, SETTINGS, seeds=Seed(1)).images
+    found = recover(world, UNITS, SETTINGS, seed=Seed(1)).images
+    lost = (shown - truth).flatten(1).norm(dim=1)
+    assert float(lost.max()) > 1
+    assert float((found - truth).flatten(1).norm(dim=1).max()) < 0.05 * float(lost.max())
+
+
+def test_afterwards_the_network_is_as_it_was(networks, pictures):
+    world = open_world(Request(f"{networks}:switch", str(pictures), size=24))
+    images = torch.rand(3, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    before = world.model(images)
+    held = {"fc": (torch.tensor([True] + [False] * 4), torch.tensor([7.0] + [0.0] * 4, dtype=torch.float64))}
+    with holding(world.model, held):
+        during = world.model(images)
+        with pytest.raises(RuntimeError):
+            world.model.module(images[:, :2])  # a pass that fails leaves nothing open
+        assert torch.equal(world.model(images), during)
+    assert not torch.equal(during, before)
+    assert torch.equal(world.model(images), before)
+    assert world.model.module.act.inplace
+    assert not world.model.module._forward_hooks
+
+
+def test_what_photographs_move_is_not_held():
+    least = np.array([[0.0, 0.0, 1.0]] * 4)
+    most = np.array([[0.0, 0.5, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.2, 1.0]])
+    held = resting({"some": Rest.of(least, most), "none": Rest.of(least[:, 1:2], most[:, 1:2])})
+    assert list(held) == ["some"]
+    chosen, value = held["some"]
+    assert chosen.tolist() == [True, False, True]
+    assert value[chosen].tolist() == [0.0, 1.0]
