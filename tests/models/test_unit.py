@@ -41,9 +41,7 @@ def test_addresses_are_written_as_documented():
     assert str(Unit("a.0", 3, (0, 0), pre=True)) == "a.0/pre:3@0,0"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "fc", "fc:", ":3", "fc:x", "fc:-1", "fc:3@2", "fc:3@2,", "fc:3@-1,0", "fc:3 "]
-)
+@pytest.mark.parametrize("text", ["", "fc", "fc:", ":3", "fc:x", "fc:-1", "fc:3@2", "fc:3@2,", "fc:3@-1,0", "fc:3 "])
 def test_what_is_no_address_is_refused_with_an_example(text):
     with pytest.raises(UnitError, match="layer:17") as caught:
         Unit.parse(text)

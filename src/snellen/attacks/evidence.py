@@ -29,13 +29,13 @@ def layer_statistics(
         batch: pictures that go together.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in layers}
-    fast = survey(model).fast
-    layout = torch.channels_last if fast else torch.contiguous_format
-    with steady(model.module), streamlined(model.module) if fast else contextlib.nullcontext():
+    known = survey(model, (images.shape[2], images.shape[3]))
+    layout = torch.channels_last if known.fast else torch.contiguous_format
+    with steady(model.module), streamlined(model.module) if known.fast else contextlib.nullcontext():
         for part in images.split(batch):
             pictures = part.to(model.device, model.dtype).div(255).contiguous(memory_format=layout)
             seen: dict[str, Tensor] = {}
-            with tapped(model, layers, seen, count=len(part)):
+            with tapped(model, layers, seen, like=part, known=known):
                 run(model, pictures)
             for name in layers:
                 found[name].append(statistics(seen[name]).cpu())

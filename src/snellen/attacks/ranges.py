@@ -120,7 +120,7 @@ def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tenso
     Raises:
         LayerError: the layer does not run.
     """
-    with torch.no_grad(), _catching(model, name, len(images)) as caught:
+    with torch.no_grad(), _catching(model, name, images) as caught:
         run(model, images.to(model.device, model.dtype))
     if not caught:
         raise LayerError(f'expected "{name}" to run, but it did not; choose another layer')
@@ -128,7 +128,7 @@ def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tenso
 
 
 @contextlib.contextmanager
-def _catching(model: Model, name: str, count: int) -> Iterator[list[Tensor]]:
+def _catching(model: Model, name: str, images: Tensor) -> Iterator[list[Tensor]]:
     """While open, passes end at a layer and what entered it is kept."""
     caught: list[Tensor] = []
 
@@ -138,7 +138,7 @@ def _catching(model: Model, name: str, count: int) -> Iterator[list[Tensor]]:
 
     handle = model.module.get_submodule(name).register_forward_pre_hook(keep)
     try:
-        with tapped(model, [name], {}, count=count):
+        with tapped(model, [name], {}, like=images):
             yield caught
     finally:
         handle.remove()

@@ -29,16 +29,19 @@ def run(model: Model, images: Tensor) -> Any:
         return model.run(images)
     except Reached:
         return None
-    except (torch.OutOfMemoryError, MemoryError, SnellenError):
-        raise
     except Exception as error:
-        if is_out_of_memory(error):
-            raise torch.OutOfMemoryError(str(error)) from error
-        size = "x".join(str(s) for s in images.shape[2:])
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"expected the model to take {size} px, but it failed: {first}{_hint(model, images)}"
-        ) from error
+        raise failure(error, model, images) from error
+
+
+def failure(error: Exception, model: Model, images: Tensor) -> Exception:
+    """What to raise in place of what a network raised."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | SnellenError):
+        return error
+    if is_out_of_memory(error):
+        return torch.OutOfMemoryError(str(error))
+    size = "x".join(str(s) for s in images.shape[2:])
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ModelError(f"expected the model to take {size} px, but it failed: {first}{_hint(model, images)}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -150,7 +150,7 @@ def _copied(held: Container) -> Any:
 
 def _restore(held: Container, kept: Any) -> None:
     now = _copied(held)
-    if _identical(now, kept) or not (_holds_tensors(now) or _counts(now, kept)):
+    if _identical(now, kept) or not (_holds_tensors(now) or _holds_tensors(kept)):
         return
     held.clear()
     if isinstance(held, MutableMapping):
@@ -168,12 +168,6 @@ def _identical(now: Any, kept: Any) -> bool:
     if isinstance(now, dict):
         return all(k in kept and v is kept[k] for k, v in now.items())
     return all(a is b for a, b in zip(now, kept, strict=True))
-
-
-def _counts(now: Any, kept: Any) -> bool:
-    """Whether it held numbers and nothing else, as a counter or a history does."""
-    values = [*(now.values() if isinstance(now, dict) else now), *(kept.values() if isinstance(kept, dict) else kept)]
-    return bool(values) and all(map(_is_number, values))
 
 
 def _holds_tensors(value: Any, depth: int = _DEPTH) -> bool:

@@ -16,18 +16,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snellen.base import LayerError, nearest
+from snellen.base import LayerError, ModelError, nearest
 from snellen.models.edits import frozen, streamlined
 from snellen.models.layout import Channels, Layout, differs, layout_of
 from snellen.models.main import main_of
 from snellen.models.model import Model, first_tensor
-from snellen.models.passes import run
+from snellen.models.passes import failure
 from snellen.models.rectifiers import Rectifiers
-from snellen.models.steady import steady
+from snellen.models.steady import seeded, steady
 from snellen.models.unit import Layer, Place, channel_axis
 
 _PREFIX = 16  # most class and register tokens before those of the patches
-_CACHE: "weakref.WeakKeyDictionary[nn.Module, dict[Any, Survey]]" = weakref.WeakKeyDictionary()
+_CACHE: "weakref.WeakKeyDictionary[nn.Module, tuple[Any, dict[Any, Survey]]]" = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,8 @@ class Survey:
         class_layer: the layer whose responses are the network's output, up to a softmax or sigmoid; None where none is.
         fast: whether it computes the same with weights and pictures channels-last (`edits.streamlined`).
         notes: what a reader of a report has to know.
+        silent: modules that did not run or returned no numbers.
+        failure: why the forward pass did not come to its end; layers that finished before it can be read all the same.
     """
 
     layers: tuple[Layer, ...]
@@ -53,18 +55,23 @@ class Survey:
     class_layer: str | None
     fast: bool
     notes: tuple[str, ...]
+    silent: frozenset[str] = frozenset()
+    failure: ModelError | None = None
 
     def layer(self, name: str) -> Layer:
         """A layer by any of its names.
 
         Raises:
             LayerError: no such layer, or one that cannot be read.
+            ModelError: the forward pass fails before it.
         """
         name = self.aliases.get(name, name)
         found = next((layer for layer in self.layers if layer.name == name), None)
         if found is None:
             if name in self.refused:
                 raise LayerError(f'expected a layer that can be read, got "{name}": {self.refused[name]}')
+            if name in self.silent:
+                raise self.failure or LayerError(f'expected an activation of "{name}", but it did not run or has none')
             hint = nearest(name, (x.name for x in self.layers)) or "`snellen layers MODEL` lists them"
             raise LayerError(f'expected a layer of the model, got "{name}"; {hint}')
         return found
@@ -78,29 +85,32 @@ class Survey:
         name = self.aliases.get(place.layer, place.layer)
         if name not in self.layouts:
             if not name:
-                raise LayerError(f"expected an output that can be read, got none: {self.refused.get('', 'no tensor')}")
+                why = self.refused.get("", "the network returns no tensor")
+                raise self.failure or LayerError(f"expected an output that can be read, got none: {why}")
             self.layer(name)
         return self.layouts[name]
 
 
-def survey(model: Model) -> Survey:
-    """The survey of a network at its declared size; made once for each network as it is built now.
+def survey(model: Model, size: tuple[int, int] | None = None) -> Survey:
+    """The survey of a network; made once for each size, as long as the network is built as it is now.
+
+    Args:
+        model: the network.
+        size: height and width of the pictures; by default those that the model declares.
 
     Raises:
-        ModelError: the network cannot take pictures of its declared size.
+        ModelError: the network fails before any layer has said something.
     """
-    key = _key(model)
-    made = _CACHE.setdefault(model.module, {})
+    build = tuple((name, id(part), type(part), len(part._forward_hooks)) for name, part in model.module.named_modules())
+    key = (size or model.size, model.preprocess, model.device, model.dtype)
+    known, made = _CACHE.get(model.module, (None, {}))
+    if known != build:
+        made = {}  # edited since: what was known is of another network
+        _CACHE[model.module] = (build, made)
     if key not in made:
-        made.clear()  # edited since: what was known is of another network
-        with torch.inference_mode(False), torch.no_grad():
-            made[key] = _Surveyor(model).survey()
+        with torch.inference_mode(False), torch.no_grad(), steady(model.module):  # once, so that memory shows
+            made[key] = _Surveyor(model, size or model.size).survey()
     return made[key]
-
-
-def _key(model: Model) -> Any:
-    parts = tuple((name, id(part), type(part), len(part._forward_hooks)) for name, part in model.module.named_modules())
-    return model.size, model.preprocess, model.device, model.dtype, parts
 
 
 @dataclass
@@ -114,10 +124,11 @@ class _Said:
 
 
 class _Surveyor:
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    def __init__(self, model: Model, size: tuple[int, int]) -> None:
+        self._model, self._size = model, size
         self._names = dict(model.module.named_modules())
-        self._picture, self._other = _pictures(model)
+        self._picture, self._other = _pictures(model, size)
+        self._failure: ModelError | None = None
 
     def survey(self) -> Survey:
         alone, output = self._pass(self._picture, axes=True)
@@ -144,12 +155,14 @@ class _Surveyor:
             class_layer=class_layer,
             fast=fast,
             notes=(*notes, *_told(refused, len(alone))),
+            silent=frozenset(self._names) - frozenset(alone),
+            failure=self._failure,
         )
 
     def _pass(self, images: Tensor, *, axes: bool = False, seed: int = 0) -> tuple[dict[str, _Said], Any]:
         """What every module said first, by name in the order of finishing ("" last), and the network's own output."""
         said: dict[str, _Said] = {}
-        channels = Channels(self._model.size) if axes else None
+        channels = Channels(self._size) if axes else None
         mode = Rectifiers(watch=True)
 
         def visit(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -160,19 +173,40 @@ class _Surveyor:
             axis = channels.axis(module, inputs, found) if channels is not None else 0
             said[name] = _Said(found.detach().clone(), found.requires_grad, rectified, axis)
 
-        with steady(self._model.module, seed=seed), _visited(self._names, visit), mode:
-            output = run(self._model, images)
+        output, raised = None, None
+        parts = dict(self._model.module.named_modules())  # stand-ins among them
+        with steady(self._model.module), seeded(seed, self._model.device), _visited(parts, visit), mode:
+            try:
+                output = self._model.run(images)
+            except Exception as error:  # the user's network: whatever it raises is the answer
+                raised = error
+        if raised is not None:  # told once the visits are over, since it tries other sizes
+            told = failure(raised, self._model, images)
+            if not said or not isinstance(told, ModelError):
+                raise told from raised
+            self._failure = told
         return said, output
 
     def _drawn(self, pair: Tensor, *, plain: bool = False) -> tuple[bool, tuple[dict[str, _Said], Any]]:
-        """A pass with gradients, as drawing makes it: fast if that works, else plain, else without gradients."""
-        module = self._model.module
+        """A pass with gradients, as drawing makes it: fast if that works, else plain, else without gradients.
+
+        Where memory does not suffice for two pictures with gradients, it is not known that one cannot be drawn.
+        """
+        module, short = self._model.module, False
         for fast in (False,) if plain else (True, False):
             images = pair.clone(memory_format=torch.channels_last if fast else torch.contiguous_format)
             way = streamlined(module) if fast else contextlib.nullcontext()
-            with contextlib.suppress(Exception), frozen(module), way, torch.enable_grad():
-                return fast, self._pass(images.requires_grad_(), seed=1)
-        return False, self._pass(pair, seed=1)
+            try:
+                with frozen(module), way, torch.enable_grad():
+                    return fast, self._pass(images.requires_grad_(), seed=1)
+            except (torch.OutOfMemoryError, MemoryError):
+                short = True
+            except Exception:
+                continue
+        said, output = self._pass(pair, seed=1)
+        for one in said.values():
+            one.drawable = short
+        return False, (said, output)
 
     def _compared(
         self, alone: Mapping[str, _Said], company: Mapping[str, _Said]
@@ -305,12 +339,12 @@ def _told(refused: Mapping[str, str], count: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _pictures(model: Model) -> tuple[Tensor, Tensor]:
+def _pictures(model: Model, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Two smooth pictures with a little noise, (1, 3, h, w) in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(2, 3, 7, 7, generator=generator)
-    smooth = F.interpolate(coarse, size=model.size, mode="bilinear", align_corners=True)
-    noisy = (smooth + 0.1 * torch.rand(2, 3, *model.size, generator=generator)).clamp(0, 1)
+    smooth = F.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
+    noisy = (smooth + 0.1 * torch.rand(2, 3, *size, generator=generator)).clamp(0, 1)
     first, second = noisy.to(model.device, model.dtype).split(1)
     return first, second
 

@@ -16,7 +16,9 @@ from snellen.models.survey import Survey, survey
 from snellen.models.unit import Layer, Place, Unit, channel_axis, expand
 
 
-def observe(model: Model, images: Float[Tensor, "n 3 h w"], addresses: Iterable[str]) -> dict[str, Tensor]:
+def observe(
+    model: Model, images: Float[Tensor, "n 3 h w"], addresses: Iterable[str], *, known: Survey | None = None
+) -> dict[str, Tensor]:
     """What layers say to pictures; the forward pass stops at the deepest of them.
 
     Gradients flow if `images` asks for them, never to the weights' `.grad` of anything else. A layer that runs several
@@ -26,6 +28,7 @@ def observe(model: Model, images: Float[Tensor, "n 3 h w"], addresses: Iterable[
         model: the network.
         images: RGB in [0, 1], (n, 3, h, w).
         addresses: layer paths, "/pre" appended to read before a layer's closing ReLU; "" is the whole network.
+        known: the network's survey, where it is edited for the moment; by default it is looked up.
 
     Returns:
         Activations by address, a row for each picture: (n, c, h, w), else channels last: (n, tokens, d) or (n, d); at
@@ -41,7 +44,7 @@ def observe(model: Model, images: Float[Tensor, "n 3 h w"], addresses: Iterable[
     with contextlib.ExitStack() as stack:
         if not images.requires_grad:
             stack.enter_context(torch.no_grad())
-        stack.enter_context(tapped(model, wanted, found, count=len(images)))
+        stack.enter_context(tapped(model, wanted, found, like=images, known=known))
         run(model, images)
     missing = [a for a in wanted if a not in found]
     if missing:
@@ -52,21 +55,24 @@ def observe(model: Model, images: Float[Tensor, "n 3 h w"], addresses: Iterable[
 
 
 @contextlib.contextmanager
-def tapped(model: Model, addresses: Sequence[str], found: dict[str, Tensor], *, count: int) -> Iterator[None]:
+def tapped(
+    model: Model, addresses: Sequence[str], found: dict[str, Tensor], *, like: Tensor, known: Survey | None = None
+) -> Iterator[None]:
     """While open, forward passes fill `found` and stop once every address is in it.
 
     Args:
         model: the network.
         addresses: as in `observe`.
         found: filled by address; the caller clears it between passes.
-        count: pictures in each pass.
+        like: pictures, as many and as large as those of each pass: (n, 3, h, w).
+        known: as in `observe`.
 
     Raises:
         LayerError: an address that the network does not have, or that cannot be read.
     """
-    known = survey(model)
+    known = known or survey(model, (like.shape[2], like.shape[3]))
     places = {address: Place.parse(address) for address in addresses}
-    readers = {address: _Reader(known, place, count) for address, place in places.items()}
+    readers = {address: _Reader(known, place, len(like)) for address, place in places.items()}
     by_layer: dict[str, list[str]] = {}
     for address, place in places.items():
         by_layer.setdefault(place.layer, []).append(address)
@@ -128,9 +134,19 @@ def responses(activation: Tensor) -> Tensor:
 
 
 def response(activation: Tensor, unit: Unit) -> Tensor:
-    """One unit's response to every picture, from what `observe` reads at its address: (n, ...) -> (n,)."""
+    """One unit's response to every picture, from what `observe` reads at its address: (n, ...) -> (n,).
+
+    Raises:
+        LayerError: all tokens of a layer for a unit at one position.
+    """
     channel = activation.select(channel_axis(tuple(activation.shape[1:])) + 1, unit.channel)
-    return channel.flatten(1).mean(1) if channel.dim() > 1 else channel
+    if channel.dim() == 1:
+        return channel
+    if unit.position is None:
+        return channel.flatten(1).mean(1)
+    if channel.dim() == 3:
+        return channel[:, unit.position[0], unit.position[1]]
+    raise LayerError(f'expected what is observed at "{unit.address}" for a position, got all of "{unit.layer}"')
 
 
 def layers(model: Model) -> tuple[Layer, ...]:
@@ -141,7 +157,10 @@ def layers(model: Model) -> tuple[Layer, ...]:
     Raises:
         ModelError: the network cannot take pictures of its declared size.
     """
-    return survey(model).layers
+    found = survey(model)
+    if found.failure is not None:
+        raise found.failure
+    return found.layers
 
 
 def main_layers(model: Model, most: int = 16) -> tuple[str, ...]:

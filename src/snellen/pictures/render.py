@@ -219,8 +219,8 @@ class _Batch:
         self.kept = torch.full((count, len(wanted), 3, *size), math.nan) if wanted else None
         self._wanted = {step: i for i, step in enumerate(wanted)}
         self._reentrant = False
-        self._fast = survey(model).fast
-        self._format = torch.channels_last if self._fast else torch.contiguous_format
+        self._known = survey(model, size)
+        self._format = torch.channels_last if self._known.fast else torch.contiguous_format
 
     def optimize(self, progress: Progress | None) -> bool:
         """All steps; True where a person interrupted them."""
@@ -293,7 +293,7 @@ class _Batch:
         addresses = sorted({a for o in objectives for a in o.addresses})
         with contextlib.ExitStack() as stack:
             found: dict[str, Tensor] = {}
-            stack.enter_context(tapped(self.model, addresses, found, count=len(images)))
+            stack.enter_context(tapped(self.model, addresses, found, like=images, known=self._known))
             if self.settings.precision == "bfloat16":
                 stack.enter_context(torch.autocast(images.device.type, dtype=torch.bfloat16))
             run(self.model, images.contiguous(memory_format=self._format))
@@ -307,7 +307,7 @@ class _Batch:
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         module = self.model.module
         with roomy_heap(), frozen(module), contextlib.ExitStack() as stack:
-            if self._fast:
+            if self._known.fast:
                 stack.enter_context(streamlined(module, dtype=dtype, compiled=compiled))
             yield
 
@@ -321,9 +321,8 @@ class _Batch:
 
     def _plain(self, images: Tensor, first: int) -> Tensor:
         chosen = self.objectives[first : first + self.width]
-        return (
-            scores(chosen, observe(self.model, images, sorted({a for o in chosen for a in o.addresses}))).cpu().float()
-        )
+        addresses = sorted({a for o in chosen for a in o.addresses})
+        return scores(chosen, observe(self.model, images, addresses, known=self._known)).cpu().float()
 
     def status(self) -> list[Status]:
         """What became of each picture."""

@@ -104,7 +104,7 @@ def _settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
         if preprocess.channels == "grey":
             notes = (*notes, "the network takes one channel: pictures are turned to grey before it sees them")
     provenance = {**found.provenance, "spec": spec, "size_from": size_from, "notes": list(notes)}
-    model = Model(found.module, found.name, size, preprocess, found.labels, provenance)
+    model = Model(found.module.eval(), found.name, size, preprocess, found.labels, provenance)
     runs_at(model, size)
     return model
 
