@@ -2,7 +2,7 @@ from . import attacks, audits, checks, images, measures, models, pictures, repor
 from .audits.verbs import audit, visualize
 from .base import Seed, SnellenError
 from .images import open_images
-from .models import Layer, Model, Preprocess, Unit, layers, load_model, main_layers, observe, units
+from .models import Layer, Model, Preprocess, Unit, layers, load_model, main_layers, observe, open_model, units
 from .pictures import Fourier, Objective, Pixel, Render, Settings, render
 from .reports.verbs import report
 
@@ -31,6 +31,7 @@ __all__ = [
     "models",
     "observe",
     "open_images",
+    "open_model",
     "pictures",
     "render",
     "report",

@@ -37,7 +37,6 @@ def probe(module: nn.Module, *, size: tuple[int, int] | None, preprocess: Prepro
     Raises:
         ModelError: nothing works; the message is the network's own at the first size.
     """
-    module.eval()
     ways = (preprocess,) if preprocess else (Preprocess(), Preprocess(mean=(0.0,), std=(1.0,), channels="grey"))
     for way in ways:
         model = Model(module, preprocess=way)
