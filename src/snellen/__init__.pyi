@@ -1,4 +1,4 @@
-from . import attacks, audits, checks, images, measures, models, pictures, reports, theory
+from . import attacks, audits, findings, images, measures, models, pictures, reports, theory
 from .audits.verbs import audit, visualize
 from .base import Seed, SnellenError
 from .images import open_images
@@ -22,7 +22,7 @@ __all__ = [
     "attacks",
     "audit",
     "audits",
-    "checks",
+    "findings",
     "images",
     "layers",
     "load_model",

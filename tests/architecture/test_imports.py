@@ -22,7 +22,7 @@ ABOVE_AUDIT = {
     "attacks",
     "theory",
     "structured",
-    "checks",
+    "findings",
     "jobs",
 }
 # package: (packages of this project it may import, other distributions it may import)
@@ -36,7 +36,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "attacks": ({"base", "models", "images", "measures", "pictures"}, {"torch", "numpy", "PIL", "jaxtyping"}),
     "theory": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"}),
     "structured": ({"base", "models", "images", "theory"}, {"torch", "numpy", "jaxtyping"}),
-    "checks": ({"base", "models", "measures", "theory"}, {"torch", "numpy", "scipy", "jaxtyping"}),
+    "findings": ({"base", "models", "measures", "theory"}, {"torch", "numpy", "scipy", "jaxtyping"}),
     "jobs": ({"base"}, {"filelock", "ray"}),
     "audits": (ABOVE_AUDIT, {"torch", "numpy", "PIL", "jaxtyping"}),
     "reports": ({"base", "jobs.store"}, {"numpy", "jinja2", "markupsafe", "matplotlib", "PIL"}),
@@ -177,7 +177,7 @@ def plant(root: Path, **files: str) -> Path:
         ("models__unit", "if TYPE_CHECKING:\n    from snellen.audits.plan import X"),
         ("images__folder", "import torchvision"),
         ("measures__rank", "import snellen.models.unit as u"),
-        ("checks__path", "from snellen.images import ImageSet"),
+        ("findings__path", "from snellen.images import ImageSet"),
         ("jobs__run", "from snellen.models import Model"),
         ("jobs__run", "import torch"),
         ("reports__page", "import torch.nn"),

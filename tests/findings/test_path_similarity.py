@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from snellen.base import Seed, UsageError
-from snellen.checks import Group, Grouping, by_class, by_unit, measure_paths, path_similarity
-from snellen.checks._baselines import Pairs, once, resampled
+from snellen.findings import Group, Grouping, by_class, by_unit, measure_paths, path_similarity
+from snellen.findings._baselines import Pairs, once, resampled
 from snellen.measures import MEASURES, interval, single_threaded_products
 
 CLASSES, EACH, LAYERS = 8, 10, ("first", "second", "third", "fourth")

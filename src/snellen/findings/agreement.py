@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from snellen.base import Seed, UsageError
-from snellen.checks import thresholds
-from snellen.checks.finding import Finding, number
-from snellen.checks.units import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.findings import thresholds
+from snellen.findings.finding import Finding, number
+from snellen.findings.units import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
 from snellen.measures import interval
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from snellen.base import Seed, UsageError
-from snellen.checks._baselines import Means, Pairs, once, resampled
-from snellen.checks._reading import Curve, read
-from snellen.checks._streaming import Matrices, stream
-from snellen.checks.finding import Finding, number
-from snellen.checks.groups import Grouping
-from snellen.checks.source import ActivationSource
+from snellen.findings._baselines import Means, Pairs, once, resampled
+from snellen.findings._reading import Curve, read
+from snellen.findings._streaming import Matrices, stream
+from snellen.findings.finding import Finding, number
+from snellen.findings.groups import Grouping
+from snellen.findings.source import ActivationSource
 from snellen.measures import MEASURES, interval, single_threaded_products
 
 LEVEL, SPREAD = 0.95, 0.90

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from snellen.checks import thresholds
-from snellen.checks.finding import Finding, Verdict
-from snellen.checks.units import PROVES, SUPPORTS
+from snellen.findings import thresholds
+from snellen.findings.finding import Finding, Verdict
+from snellen.findings.units import PROVES, SUPPORTS
 
 CHECKS = ("jumps", "silent-scan", "agreement", "procedure", "response-gap")
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from snellen.base import Seed, UsageError
-from snellen.checks import Gate, Responses, silent_scan
+from snellen.findings import Gate, Responses, silent_scan
 from snellen.measures import Rest
 
 VALUES = arrays.arrays(

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from snellen.base import UsageError
-from snellen.checks import thresholds
-from snellen.checks.finding import Finding, number
-from snellen.checks.units import NOTHING, PROVES, UnitRow, extreme, spans, verdict_of
+from snellen.findings import thresholds
+from snellen.findings.finding import Finding, number
+from snellen.findings.units import NOTHING, PROVES, UnitRow, extreme, spans, verdict_of
 
 GRID, HALVINGS, CANDIDATES = 17, 10, 3
 Respond = Callable[[Int[np.ndarray, " k"], Float[np.ndarray, " k"]], Float[np.ndarray, " k"]]

@@ -3,8 +3,8 @@
 import pytest
 
 from snellen.base import UsageError
-from snellen.checks import Finding, judge
-from snellen.checks.units import UnitRow, verdict_of
+from snellen.findings import Finding, judge
+from snellen.findings.units import UnitRow, verdict_of
 
 UNITS = {f"fc:{i}": "classes" for i in range(8)} | {"conv/pre:3": "conv units"}
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from snellen.base import UsageError
-from snellen.checks import Finding, Group, Grouping, by_class, by_unit
-from snellen.checks.finding import number
+from snellen.findings import Finding, Group, Grouping, by_class, by_unit
+from snellen.findings.finding import number
 
 
 def test_a_finding_survives_json():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snellen.base import UsageError
-from snellen.checks import Walks, jumps, search, thresholds
+from snellen.findings import Walks, jumps, search, thresholds
 
 
 def responding(*functions):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from snellen.base import LayerError, UsageError
-from snellen.checks._plan import Pass, plan
-from snellen.checks.source import ActivationSource
+from snellen.findings._plan import Pass, plan
+from snellen.findings.source import ActivationSource
 from snellen.measures import (
     MEASURES,
     Block,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from snellen.base import Seed
-from snellen.checks import Group, Grouping
-from snellen.checks._baselines import Pairs, once, resampled
+from snellen.findings import Group, Grouping
+from snellen.findings._baselines import Pairs, once, resampled
 
 N = 26
 GROUPINGS = {

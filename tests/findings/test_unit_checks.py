@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from snellen.base import Seed, UsageError
-from snellen.checks import Course, Family, Space, Variant, agreement, procedure, response_gap
-from snellen.checks.agreement import auc, likeness
-from snellen.checks.procedure import agreements
-from snellen.checks.response_gap import gap
+from snellen.findings import Course, Family, Space, Variant, agreement, procedure, response_gap
+from snellen.findings.agreement import auc, likeness
+from snellen.findings.procedure import agreements
+from snellen.findings.response_gap import gap
 
 RNG = np.random.default_rng(5)
 

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from snellen.base import Seed, UsageError
-from snellen.checks import thresholds
-from snellen.checks.finding import Finding, number
-from snellen.checks.units import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.findings import thresholds
+from snellen.findings.finding import Finding, number
+from snellen.findings.units import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
 from snellen.measures import Rest, interval
 
 FEW = 4  # channels below which a gate is no layer
