@@ -34,14 +34,16 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "measures": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "threadpoolctl"}),
     "pictures": ({"base", "models", "images", "progress"}, {"torch", "numpy", "PIL", "jaxtyping"}),
     "attacks": ({"base", "models", "images", "measures", "pictures"}, {"torch", "numpy", "PIL", "jaxtyping"}),
-    "theory": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"}),
+    "theory": ({"base", "progress"}, {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"}),
     "structured": ({"base", "models", "images", "theory"}, {"torch", "numpy", "jaxtyping"}),
     "findings": ({"base", "models", "measures", "theory"}, {"torch", "numpy", "scipy", "jaxtyping"}),
     "jobs": ({"base"}, {"filelock", "ray"}),
+    "checks": ({*ABOVE_AUDIT, "audits"}, set()),
+    "verbs": ({*ABOVE_AUDIT, "audits", "reports"}, {"torch", "numpy", "PIL", "jaxtyping", "IPython"}),
     "audits": (ABOVE_AUDIT, {"torch", "numpy", "PIL", "jaxtyping"}),
     "reports": ({"base", "jobs.store"}, {"numpy", "jinja2", "markupsafe", "matplotlib", "PIL"}),
-    "cli": ({*ABOVE_AUDIT, "audits", "reports"}, {"typer", "rich", "torch", "numpy"}),
-    "": ({*ABOVE_AUDIT, "audits", "reports"}, {"lazy_loader"}),
+    "cli": ({*ABOVE_AUDIT, "audits", "reports", "verbs"}, {"typer", "rich", "torch", "numpy"}),
+    "": ({*ABOVE_AUDIT, "audits", "reports", "checks", "verbs"}, {"lazy_loader"}),
 }
 AT_THE_TOP_OF_CLI = {"typer", "rich", "snellen", "snellen.base", "snellen.cli"}
 

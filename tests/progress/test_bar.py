@@ -88,6 +88,10 @@ def test_a_bar_within_a_bar_and_one_that_is_off_are_silent(monkeypatch: pytest.M
     terminal = on_a_terminal(monkeypatch)
     _work(0.2, patience=0.0, shown=False)
     assert terminal.text == ""
+    for outer in (bar("outer", patience=60.0), bar("outer", shown=False), told(print, "outer"), counted(print, "", 1)):
+        with outer:
+            _work(0.05, patience=0.0)
+        assert terminal.text == ""
     with bar("outer", patience=60.0):
         _work(0.2, patience=0.0)
         with counted(True, "inner", 3) as more:

@@ -2,6 +2,7 @@
 
 import base64
 import html
+from collections.abc import Iterable
 
 
 class Markup(str):
@@ -25,14 +26,32 @@ def element(name: str, *children: str, **attributes: str) -> Markup:
     return Markup(f"<{name}{told}>{inside}</{name}>")
 
 
-def picture(data: bytes, *, alt: str, width: int, kind: str = "png") -> Markup:
-    """An image as part of the page.
+def picture(data: bytes, *, alt: str, width: int) -> Markup:
+    """A PNG as part of the page.
 
     Args:
         data: of the file.
         alt: what it shows, in words.
-        width: in CSS pixels; small images are enlarged with sharp pixels.
-        kind: "png" or "jpeg".
+        width: in CSS pixels.
     """
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return element("img", src=source, alt=alt, width=str(width), style="image-rendering:auto;border-radius:3px")
+    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    return element("img", src=source, alt=alt, width=str(width), style="border-radius:3px;display:block")
+
+
+def figure(data: bytes | None, *lines: str, width: int) -> Markup:
+    """A picture with lines below it; a grey square where there is none.
+
+    Args:
+        data: of a PNG; None for no picture.
+        lines: text or elements.
+        width: of the picture in CSS pixels.
+    """
+    empty = element("div", style=f"width:{width}px;height:{width}px;background:#8883;border-radius:3px")
+    shown = empty if data is None else picture(data, alt=", ".join(str(line) for line in lines[:1]), width=width)
+    told = [element("div", line, style="overflow-wrap:anywhere") for line in lines if line]
+    return element("div", shown, *told, style=f"width:{width}px;font-size:12px;line-height:1.35")
+
+
+def grid(figures: Iterable[str]) -> Markup:
+    """Figures side by side, as many in a row as there is room for."""
+    return element("div", *figures, style="display:flex;flex-wrap:wrap;gap:12px;margin:6px 0")

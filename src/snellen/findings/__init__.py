@@ -1,7 +1,7 @@
 """Findings: images and activations in, a Finding out. A check never makes activations; a source hands them over."""
 
 from snellen.findings.agreement import Family, Space, agreement
-from snellen.findings.finding import Finding, Verdict
+from snellen.findings.finding import Finding, Verdict, badge
 from snellen.findings.groups import Group, Grouping, by_class, by_unit
 from snellen.findings.judgement import Judgement, judge
 from snellen.findings.jumps import Walks, jumps, search
@@ -27,6 +27,7 @@ __all__ = [
     "Verdict",
     "Walks",
     "agreement",
+    "badge",
     "by_class",
     "by_unit",
     "judge",

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from snellen.base import UsageError, canonical
+from snellen.base.markup import Markup, element
 
 Verdict = Literal["consistent", "unreliable here", "suspicious", "unknown"]
+_COLOURS = {"consistent": "#1a7f37", "unreliable here": "#9a6700", "suspicious": "#c1121f"}
+_LISTED = 12  # units in a notebook
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,22 @@ class Finding:
         """The finding that `as_data` wrote."""
         interval = data["interval"]
         return cls(**{**data, "interval": None if interval is None else (interval[0], interval[1])})
+
+    def __repr__(self) -> str:
+        return f"<{self.check}: {self.verdict}. {self.claim}>"
+
+    def _repr_html_(self) -> str:
+        rows = [row for row in self.evidence.get("units", ()) if isinstance(row, Mapping)]
+        listed = [element("li", element("b", str(row["unit"])), f" {row['words']}") for row in rows[:_LISTED]]
+        more = [element("li", f"and {len(rows) - _LISTED} more")] if len(rows) > _LISTED else []
+        title = element("div", element("b", self.title), " ", badge(self.verdict))
+        return element("div", title, element("div", self.claim), element("ul", *listed, *more))
+
+
+def badge(verdict: str) -> Markup:
+    """A verdict in its colour, for notebooks."""
+    style = f"color:#fff;background:{_COLOURS.get(verdict, '#6e7781')};border-radius:9px;padding:0 7px;font-size:12px"
+    return element("span", verdict, style=style)
 
 
 def number(value: float, digits: int = 6) -> float | None:

@@ -39,13 +39,16 @@ def bar(first: str, *, shown: bool = True, patience: float = PATIENCE, every: fl
             for none.
     """
     place = _place(every) if shown and not _OPEN.get() else None
-    if place is None:
-        yield _silent
-        return
+    with _alone(), contextlib.nullcontext(_silent) if place is None else place(first, patience) as tell:
+        yield tell
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """While open, no other bar appears."""
     token = _OPEN.set(True)
     try:
-        with place(first, patience) as tell:
-            yield tell
+        yield
     finally:
         _OPEN.reset(token)
 
@@ -59,7 +62,8 @@ def told(progress: Watch, first: str) -> Iterator[Tell]:
         first: title of a bar until something is told.
     """
     if callable(progress):
-        yield progress
+        with _alone():
+            yield progress
         return
     with bar(first, shown=bool(progress)) as tell:
         yield tell
@@ -69,7 +73,8 @@ def told(progress: Watch, first: str) -> Iterator[Tell]:
 def counted(progress: bool | Count | None, title: str, total: int) -> Iterator[Count]:
     """Whoever is to be told how much was just done: the given one, or a bar that counts up to a total."""
     if callable(progress):
-        yield progress
+        with _alone():
+            yield progress
         return
     done = 0
     with bar(title, shown=bool(progress)) as tell:

@@ -1,16 +1,17 @@
-"""The command line's `report` as a function."""
+"""`snellen.report`: the pages of a record, built anew; needs no PyTorch."""
 
+import os
 from pathlib import Path
 
 from snellen.reports.beside import build_beside
 from snellen.reports.site import build
 
 
-def report(run_dir: str | Path, *, beside: str | Path | None = None) -> Path:
-    """Build the pages of a run from its record; needs no PyTorch.
+def report(run_dir: str | os.PathLike[str], *, beside: str | os.PathLike[str] | None = None) -> Path:
+    """Rebuild the pages from the record of a run.
 
     Args:
-        run_dir: a folder that an audit wrote.
+        run_dir: a folder that an audit wrote, or the `Audit`.
         beside: also write beside.html, with the pictures of this other run side by side.
 
     Returns:
