@@ -31,6 +31,7 @@ class Results:
         findings: in order.
         verdicts: by unit, from the last step.
         complete: whether nothing is missing.
+        keys: by unit, under which its results of the exemplar job are stored.
     """
 
     seen: Mapping[str, Mapping[str, Any]]
@@ -38,6 +39,7 @@ class Results:
     findings: Sequence[Mapping[str, Any]]
     verdicts: Mapping[str, Mapping[str, Any]]
     complete: bool
+    keys: Mapping[str, str]
 
 
 def make_record(world: World, chosen: Chosen, classes: Classes, results: Results) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def _unit(world: World, unit: Unit, chosen: Chosen, known: tuple[Classes, Result
         "role": "class" if is_class else "unit",
         "pictures": list(results.pictures.get(str(unit), ())),
         "exemplars": {end: _shown(world, classes, seen, end) for end in ("top", "bottom")},
-        "natural": None if seen is None else _natural(seen["responses"], own),
+        "natural": None if seen is None else {**_natural(seen["responses"], own), "key": results.keys[str(unit)]},
         "judgement": results.verdicts.get(str(unit)),
     }
 

@@ -22,8 +22,8 @@ from snellen.audits.seeing import find_exemplars, predict
 from snellen.audits.sharing import draw_shared
 from snellen.audits.varying import vary
 from snellen.audits.walking import walk
-from snellen.audits.world import World, open_world
-from snellen.base import Seed
+from snellen.audits.world import Given, World, open_world
+from snellen.base import Seed, UsageError
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
 
 
@@ -45,6 +45,7 @@ class _Stage:
 
 def run_audit(
     request: Request,
+    given: Given | None = None,
     *,
     out: Path | None = None,
     workers: int = 1,
@@ -58,6 +59,7 @@ def run_audit(
 
     Args:
         request: what is asked for.
+        given: the model or the images themselves, where the request has no word for them.
         out: the folder; by default runs/NAME-KEY, KEY from the request.
         workers: processes that draw; several need Ray. The record is the same for any number.
         progress: told how far the audit is.
@@ -67,30 +69,38 @@ def run_audit(
         SnellenError: a bad argument, model, image set or folder; nothing half-written is left.
         Interrupted: Ctrl-C; what was finished is saved.
     """
-    world = open_world(request)
+    if given is not None and workers != 1:
+        raise UsageError(
+            "expected one worker for what is in memory, got more: processes open models and images by name"
+        )
+    world = open_world(request, given)
     for line in world.model.provenance.get("notes", ()):
         if note is not None:
             note(f"{world.model.name}: {line}")
     folder = out or default_folder(world)
     with locked(folder):
         claim(folder, world)
-        functions: dict[str, Function] = {
-            "predict": predict(world),
-            "exemplars": find_exemplars(world),
-            "draw": draw(world),
-            "paths": compare_paths(world),
-            "scan": scan(world),
-            "walk": walk(world),
-            "agree": agree(world),
-            "vary": vary(world),
-            "procedure": compare_procedures(world),
-        }
-        stage = _Stage(world, Store(folder / "blobs"), folder, functions, progress, workers)
+        stage = _Stage(world, Store(folder / "blobs"), folder, functions_of(world), progress, workers)
         try:
             _work(stage)
         except KeyboardInterrupt as error:
             raise Interrupted(f"interrupted; what is finished is in {folder}, the same command continues it") from error
     return folder
+
+
+def functions_of(world: World) -> dict[str, Function]:
+    """What every job of an audit calls, by name."""
+    return {
+        "predict": predict(world),
+        "exemplars": find_exemplars(world),
+        "draw": draw(world),
+        "paths": compare_paths(world),
+        "scan": scan(world),
+        "walk": walk(world),
+        "agree": agree(world),
+        "vary": vary(world),
+        "procedure": compare_procedures(world),
+    }
 
 
 def _work(stage: _Stage) -> None:
@@ -221,6 +231,6 @@ def _write(
     verdicts: dict[str, Mapping[str, Any]] = {}
     if complete:
         findings, verdicts = judged(known[0], (seen, pictures), findings, Seed(stage.world.request.seed))
-    found = Results(seen, pictures, findings, verdicts, complete)
+    found = Results(seen, pictures, findings, verdicts, complete, {unit: seeing.keys[unit] for unit in seen})
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     write_record(stage.folder, make_record(stage.world, *known, found), created=created)

@@ -15,7 +15,7 @@ from snellen.audits.request import Request
 from snellen.audits.suite import run_audit
 from snellen.audits.world import open_world
 from snellen.base import Seed
-from snellen.checks.judgement import CHECKS
+from snellen.findings.judgement import CHECKS
 from snellen.jobs import write_atomic
 from snellen.models.sources import load_model
 

@@ -55,13 +55,12 @@ def audit(  # noqa: PLR0913 - a command line's options
 
     told = console()
     with bar("loading") as tell:
-        from snellen.audits.verbs import audit as run
-        from snellen.reports import build
+        from snellen.verbs.audit import audit as run
 
-        folder = run(
+        done = run(
             model,
             images=images,
-            units=units or (),
+            units=units,
             layers=layers,
             steps=steps,
             size=size,
@@ -74,11 +73,10 @@ def audit(  # noqa: PLR0913 - a command line's options
             precision=precision,
             compiled=compiled,
             canvas=canvas,
-            labels=labels,
             workers=workers,
-            progress=lambda at: tell(at.title, at.done, at.total),
+            labels=labels,
+            progress=tell,
             note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
         )
-        page = build(folder)
-    typer.echo(f"record: {folder / 'audit.json'}")
-    typer.echo(f"report: {page}")
+    typer.echo(f"record: {done / 'audit.json'}")
+    typer.echo(f"report: {done.page}")

@@ -1,6 +1,5 @@
 """snellen certify: what a unit's pictures and exemplars guarantee about its response to further images."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,22 +35,23 @@ def certify(
     from snellen.cli.progress import bar
 
     with bar("loading") as tell:
-        from snellen.audits.certificates import Asked, certify_unit
-        from snellen.base import UsageError
-        from snellen.images import open_images
-        from snellen.models import units as expand
-        from snellen.models.sources import load_model
+        from snellen.verbs.certify import certify as run
 
-        file = None if weights is None else Path(weights)
-        loaded = load_model(model, weights=file, size=size, trust_pickle=trust_pickle)
-        found = expand([unit], loaded)
-        if len(found) > 1:
-            raise UsageError(f'expected one unit, got the {len(found)} of "{unit}"; name one, such as "{found[0]}"')
-        if over is not None:  # a mistyped name gets its hint
-            expand([f"{over}:0"], loaded)
-        shown = open_images(images)
-        shown = shown.subset(range(0, len(shown), max(len(shown) // most, 1))[:most])
-        certified = certify_unit(loaded, found[0], shown, Asked(over, lipschitz, exemplars, steps, seed), tell=tell)
+        certified = run(
+            model,
+            unit,
+            images=images,
+            over=over,
+            lipschitz=lipschitz,
+            most=most,
+            exemplars=exemplars,
+            steps=steps,
+            size=size,
+            weights=weights,
+            trust_pickle=trust_pickle,
+            seed=seed,
+            progress=tell,
+        )
     _say_class(certified)
     for source, certificate in certified.found.items():
         _say(certified, source, certificate)

@@ -1,14 +1,11 @@
 """snellen matrix: what the checks say of networks, honest and manipulated in every way that `deceive` knows."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from snellen.cli import options
-
-if TYPE_CHECKING:
-    from snellen.audits.cells import Case
 
 
 def matrix(
@@ -41,40 +38,18 @@ def matrix(
     from snellen.cli.progress import bar
 
     with bar("loading") as tell:
-        from snellen.audits.cells import KINDS, Size
-        from snellen.audits.matrix import Matrix, run_matrix
-        from snellen.reports.matrix import build_matrix
+        from snellen.verbs.matrix import matrix as run
 
-        size = Size(min(units, 8), min(steps, 48), 200, 4, quick=True, alike=alike) if quick else None
-        asked = Matrix(
-            tuple(_case(word) for word in case or ["builtin"]),
-            size or Size(units=units, steps=steps, alike=alike),
-            seed,
-            tuple(kind or KINDS),
+        page = run(
+            case=case,
+            kind=kind,
+            out=out,
+            units=units,
+            steps=steps,
+            seed=seed,
+            quick=quick,
+            alike=alike,
+            progress=tell,
         )
-        table = run_matrix(asked, out, tell=tell, wrote=lambda folder: _pages(out, folder))
-        page = build_matrix(out)
-    typer.echo(f"table: {table}")
+    typer.echo(f"table: {page.with_name('matrix.json')}")
     typer.echo(f"page: {page}")
-
-
-def _case(word: str) -> "Case":
-    from snellen.audits.cells import Case
-    from snellen.base import UsageError
-
-    parts = word.split("=")
-    if not all(parts) or len(parts) > 3:
-        raise UsageError(f'expected --case MODEL, MODEL=IMAGES or MODEL=IMAGES=ATTACKER, got "{word}"')
-    return Case(*parts)
-
-
-def _pages(out: Path, cell: Path) -> None:
-    """The pages of a finished cell, then the table's."""
-    from snellen.reports import build
-    from snellen.reports.matrix import build_matrix
-    from snellen.reports.receipt import build_receipt
-
-    build(cell / "audit")
-    if (cell / "model").is_dir():
-        build_receipt(cell / "model")
-    build_matrix(out)

@@ -1,16 +1,13 @@
 """snellen theory: what pictures can guarantee, class by class."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from snellen.theory.table import Row
 
-_DRAWING = 10  # how much longer it takes to draw a class than to compute its row
 _WIDE = 110  # columns that the titles of the classes need
 
 
@@ -27,34 +24,23 @@ def theory(
     from snellen.cli.progress import bar
 
     with bar("loading") as tell:
-        from snellen.theory.table import compute, find_entries
+        from snellen.theory import report
+        from snellen.theory.table import find_entries
 
-        entries = find_entries(name)
-        steps = len(entries) * (1 if out is None else 1 + _DRAWING)
-        rows = []
-        for number, entry in enumerate(entries):
-            tell(f"computing {entry.name}", number, steps)
-            rows.append(compute(entry))
-        page = None if out is None else _write(tuple(rows), out, lambda what, done: tell(what, len(rows) + done, steps))
-    _print_table(tuple(rows))
+        twins = None
+        if out is not None and any(entry.name == "relu" for entry in find_entries(name)):
+            from snellen.audits.twins import draw_twins
+
+            tell("drawing two networks", 0, 1)
+            twins = draw_twins()
+        rows = report(name, out=out, twins=twins, progress=tell)
+    _print_table(rows)
     if name is not None:
         _print_reasons(rows[0])
     else:
         typer.echo("reasons, witnesses and what would help, for one class: --class NAME")
-    if page is not None:
-        typer.echo(f"page: {page}")
-
-
-def _write(rows: "tuple[Row, ...]", out: str, tell: "Callable[[str, int], None]") -> "Path":
-    """The page; where ReLU networks are in it, with two of them on photographs, drawn by the visualizer."""
-    from pathlib import Path
-
-    from snellen.audits.twins import draw_twins
-    from snellen.theory.page import write_page
-
-    tell("drawing two networks", 0)
-    twins = draw_twins() if any(row.entry.name == "relu" for row in rows) else None
-    return write_page(rows, Path(out), twins=twins, progress=lambda what, done: tell(what, _DRAWING * done))
+    if out is not None:
+        typer.echo(f"page: {Path(out) / 'index.html'}")
 
 
 def _print_table(rows: "tuple[Row, ...]") -> None:

@@ -8,7 +8,7 @@ mixes the pictures of a batch, draws random numbers, remembers earlier calls, or
 import contextlib
 import math
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -228,9 +228,10 @@ class _Surveyor:
             if fitting:
                 layouts[name] = fitting[0]
             else:
-                shapes = f"{tuple(said.value.shape)} for one picture, {tuple(both.shape)} for two"
-                grown = bool(layout_of(said.axis, said.value, both))
-                refused[name] = "values" if grown else f"no axis of its output counts the pictures ({shapes})"
+                one, two = tuple(said.value.shape), tuple(both.shape)
+                axes = "it says no more of two pictures than of one" if one == two else "no axis counts the pictures"
+                shapes = f"{axes} (shapes {one} and {two})"
+                refused[name] = "values" if layout_of(said.axis, said.value, both) else shapes
         return layouts, refused
 
     def _explained(self, alone: Mapping[str, _Said], refused: dict[str, str]) -> dict[str, str]:
@@ -284,44 +285,63 @@ class _Surveyor:
         self, layers: tuple[Layer, ...], alone: Mapping[str, _Said], layouts: Mapping[str, Layout]
     ) -> tuple[Layer, ...]:
         """Layers of tokens with the grid of their patches, where a change of one patch shows that it is the grid."""
-        maps: list[tuple[int, int]] = []
+        maps: dict[tuple[int, int], str] = {}
         known: dict[int, tuple[tuple[int, int], int] | None] = {}
         done = []
         for layer in layers:
             if len(layer.shape) == 3:
-                maps.append((layer.shape[1], layer.shape[2]))
+                maps[layer.shape[1], layer.shape[2]] = layer.name
             elif len(layer.shape) == 2 and not layouts[layer.name].folded:
                 count = layer.shape[0]
                 if count not in known:
-                    known[count] = self._grid(layer, maps, alone, layouts)
+                    known[count] = _grid(layer, maps, _Change(self, alone, layouts))
                 if (found := known[count]) is not None:
                     layer = replace(layer, grid=found[0], prefix=found[1])
             done.append(layer)
         return tuple(done)
 
-    def _grid(
-        self,
-        layer: Layer,
-        maps: list[tuple[int, int]],
-        alone: Mapping[str, _Said],
-        layouts: Mapping[str, Layout],
-    ) -> tuple[tuple[int, int], int] | None:
-        tokens = layer.shape[0]
-        side = math.isqrt(tokens)
-        shapes = dict.fromkeys([*reversed(maps), (side, side)])
-        layout = layouts[layer.name]
-        for rows, columns in shapes:
-            prefix = tokens - rows * columns
-            if min(rows, columns) < 2 or not 0 <= prefix <= _PREFIX:
-                continue
-            row, column = rows // 3, 2 * columns // 3
-            changed, _ = self._pass(_patched(self._picture, (row, column), (rows, columns)))
-            if layer.name not in changed:
-                return None
-            before, after = (layout.read(said.value, 1)[0] for said in (alone[layer.name], changed[layer.name]))
-            if int((after - before).abs().sum(1).argmax()) == prefix + row * columns + column:
-                return (rows, columns), prefix
-        return None
+    def changed(self, cell: tuple[int, int], grid: tuple[int, int]) -> dict[str, _Said]:
+        """What every module says where one cell of a grid over the picture is another."""
+        return self._pass(_patched(self._picture, cell, grid))[0]
+
+
+class _Change:
+    """By how much every position of a layer changes with one cell of the picture."""
+
+    def __init__(self, surveyor: _Surveyor, alone: Mapping[str, _Said], layouts: Mapping[str, Layout]) -> None:
+        self._surveyor, self._alone, self._layouts = surveyor, alone, layouts
+
+    def most(self, names: Sequence[str], cell: tuple[int, int], grid: tuple[int, int]) -> list[int]:
+        """Of each layer the position that changes most, counted row by row or token by token."""
+        changed = self._surveyor.changed(cell, grid)
+        places = []
+        for name in names:
+            layout = self._layouts[name]
+            change = layout.read(changed[name].value, 1)[0] - layout.read(self._alone[name].value, 1)[0]
+            by_place = change.abs().sum(0 if change.dim() == 3 else 1)
+            places.append(int(by_place.flatten().argmax()))
+        return places
+
+
+def _grid(layer: Layer, maps: Mapping[tuple[int, int], str], change: _Change) -> tuple[tuple[int, int], int] | None:
+    """Rows and columns of a layer of tokens and how many come before them; None where no grid proves right.
+
+    A map that the tokens may have come from says where a change shows; without one it is the picture's own cell.
+    """
+    tokens = layer.shape[0]
+    side = math.isqrt(tokens)
+    for rows, columns in dict.fromkeys([*reversed(maps), (side, side)]):
+        prefix = tokens - rows * columns
+        if min(rows, columns) < 2 or not 0 <= prefix <= _PREFIX:
+            continue
+        cell = (rows // 3, 2 * columns // 3)
+        if (rows, columns) in maps:
+            expected, found = change.most([maps[rows, columns], layer.name], cell, (rows, columns))
+        else:
+            expected, (found,) = cell[0] * columns + cell[1], change.most([layer.name], cell, (rows, columns))
+        if found == prefix + expected:
+            return (rows, columns), prefix
+    return None
 
 
 _COMPANY = "it says something else of a picture when others go through with it (batch statistics?)"
@@ -350,12 +370,12 @@ def _pictures(model: Model, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def _patched(picture: Tensor, cell: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-    """The picture with one cell of a grid inverted."""
+    """The picture with one cell of a grid moved by half of the range."""
     height, width = picture.shape[2:]
     changed = picture.clone()
     rows = slice(cell[0] * height // grid[0], (cell[0] + 1) * height // grid[0])
     columns = slice(cell[1] * width // grid[1], (cell[1] + 1) * width // grid[1])
-    changed[:, :, rows, columns] = 1 - changed[:, :, rows, columns]
+    changed[:, :, rows, columns] = (changed[:, :, rows, columns] + 0.5) % 1
     return changed
 
 

@@ -11,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.base import LayerError, Seed, UsageError
-from snellen.models import Model, Unit, observe, units
+from snellen.models import Model, ModelLike, Unit, open_model, units
 from snellen.models.edits import frozen, streamlined
 from snellen.models.passes import is_out_of_memory, run
 from snellen.models.rectifiers import Rectifiers
+from snellen.models.sources.load import pair
 from snellen.models.steady import steady
 from snellen.models.survey import survey
-from snellen.models.taps import tapped
+from snellen.models.taps import observe, tapped
 from snellen.pictures.canvas import Canvas, Fourier, generator
 from snellen.pictures.heap import roomy_heap
 from snellen.pictures.objectives import Objective, scores
@@ -111,12 +112,13 @@ class Render:
 
 @torch.inference_mode(False)  # gradients are on, whatever the caller turned off
 def render(
-    model: Model,
+    model: ModelLike,
     targets: Sequence[Target] | Target,
     settings: Settings | None = None,
     *,
     direction: Literal["max", "min"] = "max",
-    size: tuple[int, int] | None = None,
+    size: int | tuple[int, int] | None = None,
+    preprocess: object = None,
     seeds: Sequence[Seed] | Seed = Seed(0),  # noqa: B008 - a value
     start: Float[Tensor, "u 3 h w"] | None = None,
     batch: int | None = None,
@@ -130,11 +132,13 @@ def render(
     on what it is rendered with (beyond the rounding of batched arithmetic).
 
     Args:
-        model: the network.
+        model: a word as `load_model` takes it, a `torch.nn.Module` in memory, or a `Model`.
         targets: units, their addresses, or objectives.
         settings: how; `changes` replace single settings: `render(model, "fc:3", steps=64)`.
         direction: "max" or "min" of each target.
         size: height and width of the pictures; by default those of `start`, or the model's.
+        preprocess: what a module in memory wants done to RGB in [0, 1], where its library does not say: a
+            `snellen.Preprocess`, or torchvision's weights.
         seeds: one for all pictures or one for each.
         start: pictures to start from, instead of noise.
         batch: pictures optimized together; by default `usual_batch`. Halved where memory runs out.
@@ -146,6 +150,7 @@ def render(
         UsageError: settings or numbers of seeds that make no sense.
     """
     settings = _changed(settings or Settings(), changes)
+    model = open_model(model, size=None if isinstance(model, Model) else size, preprocess=preprocess)
     listed = [targets] if isinstance(targets, Objective | Unit | str) else list(targets)
     if not listed or direction not in ("max", "min"):
         raise UsageError(f'expected at least one target and "max" or "min", got {len(listed)} and "{direction}"')
@@ -158,7 +163,7 @@ def render(
         raise UsageError(f"expected one seed and one start for each of {len(objectives)} targets, got {len(seeds)}")
     streams = [s.fork(str(o), direction) for s, o in zip(seeds, objectives, strict=True)]
     signed = [-o for o in objectives] if direction == "min" else objectives
-    size = size or (model.size if start is None else (start.shape[2], start.shape[3]))
+    size = pair(size) or (model.size if start is None else (start.shape[2], start.shape[3]))
     if start is not None and tuple(start.shape[2:]) != tuple(size):
         raise UsageError(f"expected pictures of {size} to start from, got {tuple(start.shape[2:])}; resize them")
     if not all(0 <= step < settings.steps for step in snapshots):

@@ -55,8 +55,8 @@ def load_model(
         found = replace(
             found, notes=(*found.notes, "random weights: give trained ones with --weights FILE.safetensors")
         )
-    model = _settled(found, spec, _pair(size))
-    model.module.to(chosen_device(device))
+    model = settled(found, spec, pair(size))
+    model.module.eval().to(chosen_device(device))
     return model
 
 
@@ -93,8 +93,12 @@ def _filled(found: Found, weights: Path, *, trust_pickle: bool) -> Found:
     return replace(found, provenance={**found.provenance, "weights": {"file": weights.name, "sha256": digest}})
 
 
-def _settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
-    """Fix what the source left open by trying, and make sure that one picture goes through."""
+def settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
+    """Fix what the source left open by trying, and make sure that one picture goes through.
+
+    Raises:
+        ModelError: none does.
+    """
     size, size_from = (asked, "--size") if asked else (found.size, found.size_from)
     preprocess, notes = found.preprocess, found.notes
     if size is None or preprocess is None:
@@ -104,16 +108,21 @@ def _settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
         if preprocess.channels == "grey":
             notes = (*notes, "the network takes one channel: pictures are turned to grey before it sees them")
     provenance = {**found.provenance, "spec": spec, "size_from": size_from, "notes": list(notes)}
-    model = Model(found.module.eval(), found.name, size, preprocess, found.labels, provenance)
+    model = Model(found.module, found.name, size, preprocess, found.labels, provenance)
     runs_at(model, size)
     return model
 
 
-def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    pair = (size, size) if isinstance(size, int) else size
-    if pair is not None and not all(1 <= side <= 4096 for side in pair):
-        raise UsageError(f"expected a size between 1 and 4096 pixels, got {pair[0]}x{pair[1]}")
-    return pair
+def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of a size; one number stands for both.
+
+    Raises:
+        UsageError: out of bounds.
+    """
+    sides = (size, size) if isinstance(size, int) else size
+    if sides is not None and not all(1 <= side <= 4096 for side in sides):
+        raise UsageError(f"expected a size between 1 and 4096 pixels, got {sides[0]}x{sides[1]}")
+    return sides
 
 
 def chosen_device(name: str) -> str:
