@@ -330,7 +330,7 @@ def _grid(layer: Layer, maps: Mapping[tuple[int, int], str], change: _Change) ->
     """
     tokens = layer.shape[0]
     side = math.isqrt(tokens)
-    for rows, columns in dict.fromkeys([*reversed(maps), (side, side)]):
+    for rows, columns in dict.fromkeys([*reversed(list(maps)), (side, side)]):
         prefix = tokens - rows * columns
         if min(rows, columns) < 2 or not 0 <= prefix <= _PREFIX:
             continue
