@@ -32,7 +32,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "measures": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "threadpoolctl"}),
     "pictures": ({"base", "models", "images"}, {"torch", "numpy", "jaxtyping"}),
     "attacks": ({"base", "models", "images", "measures", "pictures"}, {"torch", "numpy", "PIL", "jaxtyping"}),
-    "theory": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"}),
+    "theory": ({"base", "models"}, {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"}),
     "structured": ({"base", "models", "images", "theory"}, {"torch", "numpy", "jaxtyping"}),
     "checks": ({"base", "models", "measures", "theory"}, {"torch", "numpy", "scipy", "jaxtyping"}),
     "jobs": ({"base"}, {"filelock", "ray"}),
