@@ -213,6 +213,12 @@ def _elu(call: Call) -> float:
     return abs(scale) * max(1.0, abs(alpha) * steep)
 
 
+def _celu(call: Call) -> float:
+    if float(call.get(1, "alpha", 1)) <= 0:
+        raise ModelError(f"expected a bounded slope, got {call.title} with an alpha below 0")
+    return 1.0
+
+
 def _leaky(call: Call) -> float:
     return max(1.0, abs(float(call.get(1, "negative_slope", 0.01))))
 
@@ -277,7 +283,7 @@ CURVES: dict[Any, Rule] = {
              aten.softshrink.default), _slope(1.0)),
         aten.log_sigmoid_forward.default: _slope(1.0),
         aten.sigmoid.default: _slope(0.25),
-        aten.hardsigmoid.default: _slope(1 / 6 * _ROUNDING),
+        aten.hardsigmoid.default: _slope(0.16667),  # PyTorch divides by 6 in float32
         aten.gelu.default: _slope(1.13),
         aten.silu.default: _slope(1.1),
         aten.mish.default: _slope(1.09),
@@ -285,6 +291,7 @@ CURVES: dict[Any, Rule] = {
         aten.erf.default: _slope(2 / math.sqrt(math.pi) * _ROUNDING),
         aten.softplus.default: _softplus,
         aten.elu.default: _elu,
+        aten.celu.default: _celu,
         aten.leaky_relu.default: _leaky,
         aten._prelu_kernel.default: _prelu,
     }.items()
@@ -302,8 +309,6 @@ SUMS = (aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar, aten
 JOINS = (aten.cat.default, aten.stack.default, aten.where.self, aten.select_scatter.default, aten.masked_fill.Scalar,
          aten.slice_scatter.default, aten.maximum.default, aten.minimum.default)  # fmt: skip
 BENT = (aten.maximum.default, aten.minimum.default)
-EMPTY = (aten.empty.memory_format, aten.empty_like.default, aten.new_empty.default, aten.empty_strided.default,
-         aten.new_empty_strided.default)  # fmt: skip
 CONSTANT = (aten.zeros_like.default, aten.ones_like.default, aten.full_like.default, aten.new_zeros.default,
             aten.new_ones.default, aten.new_full.default, aten.fill.Scalar, aten.zero.default)  # fmt: skip
 """Operations that take nothing but sizes from their input."""

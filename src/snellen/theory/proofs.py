@@ -16,7 +16,6 @@ from snellen.theory.factors import (
     CHANNELWISE,
     CONSTANT,
     CURVES,
-    EMPTY,
     JOINS,
     MATRICES,
     ONE_SIGNED,
@@ -28,7 +27,7 @@ from snellen.theory.factors import (
     name_of,
     one_signed,
 )
-from snellen.theory.tracing import Traced, aten, trace
+from snellen.theory.tracing import EMPTY, Traced, aten, trace
 
 _ROUNDING = 1 + 1e-9
 _LINEAR: dict[Any, Rule] = {**dict.fromkeys(ONE_SIGNED, one_signed), **MATRICES, **CHANNELWISE}
@@ -105,6 +104,7 @@ class _Walk:
         self.traced, self.values, self.over = traced, values, over
         self.known: dict[fx.Node, tuple[float, bool]] = {traced.inputs[0]: (1.0, True)}
         self.bypassing = set(traced.inputs[1:])
+        self.unwritten: set[fx.Node] = set()  # memory of which not everything has been written yet
         self.straight: set[fx.Node] = set()
         self.factors: list[tuple[str, float]] = []
 
@@ -125,23 +125,28 @@ class _Walk:
             self.bypassing.add(node)
             return
         self.settled(call)
-        if call.live and node.target not in CONSTANT:
+        if call.live and node.target not in (*CONSTANT, *EMPTY):
             factor, affine = self.stretch(call)
             if not math.isfinite(factor):
                 raise ModelError(f"expected finite weights, got {call.title} with a factor of {factor}")
             self.known[node] = factor, affine
 
     def settled(self, call: Call) -> None:
-        """Refuses what is not finite, what is drawn at random, and memory that nothing was written to."""
-        target = call.node.target
-        if target in EMPTY or (isinstance(target, torch._ops.OpOverload) and _RANDOM in target.tags):
-            raise ModelError(f"expected a network that does the same every time, got {call.title}; set it to eval mode")
-        for value in call.output if isinstance(call.output, list | tuple) else [call.output]:
-            if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                where = f"of {call.title}" if call.node.op == "call_function" else "among the weights"
+        """Refuses what is not finite, what is drawn at random, and live values that are no numbers with a fraction."""
+        node, target = call.node, call.node.target
+        if isinstance(target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
+            raise ModelError(f"expected a network that draws nothing at random, got {call.title}; set it to eval mode")
+        values = call.output if isinstance(call.output, list | tuple) else [call.output]
+        tensors = [v for v in values if isinstance(v, Tensor)]
+        if not all(bool(torch.isfinite(t).all()) for t in tensors if t.is_floating_point()):
+            unwritten = target in EMPTY or any(n in self.unwritten for n in node.all_input_nodes)
+            if not unwritten or node is self.traced.end:
+                where = f"of {call.title}" if node.op == "call_function" else "among the weights"
                 raise ModelError(f"expected finite numbers, got infinite ones or NaN {where}; no bound is proved")
-            if call.live and isinstance(value, Tensor) and not value.is_floating_point() and not _is_tuple(call):
-                raise ModelError(_UNKNOWN.format(call.title))
+            self.unwritten.add(node)
+        if call.live and len(tensors) == 1 and not tensors[0].is_floating_point():
+            named = self.call(node.all_input_nodes[0]) if target is operator.getitem else call
+            raise ModelError(_UNKNOWN.format(named.title))
 
     def call(self, node: fx.Node, channels: Tensor | None = None) -> Call:
         live = frozenset(n for n in node.all_input_nodes if n in self.known)
@@ -265,9 +270,5 @@ class _Walk:
         return min(bound, rule(call) * self.narrowed(moving[0], channels))
 
 
-_RANDOM = torch.Tag.nondeterministic_seeded
 _UNKNOWN = "expected operations with a known Lipschitz constant, got {}; none is proved"
 
-
-def _is_tuple(call: Call) -> bool:
-    return isinstance(call.output, list | tuple)

@@ -21,6 +21,10 @@ from snellen.base import ModelError, SnellenError
 
 aten = torch.ops.aten
 
+EMPTY = (aten.empty.memory_format, aten.empty_like.default, aten.new_empty.default, aten.empty_strided.default,
+         aten.new_empty_strided.default)  # fmt: skip
+"""Memory that nothing was written to yet."""
+
 _LEAVING = (Tensor.numpy, Tensor.__array__, Tensor.tolist, Tensor.data_ptr, Tensor.untyped_storage)
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
@@ -63,7 +67,8 @@ class Traced:
         args, kwargs = arguments(node, values)
         if node.target in (aten.detach.default, aten.alias.default):
             return args[0]
-        return node.target(*args, **kwargs)  # type: ignore[operator]
+        value = node.target(*args, **kwargs)  # type: ignore[operator]
+        return value.fill_(torch.nan) if node.target in EMPTY and value.is_floating_point() else value
 
 
 def arguments(node: fx.Node, values: dict[fx.Node, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -92,10 +97,17 @@ def trace(function: Callable[..., Tensor], inputs: Sequence[Tensor], module: nn.
 
     try:
         with torch.no_grad(), _named(module, names):
-            pure = functionalize(sealed, remove="mutations")
-            graph = make_fx(pure, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+            graph = _recorded(sealed, inputs)
+        if _written(graph):  # by operations that are made of others: those are written out now
+            names.clear()
+            with torch.no_grad():
+                graph = _recorded(graph, inputs)
     except Exception as error:
         raise _refusal(error) from None
+    written = _written(graph)
+    if written:
+        raise ModelError(f'expected a network that leaves its weights and buffers as they are, got "{written[0].name}" '
+                         "which writes over one")  # fmt: skip
     every = list(graph.graph.nodes)
     (end,) = every[-1].all_input_nodes or (None,)
     if end is None:
@@ -108,6 +120,23 @@ def trace(function: Callable[..., Tensor], inputs: Sequence[Tensor], module: nn.
     starts = tuple(n for n in every if n.op == "placeholder")
     nodes = tuple(n for n in every if n in found or n in starts)
     return Traced(graph, nodes, starts, end, {n: names[i] for i, n in enumerate(every) if i in names})
+
+
+def _recorded(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> fx.GraphModule:
+    pure = functionalize(function, remove="mutations")
+    return make_fx(pure, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+
+
+def _written(graph: fx.GraphModule) -> list[fx.Node]:
+    """Operations that write over something else than the function's inputs, which is the last that happens to those."""
+
+    def writes(node: fx.Node) -> bool:
+        if not isinstance(node.target, torch._ops.OpOverload) or not node.target._schema.is_mutable:
+            return False
+        into = node.args[0] if node.target is aten.copy_.default else None
+        return not isinstance(into, fx.Node) or into.op != "placeholder" or any(user > node for user in into.users)
+
+    return [node for node in graph.graph.nodes if writes(node)]
 
 
 class _Sealed(TorchFunctionMode):
@@ -132,7 +161,8 @@ def _refusal(error: BaseException) -> SnellenError:
         return ModelError("expected a network that does the same to every image, tracing failed: its control depends on "
                           "values, or a value leaves it as a number")  # fmt: skip
     if "mutating a non-functional tensor" in told:
-        return ModelError("expected a network that leaves its buffers as they are, tracing failed: it writes over one")
+        return ModelError("expected a network that leaves its weights and buffers as they are, tracing failed: it writes "
+                          "over one")  # fmt: skip
     reason = " ".join(told.split())[:120] or type(root).__name__
     return ModelError(f"expected a network whose operations can be read off, tracing failed: {reason}")
 
