@@ -41,7 +41,7 @@ class Places:
         images = images.to(device=self.model.device, dtype=self.model.dtype)
         if self.over is None:
             return images
-        return observe(self.model, images, [self.over], known=self.known)[self.over]
+        return observe(self.model, images.clone(), [self.over], known=self.known)[self.over]
 
     def respond(self, images: Tensor, progress: Callable[[int], None] | None = None) -> Array:
         """The unit's responses to images (n, 3, h, w): (n,)."""
@@ -67,6 +67,7 @@ class Places:
             return self._read(images, graded=points.requires_grad)
 
     def _read(self, images: Tensor, *, graded: bool = False) -> Tensor:
+        images = images.clone()  # a network may write over them
         if graded:  # for the pass to record gradients
             images = images.detach().requires_grad_()
         read = observe(self.model, images, [self.unit.address], known=self.known)[self.unit.address]

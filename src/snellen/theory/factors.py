@@ -109,13 +109,6 @@ def _same(_: Call) -> float:
     return 1.0
 
 
-def _cast(call: Call) -> float:
-    kind = call.node.kwargs.get("dtype")
-    if kind not in (None, torch.float32, torch.float64):
-        raise ModelError(f"expected values of float32 or float64, got {call.title} which makes {kind} of one")
-    return 1.0
-
-
 def _scaled(call: Call) -> float:
     """A product with, or a quotient by, what no image changes: c is read off by applying it to ones."""
     division = call.node.target in (aten.div.Tensor, aten.div.Scalar)
@@ -256,7 +249,8 @@ ONE_SIGNED = (
     aten.sum.default, aten.sum.dim_IntList, aten.cumsum.default, aten.avg_pool2d.default, aten.avg_pool3d.default,
     aten._adaptive_avg_pool2d.default, aten._adaptive_avg_pool3d.default,
 )  # fmt: skip
-SAME = (aten.clone.default, aten.detach.default, aten.alias.default, aten.lift_fresh.default, aten.neg.default)
+SAME = (aten.clone.default, aten.detach.default, aten.alias.default, aten.lift_fresh.default, aten.neg.default,
+        aten._to_copy.default)
 MATRICES: dict[Any, Rule] = {
     **dict.fromkeys((aten.mm.default, aten.bmm.default, aten.mv.default, aten.dot.default, aten.vdot.default), _matrix),
     **dict.fromkeys((aten.addmm.default, aten.baddbmm.default, aten.addmv.default), _matrix_and_sum),
@@ -266,7 +260,6 @@ MATRICES: dict[Any, Rule] = {
 
 CHANNELWISE: dict[Any, Rule] = {
     **dict.fromkeys(SAME, entrywise(_same)),
-    **dict.fromkeys((aten._to_copy.default,), entrywise(_cast)),
     **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar), _scaled),
     **dict.fromkeys((aten.native_batch_norm.default, aten.cudnn_batch_norm.default), _batch_norm),
     aten._native_batch_norm_legit_no_training.default: _batch_norm,

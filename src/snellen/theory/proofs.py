@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from snellen.base import LayerError, ModelError
+from snellen.base import LayerError, ModelError, SnellenError
 from snellen.theory.agreement import agree
 from snellen.theory.factors import (
     BENT,
@@ -82,15 +82,15 @@ def prove(
         traced = trace(function, inputs, module)
         walk = _Walk(traced, traced.run(inputs), over)
         walk.judge_all()
-        if traced.end not in walk.known:
-            if over is None:
-                return Proof(0.0, True, ())
+        if traced.end not in walk.known and over is not None:
             raise LayerError(f'expected a unit that depends on the output of "{over}", got one that does not; '
                              "choose others")  # fmt: skip
         agree(traced, function, inputs)
     if any(versions.get(id(t), t._version) != t._version for t in traced.constants() if not t.is_inference()):
         raise ModelError("expected a network that leaves its weights and buffers as they are, got one that writes over "
                          "those it computes with")  # fmt: skip
+    if traced.end not in walk.known:
+        return Proof(0.0, True, ())
     bound, affine = walk.known[traced.end]
     if walk.values[traced.end].numel() == 1:
         bound = min(bound, walk.tail())
@@ -110,8 +110,15 @@ class _Walk:
 
     def judge_all(self) -> None:
         for node in self.traced.nodes:
-            if node.op != "placeholder":
+            if node.op == "placeholder":
+                continue
+            try:
                 self.judge(node)
+            except SnellenError:
+                raise
+            except Exception as error:  # on operands that no rule has thought of, such as sparse ones
+                reason = " ".join(str(error).split())[:80]
+                raise ModelError(f"{_UNKNOWN.format(self.call(node).title)} for such operands: {reason}") from None
 
     def judge(self, node: fx.Node) -> None:
         call = self.call(node)
@@ -144,6 +151,9 @@ class _Walk:
                 where = f"of {call.title}" if node.op == "call_function" else "among the weights"
                 raise ModelError(f"expected finite numbers, got infinite ones or NaN {where}; no bound is proved")
             self.unwritten.add(node)
+        kept = node.meta.get("val")
+        if call.live and isinstance(kept, Tensor) and kept.dtype in (torch.float16, torch.bfloat16):
+            raise ModelError(f"expected values of float32 or float64, got {kept.dtype} from {call.title}")
         if call.live and len(tensors) == 1 and not tensors[0].is_floating_point():
             named = self.call(node.all_input_nodes[0]) if target is operator.getitem else call
             raise ModelError(_UNKNOWN.format(named.title))

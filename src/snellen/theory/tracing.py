@@ -67,6 +67,8 @@ class Traced:
         args, kwargs = arguments(node, values)
         if node.target in (aten.detach.default, aten.alias.default):
             return args[0]
+        if node.target is aten.copy.default:  # of which PyTorch knows no gradient
+            return args[1].to(args[0].dtype).expand_as(args[0])
         value = node.target(*args, **kwargs)  # type: ignore[operator]
         return value.fill_(torch.nan) if node.target in EMPTY and value.is_floating_point() else value
 
