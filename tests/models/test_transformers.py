@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from families import build
+from families import FAMILIES, build
 from safetensors.torch import load_file, save_file
 
 from snellen.base import ModelError, WeightsError
@@ -304,12 +304,7 @@ def test_of_a_network_for_texts_and_pictures_the_tower_for_pictures_is_taken(lib
             torch.testing.assert_close(model.module(pixels).pooler_output, want, rtol=1e-5, atol=1e-6)
 
 
-FOLDERS = ("swin_transformers", "swin_v2_transformers", "dinov2_registers", "beit", "segformer", "deit_transformers")
-
-
-@pytest.mark.parametrize(
-    "name", [*FOLDERS, "clip_vision", "siglip_vision", "siglip_classifier", "segformer_classifier"]
-)
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.needs == "transformers"])
 def test_every_architecture_is_the_one_that_was_saved(library, tmp_path, name):
     network, size = build(name)
     model = load_model(f"transformers:{saved(tmp_path / name, network)}", size=size)
@@ -423,8 +418,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(("name", "told"), [(name, told) for name, all_ in HOSTILE.items() for told in all_])
-def test_a_hostile_folder_is_one_line_and_nothing_is_run_or_fetched(library, tmp_path, monkeypatch, name, told):
+@pytest.mark.parametrize("case", [(name, told) for name, all_ in HOSTILE.items() for told in all_])
+def test_a_hostile_folder_is_one_line_and_nothing_is_run_or_fetched(library, tmp_path, monkeypatch, case):
+    name, told = case
     torch.manual_seed(0)
     path = saved(tmp_path / "net", vit(library), library.ViTImageProcessor(size=SQUARE))
     (path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
