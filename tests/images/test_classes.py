@@ -139,6 +139,7 @@ def test_a_weak_network_is_matched_by_names_though_another_class_is_its_favourit
     assert (found.fit.source, found.units, found.fit.agreeing) == ("folder number", (0, 1, 2, 3), 3)
     assert found.fit.others[0].source == ANSWERS
     assert found.fit.others[0].rate > found.fit.rate
+    assert ANSWERS not in found.fit.words
     assert found.fit.good
 
 

@@ -278,7 +278,12 @@ def test_parts_of_a_data_set_are_not_read_as_classes(tmp_path: Path, places: tup
 
 @pytest.mark.parametrize(
     "places",
-    [("train/1.png", "bus/1.png"), ("train/a/1.png", "bus/a/1.png"), ("train/1.png",), ("test_a/1.png", "test_b/1.png")],
+    [
+        ("train/1.png", "bus/1.png"),
+        ("train/a/1.png", "bus/a/1.png"),
+        ("train/1.png",),
+        ("my_test/1.png", "test-b/1.png"),
+    ],
 )
 def test_classes_that_are_called_like_parts_stay_classes(tmp_path: Path, places: tuple[str, ...]) -> None:
     for name in places:

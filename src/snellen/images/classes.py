@@ -33,7 +33,7 @@ class Fit:
         chance: the share that the same answers would hit if they had nothing to do with the classes.
         agreeing: classes whose most frequent answer is their unit.
         classes: that have images.
-        others: mappings that were not taken, best first.
+        others: other mappings, which were not taken, best first.
         words: all this in a sentence or two.
     """
 
@@ -147,7 +147,7 @@ def match(names: Sequence[str], votes: Sequence[Counter[int]], labels: Sequence[
     good = best.fits and 2 * best.hits >= answers.hits
     if not good and answers.fits:
         best, good = answers, True
-    others = sorted((m for m in (*by_name, answers) if m is not best), key=lambda found: -found.hits)
+    others = sorted((m for m in (*by_name, answers) if m.units != best.units), key=lambda found: -found.hits)
     return Matched(best.units, best.purity(votes), _fit(best, others, good=good))
 
 
@@ -226,12 +226,12 @@ def _fit(taken: _Measured, others: Sequence[_Measured], *, good: bool) -> Fit:
         agreeing=taken.agreeing,
         classes=taken.classes,
         others=tried,
-        words=_words(taken, others[:1], good=good),
+        words=_words(taken, [m for m in others if not good or m.source != ANSWERS][:1], good=good),
     )
 
 
 def _words(taken: _Measured, other: Sequence[_Measured], *, good: bool) -> str:
-    """What a person should know of a mapping, in a sentence or two."""
+    """What a person should know of a mapping. The answers themselves are no rival of one by names that fits."""
     like = "the same class as the others of their folder" if taken.source == ANSWERS else "their folder's class"
     told = (
         f"folders were matched to classes by {taken.source}: {_percent(taken.rate)} of {taken.images:,} images are "
