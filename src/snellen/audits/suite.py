@@ -12,7 +12,6 @@ from snellen.audits.drawing import draw, settings_of
 from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
 from snellen.audits.folder import claim, default_folder
 from snellen.audits.judging import judged
-from snellen.audits.labels import Classes, named_classes, no_classes, predicted_classes
 from snellen.audits.paths import compare_paths
 from snellen.audits.plan import drawing_jobs, exemplar_job, path_job, prediction_job
 from snellen.audits.record import Results, make_record, write_record
@@ -24,6 +23,7 @@ from snellen.audits.varying import vary
 from snellen.audits.walking import walk
 from snellen.audits.world import Given, World, open_world
 from snellen.base import Seed, UsageError
+from snellen.images.classes import ANSWERS, Classes, classes_of, no_classes
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
 
 
@@ -40,6 +40,7 @@ class _Stage:
     folder: Path
     functions: Mapping[str, Function]
     progress: Report | None
+    note: Callable[[str], None]
     workers: int = 1
 
 
@@ -63,7 +64,7 @@ def run_audit(
         out: the folder; by default runs/NAME-KEY, KEY from the request.
         workers: processes that draw; several need Ray. The record is the same for any number.
         progress: told how far the audit is.
-        note: told what a person should know before the work starts, line by line.
+        note: told what a person should know before pictures are drawn, line by line.
 
     Raises:
         SnellenError: a bad argument, model, image set or folder; nothing half-written is left.
@@ -74,13 +75,13 @@ def run_audit(
             "expected one worker for what is in memory, got more: processes open models and images by name"
         )
     world = open_world(request, given)
+    say = note or (lambda _line: None)
     for line in world.model.provenance.get("notes", ()):
-        if note is not None:
-            note(f"{world.model.name}: {line}")
+        say(f"{world.model.name}: {line}")
     folder = out or default_folder(world)
     with locked(folder):
         claim(folder, world)
-        stage = _Stage(world, Store(folder / "blobs"), folder, functions_of(world), progress, workers)
+        stage = _Stage(world, Store(folder / "blobs"), folder, functions_of(world), progress, say, workers)
         try:
             _work(stage)
         except KeyboardInterrupt as error:
@@ -163,14 +164,15 @@ def _guess(world: World, chosen: Chosen) -> float:
 
 def _classes(stage: _Stage) -> Classes:
     world = stage.world
-    if not world.outputs:
+    if world.outputs < 2 or world.class_layer is None:  # numbers that are no classes: an embedding, one value
         return no_classes(world.images)
-    named = named_classes(world.images, world.model.labels, world.outputs)
-    if named is not None:
-        return named
     job = prediction_job(world)
     _step(stage, job, 0.0, job.cost)
-    return predicted_classes(world.images, results(job, stage.store)["result"], world.model.labels)
+    answers = dict(zip(job.spec["images"], results(job, stage.store)["result"], strict=True))
+    classes = classes_of(world.images, answers, world.model.labels, world.outputs)
+    if classes.fit is not None and (not classes.fit.good or (classes.source == ANSWERS and len(classes.fit.others))):
+        stage.note(f"{world.images.name}: {classes.fit.words}")
+    return classes
 
 
 def _step(stage: _Stage, job: Job, done: float, total: float) -> None:

@@ -24,7 +24,6 @@ from snellen.theory.factors import (
     SUMS,
     Call,
     Rule,
-    name_of,
     one_signed,
 )
 from snellen.theory.tracing import EMPTY, Traced, aten, trace
