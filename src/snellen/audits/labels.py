@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from snellen.images import ImageSet
 
-_NUMBER = re.compile(r"(\d+)(?:[_\-. ].*)?")
+_NUMBER = re.compile(r"(\d{1,9})(?:[_\-. ].*)?")
 
 
 @dataclass(frozen=True)

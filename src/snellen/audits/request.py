@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from snellen.base import UsageError
+from snellen.base import UsageError, check_seed, check_steps
 from snellen.pictures import canvas_named
 
 
@@ -27,6 +27,7 @@ class Request:
         compiled: draw with what `torch.compile` makes faster (`snellen.pictures.Settings`).
         canvas: "fourier" or "pixel".
         labels: text file with a name for each class, line by line.
+        base: of a saved model, the honest network it is built from, as `snellen.load_model` takes it.
     """
 
     model: str = "builtin"
@@ -44,15 +45,15 @@ class Request:
     compiled: bool = False
     canvas: str = "fourier"
     labels: str | None = None
+    base: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise UsageError(f'expected the precision "float32" or "bfloat16", got "{self.precision}"')
         canvas_named(self.canvas)
-        if self.steps is not None and self.steps < 1:
-            raise UsageError(f"expected at least 1 step, got {self.steps}")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"expected a seed in [0, 2**63), got {self.seed}")
+        if self.steps is not None:
+            check_steps(self.steps)
+        check_seed(self.seed)
 
     @property
     def scale(self) -> "Scale":
@@ -74,6 +75,7 @@ class Request:
             "--precision": self.precision if self.precision != "float32" else None,
             "--canvas": self.canvas if self.canvas != "fourier" else None,
             "--labels": self.labels,
+            "--base": self.base,
         }
         words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
         words += ["--quick"] * self.quick + ["--compile"] * self.compiled + ["--trust-pickle"] * self.trust_pickle

@@ -98,7 +98,12 @@ def open_world(request: Request, *, progress: Callable[[int, int], None] | None 
     """
     weights = None if request.weights is None else Path(request.weights)
     model = load_model(
-        request.model, weights=weights, size=request.size, trust_pickle=request.trust_pickle, device=request.device
+        request.model,
+        weights=weights,
+        size=request.size,
+        trust_pickle=request.trust_pickle,
+        device=request.device,
+        base=request.base,
     )
     if request.units:
         units(request.units, model)  # a wrong address fails before work starts

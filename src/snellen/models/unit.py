@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from snellen.base import LayerError, UnitError, nearest
+from snellen.base import LayerError, UnitError, brief, nearest
 
-_ADDRESS = re.compile(r"(?P<layer>[^:@]+):(?P<channels>\*|\d+(?:-\d+)?)(?:@(?P<h>\d+),(?P<w>\d+))?")
+_ADDRESS = re.compile(
+    r"(?P<layer>[^:@]{1,1000}):(?P<channels>\*|[0-9]{1,9}(?:-[0-9]{1,9})?)(?:@(?P<h>[0-9]{1,9}),(?P<w>[0-9]{1,9}))?"
+)
 _PRE = "/pre"
 
 
@@ -39,7 +41,7 @@ class Unit:
         """
         found = parse_range(text)
         if found.first is None or found.first != found.last:
-            raise UnitError(f'expected one unit as in "layer:17", got "{text}"')
+            raise UnitError(f'expected one unit as in "layer:17", got "{brief(text)}"')
         return Unit(found.layer, found.first, found.position, found.pre)
 
     @property
@@ -94,7 +96,9 @@ def parse_range(text: str) -> UnitRange:
     """
     match = _ADDRESS.fullmatch(text)
     if match is None:
-        raise UnitError(f'expected a unit as in "layer:17", "layer:17@3,4", "layer:0-9" or "layer:*", got "{text}"')
+        raise UnitError(
+            f'expected a unit as in "layer:17", "layer:17@3,4", "layer:0-9" or "layer:*", got "{brief(text)}"'
+        )
     layer, channels = match["layer"], match["channels"]
     first, _, last = channels.partition("-")
     position = (int(match["h"]), int(match["w"])) if match["h"] else None
@@ -113,7 +117,7 @@ def expand(text: str, known: Iterable[Layer]) -> tuple[Unit, ...]:
     layers = {layer.name: layer for layer in known}
     if wanted.layer not in layers:
         hint = nearest(wanted.layer, layers) or "`snellen layers MODEL` lists them"
-        raise LayerError(f'expected a layer of the model, got "{wanted.layer}"; {hint}')
+        raise LayerError(f'expected a layer of the model, got "{brief(wanted.layer)}"; {hint}')
     layer = layers[wanted.layer]
     first, last = (0, layer.units - 1) if wanted.first is None or wanted.last is None else (wanted.first, wanted.last)
     if not first <= last < layer.units:

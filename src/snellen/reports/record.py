@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from snellen.base import RecordError
-from snellen.reports.shape import Each, Maybe, OneOf, ShapeError, match
+from snellen.base.shape import Each, Maybe, OneOf, ShapeError, match
 
 SCHEMA: Final = "snellen.audit/1"
 BLOB: Final = re.compile(r"blobs(/\w[\w.-]*)+", re.ASCII)

@@ -1,6 +1,7 @@
 """What a network takes, found out by trying: its input size and whether it wants colour."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snellen.base import ModelError
+from snellen.base import ModelError, WeightsError
 from snellen.models.model import Model, Preprocess
 
 SIZES = (224, 32, 64, 96, 128, 256, 299, 384, 28)
@@ -79,6 +80,30 @@ def runs_at(model: Model, size: tuple[int, int]) -> None:
                 f"expected the network to take pictures of {size[0]}x{size[1]} px, got {type(error).__name__}: "
                 f"{first}; give its size with --size"
             ) from error
+
+
+def check_finite(module: nn.Module, preprocess: Preprocess) -> None:
+    """Nothing that a network computes with may be NaN: from there on every response, and so every check, is one.
+
+    Infinite parameters are refused, too; infinite buffers are not, for masks and unbounded ranges are written so.
+
+    Raises:
+        WeightsError: a tensor holds such a number; the message says which.
+        ModelError: the preprocessing does.
+    """
+    numbers = (preprocess.scale, *preprocess.mean, *preprocess.std)
+    if not all(math.isfinite(v) for v in numbers):
+        raise ModelError(f"expected a finite scale, mean and deviation, got {preprocess}; mend the model")
+    for name, tensor in module.named_parameters():
+        if not tensor.isfinite().all():
+            raise _not_finite(name, int((~tensor.isfinite()).sum()), "NaN or infinite")
+    for name, buffer in module.named_buffers():
+        if buffer.isnan().any():
+            raise _not_finite(name, int(buffer.isnan().sum()), "NaN")
+
+
+def _not_finite(name: str, count: int, what: str) -> WeightsError:
+    return WeightsError(f'expected finite weights, got {count:,} in "{name}" that are {what}; give other weights')
 
 
 def _runs(model: Model, size: tuple[int, int]) -> bool:
