@@ -13,7 +13,7 @@ from snellen.images import ImageSet
 from snellen.models import Model, main_layers, observe
 from snellen.models.circuits import Circuit, installed
 
-_NUMBER = re.compile(r"(\d+)(?:[_\-. ].*)?")
+_NUMBER = re.compile(r"(\d{1,9})(?:[_\-. ].*)?")
 
 
 @runtime_checkable

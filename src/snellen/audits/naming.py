@@ -5,7 +5,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from snellen.base import UsageError, brief, read_file, why
+from snellen.base import UsageError, brief
+from snellen.base.files import read_file, why
 from snellen.models import Model
 
 FILES = ("labels.txt", "classes.txt", "synset_words.txt", "LOC_synset_mapping.txt", "imagenet_classes.txt")

@@ -1,6 +1,6 @@
 """The floor of the house: errors, bounds, foreign files, canonical specs and keys, seeds that fork.
 
-Standard library only.
+Standard library only. Readers of foreign files are in `files`, shapes of JSON in `shape`: commands start without them.
 """
 
 from snellen.base.bounds import MOST_SEED, MOST_SIDE, MOST_STEPS, check_seed, check_steps
@@ -18,9 +18,7 @@ from snellen.base.errors import (
     brief,
     nearest,
 )
-from snellen.base.files import home, open_regular, read_file, read_json, why
 from snellen.base.seed import Seed
-from snellen.base.shape import ShapeError
 from snellen.base.spec import canonical, key
 
 __all__ = [
@@ -34,7 +32,6 @@ __all__ = [
     "OutputError",
     "RecordError",
     "Seed",
-    "ShapeError",
     "SnellenError",
     "UnitError",
     "UsageError",
@@ -43,11 +40,6 @@ __all__ = [
     "canonical",
     "check_seed",
     "check_steps",
-    "home",
     "key",
     "nearest",
-    "open_regular",
-    "read_file",
-    "read_json",
-    "why",
 ]

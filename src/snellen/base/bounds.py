@@ -2,7 +2,7 @@
 
 from snellen.base.errors import UsageError
 
-MOST_STEPS = 100_000
+MOST_STEPS = 1_000_000
 """Of one picture; the history of its scores is kept."""
 MOST_SEED = 2**63 - 1
 MOST_SIDE = 4096

@@ -1,7 +1,7 @@
 """Files that somebody else may have written: regular ones only, bounded, and JSON of a known shape.
 
 A pipe or a device in place of a file would block or never end; a link could lead anywhere. Every reason for a refusal
-is an `OSError` with its words in `strerror`, or a `ShapeError`, so that whoever reads can say which file and what to do.
+is an `OSError` with its words in `strerror`, or a `ShapeError`: whoever reads can say which file and what to do.
 """
 
 import errno

@@ -48,6 +48,13 @@ class Maybe:
 
 
 @dataclass(frozen=True)
+class Option:
+    """A field of an object that may be missing; of this shape where it is there."""
+
+    shape: Any
+
+
+@dataclass(frozen=True)
 class OneOf:
     """One of these texts."""
 
@@ -189,7 +196,10 @@ def _all_numbers(values: list[Any], shape: Any) -> bool:
 def _fields(value: Any, shape: Mapping[str, Any], where: str) -> None:
     if not isinstance(value, dict):
         raise _mismatch(where, "an object", value)
-    for name, inner in shape.items():
+    for name, field in shape.items():
+        inner = field.shape if isinstance(field, Option) else field
+        if name not in value and inner is not field:
+            continue
         if name not in value:
             raise ShapeError(f"expected {_below(where, name)}, got nothing", _below(where, name))
         match(value[name], inner, _below(where, name))

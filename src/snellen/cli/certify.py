@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from snellen.theory.certificate import Certificate
 
 
-def certify(
+def certify(  # noqa: PLR0913 - a command line's options
     model: options.Model,
     unit: Annotated[str, typer.Argument(metavar="UNIT", help='"layer:3", "layer:3@2,4" or "layer/pre:3".')],
     *,
@@ -26,10 +26,13 @@ def certify(
     ] = None,
     most: Annotated[int, typer.Option(min=2, help="How many images to read.")] = 200,
     exemplars: Annotated[int, typer.Option(min=0, help="Exemplars at either end that count as evidence.")] = 9,
-    steps: Annotated[int, typer.Option(min=1, help="Optimization steps of the two pictures.")] = 128,
+    steps: Annotated[
+        int, typer.Option(min=1, callback=options.steps_in_reach, help="Optimization steps of the two pictures.")
+    ] = 128,
     size: options.Size = None,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     seed: options.Seed = 0,
 ) -> None:
     """Guaranteed response intervals of a unit, from its pictures and exemplars, checked against its true responses."""
@@ -43,7 +46,7 @@ def certify(
         from snellen.models.sources import load_model
 
         file = None if weights is None else Path(weights)
-        loaded = load_model(model, weights=file, size=size, trust_pickle=trust_pickle)
+        loaded = load_model(model, weights=file, size=size, trust_pickle=trust_pickle, base=base)
         found = expand([unit], loaded)
         if len(found) > 1:
             raise UsageError(f'expected one unit, got the {len(found)} of "{unit}"; name one, such as "{found[0]}"')

@@ -1,5 +1,7 @@
 """snellen deceive: a network whose pictures lie, and the receipt of what that took."""
 
+import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,9 +56,10 @@ def deceive(  # noqa: PLR0913 - a command line's options
         from snellen.attacks import Exam
         from snellen.base import Seed
         from snellen.models.sources import load_model
+        from snellen.models.sources.saved import lasting
         from snellen.pictures import Settings
 
-        _usable(out, method=method, detector=detector)
+        _usable(out, method=method, detector=detector, margin=margin)
         loaded = load_model(
             model,
             weights=None if weights is None else Path(weights),
@@ -64,6 +67,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
             trust_pickle=trust_pickle,
             device=device,
         )
+        lasting(loaded)  # what cannot be saved is refused before the work
         attack = _attack(loaded, method, show, layer=layer, detector=detector, margin=margin, quick=quick)
         seen, unseen = _images(images, held_out)
         settings = Settings(steps=steps or (48 if quick else 64))
@@ -73,15 +77,19 @@ def deceive(  # noqa: PLR0913 - a command line's options
         console().print("snellen: a claim did not hold; the receipt says which", markup=False)
     typer.echo(f"model: {out}")
     typer.echo(f"receipt: {page}")
+    if model.rpartition(":")[0].endswith(".py"):
+        typer.echo(f"audit it: {shlex.join(['snellen', 'audit', str(out), '--base', model])}")
 
 
-def _usable(out: Path, *, method: str, detector: str) -> None:
+def _usable(out: Path, *, method: str, detector: str, margin: float) -> None:
     from snellen.base import OutputError, UsageError
 
     if method not in ("fooling-circuit", "silent-units"):
         raise UsageError(f'expected the method "fooling-circuit" or "silent-units", got "{method}"')
     if detector not in ("cnn", "readout"):
         raise UsageError(f'expected the detector "cnn" or "readout", got "{detector}"')
+    if not math.isfinite(margin):
+        raise UsageError(f"expected a finite margin, got {margin}")
     if out.exists() and not out.is_dir():
         raise OutputError(f"expected a folder for --out, got the file {out}; choose another place")
     if out.is_dir() and any(out.iterdir()) and not (out / "snellen.json").exists():

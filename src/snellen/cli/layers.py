@@ -21,6 +21,7 @@ def layers(
     size: options.Size = None,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     main: Annotated[bool, typer.Option("--main", help="Only the main layers.")] = False,
 ) -> None:
     """Print the tree of layers with output shapes and unit counts."""
@@ -31,7 +32,8 @@ def layers(
     from snellen.models import layers as layers_of
     from snellen.models.sources import load_model
 
-    loaded = load_model(model, weights=None if weights is None else Path(weights), size=size, trust_pickle=trust_pickle)
+    file = None if weights is None else Path(weights)
+    loaded = load_model(model, weights=file, size=size, trust_pickle=trust_pickle, base=base)
     found = [layer for layer in layers_of(loaded) if layer.main or not main]
     console = Console(highlight=False)
     console.width = max(console.width, 100) if not console.is_terminal else console.width

@@ -23,6 +23,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
     seed: options.Seed = 0,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     precision: options.Precision = "float32",
     compiled: options.Compile = False,
 ) -> None:
@@ -39,6 +40,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
             size=size,
             trust_pickle=trust_pickle,
             device=device,
+            base=base,
         )
         for line in loaded.provenance.get("notes", ()):
             console().print(f"snellen: {loaded.name}: {line}", markup=False, soft_wrap=True)

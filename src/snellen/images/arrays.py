@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from snellen.base import ImageError, brief, nearest, open_regular
+from snellen.base import ImageError, brief, nearest
+from snellen.base.files import open_regular
 from snellen.images.imageset import ImageSet
 
 _PREFERRED = ("test", "val", "valid", "validation", "")

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from snellen.base import ImageError, brief, home
+from snellen.base import ImageError, brief
+from snellen.base.files import home
 from snellen.images.arrays import open_arrays
 from snellen.images.folder import Progress, open_folder
 from snellen.images.imageset import ImageSet

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from snellen.base import ModelError, WeightsError, brief, home, nearest
+from snellen.base import ModelError, WeightsError, brief, nearest
+from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.found import Found
 from snellen.models.sources.weights import unpickle

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from snellen.base import MOST_SIDE, UsageError, brief, home
+from snellen.base import MOST_SIDE, UsageError, brief
+from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.file import from_file, from_pickle
 from snellen.models.sources.found import Found

@@ -15,21 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snellen.base import (
-    MOST_SIDE,
-    ModelError,
-    OutputError,
-    ShapeError,
-    SnellenError,
-    UsageError,
-    WeightsError,
-    brief,
-    home,
-    open_regular,
-    read_json,
-    why,
-)
-from snellen.base.shape import Each, Exactly, Kinds, Named, Number, OneOf, Text, Whole
+from snellen.base import MOST_SIDE, ModelError, OutputError, SnellenError, UsageError, WeightsError, brief
+from snellen.base.files import home, open_regular, read_json, why
+from snellen.base.shape import Each, Exactly, Kinds, Named, Number, OneOf, ShapeError, Text, Whole
 from snellen.models.circuits import Circuit, circuit_from, install, installed
 from snellen.models.model import Model, Preprocess
 from snellen.models.sources.found import Found
@@ -251,7 +239,7 @@ def _check_size(circuit: Mapping[str, Any], state: Mapping[str, Tensor], folder:
     there = sum(tensor.numel() for tensor in state.values())
     if wanted > there:
         raise ModelError(
-            f"expected {folder / WEIGHTS} with the {wanted:,} numbers of its circuit, got {there:,}; save the model again"
+            f"expected {folder / WEIGHTS} with the {wanted:,} numbers of its circuit, got {there:,}; save it again"
         )
 
 
