@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from snellen.base import RecordError
+from snellen.base import RecordError, brief
 from snellen.base.files import LARGE, open_regular, read_json, why
 from snellen.base.shape import Each, Maybe, OneOf, Option, ShapeError, Whole, match
 
@@ -101,7 +101,7 @@ def read_record(run_dir: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(f"expected a run with audit.json in {run_dir}, got none; run `snellen audit` first") from None
     except OSError as error:
-        raise RecordError(f"expected to read {path}, got {why(error)}; check its permissions") from None
+        raise RecordError(f"expected to read audit.json in {brief(str(run_dir))}: {why(error)}") from None
     except ShapeError as error:
         raise _damaged(path, str(error)) from None
     for blob in dict.fromkeys(blobs(record)):
