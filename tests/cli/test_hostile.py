@@ -82,7 +82,7 @@ def test_a_model_folder_runs_no_code(snellen, tmp_path):
     for parameter in branch.parameters():
         parameter.data.zero_()
     save_manipulated(model, "2", branch, evil, made={})
-    (evil / "net.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n{NETWORK}")
+    (evil / "net.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w').close()\n{NETWORK}")
     for command in ("layers", "audit", "deceive", "visualize", "certify"):
         line = snellen(command, evil, *(["0:0"] if command in ("visualize", "certify") else [])).line
         assert "runs no code" in line
