@@ -76,3 +76,11 @@ def test_without_outputs_there_are_no_class_units():
     found = no_classes(images("x", "y"))
     assert found.units == (None, None)
     assert found.members == (0, 1)
+
+
+def test_a_name_of_thousands_of_digits_is_no_number():
+    digits = "1" * 5000
+    assert named_classes(images(digits, "2"), (), 13) is None
+    from snellen.attacks.behaviour import outputs_of
+
+    assert outputs_of(images(digits, "2"), (), 13) is None

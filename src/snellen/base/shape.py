@@ -186,10 +186,11 @@ def _all_numbers(values: list[Any], shape: Any) -> bool:
     if inner not in (int, float) or not values:
         return False
     allowed = {*_SCALAR[inner], *([type(None)] if isinstance(shape, Maybe) else [])}
-    if not set(map(type, values)) <= allowed:
+    kinds = set(map(type, values))
+    if not kinds <= allowed:
         return False
     known = [v for v in values if v is not None] if isinstance(shape, Maybe) else values
-    most = LARGEST if inner is float else WHOLE - 1
+    most = WHOLE - 1 if int in kinds else LARGEST
     return not known or (max(known) <= most and min(known) >= -most)
 
 

@@ -138,7 +138,7 @@ def _split(file: Path, keys: list[str], wanted: str | None) -> str:
 
 def _check_pixels(file: Path, pixels: Head) -> None:
     channels_fit = len(pixels.shape) == 3 or (len(pixels.shape) == 4 and pixels.shape[-1] in (1, 3))
-    if pixels.dtype != np.uint8 or not channels_fit or pixels.bytes == 0:
+    if pixels.dtype != np.uint8 or not channels_fit or min(pixels.shape) < 1:
         raise ImageError(f"expected images in {file} as uint8 of shape (n, h, w, 3), got {pixels}")
 
 
