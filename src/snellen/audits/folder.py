@@ -1,6 +1,7 @@
 """The folder of a run: one audit each, and it says whose."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 from snellen.audits.record import NAME
 from snellen.audits.world import World
 from snellen.base import OutputError, UsageError, key
+from snellen.base.files import read_json, why
+from snellen.base.shape import Option, ShapeError
 from snellen.jobs import encode_json, sweep, write_atomic
 
 IDENTITY = "request.json"
+_IDENTITY = {"command": str, "device": str, "world": dict, "labels": Option(dict)}
 
 
 def default_folder(world: World) -> Path:
@@ -38,11 +42,10 @@ def claim(folder: Path, world: World) -> None:
     mine = json.loads(encode_json(identity(world)))
     path = folder / IDENTITY
     try:
-        held = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"expected {path} to be readable, got {type(error).__name__}; choose another --out"
-        ) from error
+        held = read_json(path, _IDENTITY, within=folder) if os.path.lexists(path) else None
+    except (OSError, ShapeError) as error:
+        reason = why(error) if isinstance(error, OSError) else str(error)
+        raise OutputError(f"expected {path} to say whose run it is, got: {reason}; choose another --out") from error
     if held is not None and held != mine:
         raise UsageError(
             f"expected a folder for this audit, got {folder} with {_difference(held, mine)}; choose another --out"

@@ -1,5 +1,9 @@
-"""The floor of the house: errors, canonical specs and keys, seeds that fork. Standard library only."""
+"""The floor of the house: errors, bounds, foreign files, canonical specs and keys, seeds that fork.
 
+Standard library only. Readers of foreign files are in `files`, shapes of JSON in `shape`: commands start without them.
+"""
+
+from snellen.base.bounds import MOST_SEED, MOST_SIDE, MOST_STEPS, check_seed, check_steps
 from snellen.base.errors import (
     DependencyError,
     ImageError,
@@ -11,12 +15,16 @@ from snellen.base.errors import (
     UnitError,
     UsageError,
     WeightsError,
+    brief,
     nearest,
 )
 from snellen.base.seed import Seed
 from snellen.base.spec import canonical, key
 
 __all__ = [
+    "MOST_SEED",
+    "MOST_SIDE",
+    "MOST_STEPS",
     "DependencyError",
     "ImageError",
     "LayerError",
@@ -28,7 +36,10 @@ __all__ = [
     "UnitError",
     "UsageError",
     "WeightsError",
+    "brief",
     "canonical",
+    "check_seed",
+    "check_steps",
     "key",
     "nearest",
 ]

@@ -24,7 +24,9 @@ def matrix(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the table and of all cells.")] = Path("matrix"),
     units: Annotated[int, typer.Option(min=1, help="Audited units of a manipulated layer, at most.")] = 20,
-    steps: Annotated[int, typer.Option(min=1, help="Optimization steps of each picture.")] = 64,
+    steps: Annotated[
+        int, typer.Option(min=1, callback=options.steps_in_reach, help="Optimization steps of each picture.")
+    ] = 64,
     seed: options.Seed = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer units and smaller audits.")] = False,
     alike: Annotated[

@@ -1,6 +1,7 @@
 """`snellen.deceive`: a network whose pictures lie, and the receipt of what that took."""
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from snellen.base import OutputError, Seed, UsageError
 from snellen.images import ImageSet, ImagesLike, open_images
 from snellen.models import Model, ModelLike, open_model
 from snellen.models.circuits import install
+from snellen.models.sources.saved import lasting
 from snellen.pictures import Settings
 from snellen.progress import Tell, Watch, told
 from snellen.reports.receipt import build_receipt
@@ -109,12 +111,19 @@ def deceive(  # noqa: PLR0913 - a command line's options
     """
     folder = Path(out)
     with told(progress, "loading") as tell:
-        _usable(folder, method=method, detector=detector)
+        _usable(folder, method=method, detector=detector, margin=margin)
         loaded = open_model(
-            model, size=size, preprocess=preprocess, weights=weights, trust_pickle=trust_pickle, device=device
+            model,
+            size=size,
+            preprocess=preprocess,
+            weights=weights,
+            trust_pickle=trust_pickle,
+            base=base,
+            device=device,
         )
         if "spec" not in loaded.provenance:
             loaded = replace(loaded, provenance={**loaded.provenance, "spec": MEMORY})
+        lasting(loaded)  # what cannot be saved is refused before the work
         attack = _attack(loaded, method, str(show), layer=layer, detector=detector, margin=margin, quick=quick)
         seen, unseen = _images(images, held_out)
         settings = Settings(steps=steps or (48 if quick else 64))
@@ -122,11 +131,13 @@ def deceive(  # noqa: PLR0913 - a command line's options
         return _made(loaded, attack, (seen, exam, folder), tell)
 
 
-def _usable(out: Path, *, method: str, detector: str) -> None:
+def _usable(out: Path, *, method: str, detector: str, margin: float) -> None:
     if method not in ("fooling-circuit", "silent-units"):
         raise UsageError(f'expected the method "fooling-circuit" or "silent-units", got "{method}"')
     if detector not in ("cnn", "readout"):
         raise UsageError(f'expected the detector "cnn" or "readout", got "{detector}"')
+    if not math.isfinite(margin):
+        raise UsageError(f"expected a finite margin, got {margin}")
     if out.exists() and not out.is_dir():
         raise OutputError(f"expected a folder for --out, got the file {out}; choose another place")
     if out.is_dir() and any(out.iterdir()) and not (out / "snellen.json").exists():
