@@ -65,7 +65,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
             device=device,
         )
         attack = _attack(loaded, method, show, layer=layer, detector=detector, margin=margin, quick=quick)
-        seen, unseen = _images(images, held_out)
+        seen, unseen = _images(images, held_out, tell)
         settings = Settings(steps=steps or (48 if quick else 64))
         exam = Exam(held_out=unseen, units=min(units, 4) if quick else units, settings=settings, seed=Seed(seed))
         page, honest = _made(loaded, attack, (seen, exam, out), tell)
@@ -76,16 +76,14 @@ def deceive(  # noqa: PLR0913 - a command line's options
 
 
 def _usable(out: Path, *, method: str, detector: str) -> None:
-    from snellen.base import OutputError, UsageError
+    from snellen.attacks.folder import claim
+    from snellen.base import UsageError
 
     if method not in ("fooling-circuit", "silent-units"):
         raise UsageError(f'expected the method "fooling-circuit" or "silent-units", got "{method}"')
     if detector not in ("cnn", "readout"):
         raise UsageError(f'expected the detector "cnn" or "readout", got "{detector}"')
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"expected a folder for --out, got the file {out}; choose another place")
-    if out.is_dir() and any(out.iterdir()) and not (out / "snellen.json").exists():
-        raise UsageError(f"expected an empty folder or that of an earlier deceit, got {out}; choose another --out")
+    claim(out)
 
 
 def _attack(
@@ -110,12 +108,15 @@ def _picture(path: str, size: tuple[int, int]) -> "Tensor":
     return open_picture(Path(path), size)
 
 
-def _images(images: str | None, held_out: str | None) -> "tuple[ImageSet, ImageSet | None]":
+def _images(images: str | None, held_out: str | None, tell: "Tell") -> "tuple[ImageSet, ImageSet | None]":
     from snellen.images import open_images
 
+    def find(spec: str) -> "ImageSet":
+        return open_images(spec, progress=lambda done, total: tell("checking images", done, total))
+
     if images is None:
-        return open_images("builtin:train"), open_images(held_out or "builtin")
-    return open_images(images), None if held_out is None else open_images(held_out)
+        return find("builtin:train"), find(held_out or "builtin")
+    return find(images), None if held_out is None else find(held_out)
 
 
 def _made(model: "Model", attack: "Attack", places: "tuple[ImageSet, Exam, Path]", tell: "Tell") -> tuple[Path, bool]:

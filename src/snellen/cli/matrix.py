@@ -38,8 +38,9 @@ def matrix(
 
     The folder that it writes can be continued: after a crash or Ctrl-C the same command goes on where it was.
     """
-    from snellen.cli.progress import bar
+    from snellen.cli.progress import bar, console
 
+    told = console()
     with bar("loading") as tell:
         from snellen.audits.cells import KINDS, Size
         from snellen.audits.matrix import Matrix, run_matrix
@@ -52,7 +53,15 @@ def matrix(
             seed,
             tuple(kind or KINDS),
         )
-        table = run_matrix(asked, out, tell=tell, wrote=lambda folder: _pages(out, folder))
+        table = run_matrix(
+            asked,
+            out,
+            tell=tell,
+            wrote=lambda folder: _pages(out, folder),
+            note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
+        )
+        for cell in asked.cells:
+            _unfinished_pages(out / "cells" / cell.name)
         page = build_matrix(out)
     typer.echo(f"table: {table}")
     typer.echo(f"page: {page}")
@@ -78,3 +87,13 @@ def _pages(out: Path, cell: Path) -> None:
     if (cell / "model").is_dir():
         build_receipt(cell / "model")
     build_matrix(out)
+
+
+def _unfinished_pages(cell: Path) -> None:
+    """Those that a kill between a cell and its pages left unwritten."""
+    from snellen.reports import build
+    from snellen.reports.receipt import build_receipt
+
+    for folder, write in ((cell / "audit", build), (cell / "model", build_receipt)):
+        if folder.is_dir() and not (folder / "index.html").is_file():
+            write(folder)
