@@ -17,22 +17,24 @@ from snellen.base.errors import OutputError
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.snellen-part")
 
 
-def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
+def write_atomic(path: Path, data: bytes, *, replace: bool = True, sync: bool = True) -> None:
     """Write a file whole or not at all: a temporary beside it, synced, then renamed.
 
     Args:
         path: the file; missing folders above it are made.
         data: its whole content.
         replace: False keeps a file that is there already.
+        sync: False for what is made of other files that are kept: faster, and after a power cut it may be missing.
 
     Raises:
         OutputError: the folder cannot be written to, or the disk is full; nothing is left behind.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path, data) as written:
+        with _temporary(path, data, sync=sync) as written:
             _publish(written, path, replace=replace)
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -107,13 +109,14 @@ def _is(path: Path, kind: Callable[[int], bool]) -> bool:
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, data: bytes) -> Iterator[Path]:
+def _temporary(path: Path, data: bytes, *, sync: bool = False) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.snellen-part")
     try:
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         yield temporary
     finally:
         with contextlib.suppress(OSError):

@@ -111,6 +111,10 @@ class Store:
             return False
         return True
 
+    def carries_digest(self, name: str) -> bool:
+        """Whether a name says what bytes belong to it."""
+        return _BLOB.fullmatch(name.rpartition("/")[2]) is not None
+
     def discard(self, key: str) -> None:
         """Forget a result, so that it is computed again; only for the holder of the folder's lock.
 

@@ -55,7 +55,7 @@ def build_beside(run_dir: Path, other: Path) -> Path:
         "sides": [_side(record) for record in records],
         "links": ("index.html", Path(os.path.relpath(folders[1] / "index.html", folders[0])).as_posix()),
     }
-    return write(folders[0], {NAME: page("beside.html", told)})
+    return write(folders[0], [(NAME, page("beside.html", told))])
 
 
 def _pairs(records: tuple[Record, Record]) -> list[tuple[Record, Record]]:

@@ -41,7 +41,7 @@ def build_receipt(folder: Path) -> Path:
             {**receipt["facts"], "versions": receipt["versions"], "picture steps": receipt["gallery"]["steps"]}
         ),
     }
-    return write(Path(folder), {"index.html": page("receipt.html", told, styles=("receipt.css",))})
+    return write(Path(folder), [("index.html", page("receipt.html", told, styles=("receipt.css",)))])
 
 
 def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:

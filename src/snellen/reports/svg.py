@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 Number = int | float
 Point = tuple[Number, Number]
@@ -16,12 +16,10 @@ def element(name: str, attributes: Mapping[str, object], inside: object = "") ->
         attributes: names trusted, with `_` for `-`; values of any kind; None leaves the attribute out.
         inside: text, or markup that is kept as it is.
     """
-    parts = [
-        Markup(' {}="{}"').format(key.replace("_", "-"), plain(value))
-        for key, value in attributes.items()
-        if value is not None
-    ]
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), Markup("").join(parts), inside)
+    parts = "".join(
+        f' {key.replace("_", "-")}="{escape(plain(value))}"' for key, value in attributes.items() if value is not None
+    )
+    return Markup(f"<{name}{parts}>{escape(inside)}</{name}>")
 
 
 def group(items: Iterable[Markup], css: str) -> Markup:
@@ -51,7 +49,10 @@ def rect(corner: Point, size: Point, css: str) -> Markup:
 
 def path(points: Sequence[Point]) -> str:
     """The data of a path through points."""
-    return "M" + "L".join(f"{plain(x)} {plain(y)}" for x, y in points)
+    numbers = [float(number) for point in points for number in point]
+    text = "L".join(["%.1f %.1f"] * len(points)) % tuple(numbers) + "L"
+    short = text.replace(".0 ", " ").replace(".0L", "L")
+    return "M" + short.replace("-0 ", "0 ").replace("-0L", "0L")[:-1]
 
 
 def picture(size: Point, name: str, items: Iterable[Markup], css: str = "") -> Markup:
