@@ -1,6 +1,7 @@
 """Drawing primitives: SVG as escaped markup, styled by the page, so charts follow light, dark and print."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from markupsafe import Markup, escape
 
@@ -16,10 +17,13 @@ def element(name: str, attributes: Mapping[str, object], inside: object = "") ->
         attributes: names trusted, with `_` for `-`; values of any kind; None leaves the attribute out.
         inside: text, or markup that is kept as it is.
     """
-    parts = "".join(
-        f' {key.replace("_", "-")}="{escape(plain(value))}"' for key, value in attributes.items() if value is not None
-    )
-    return Markup(f"<{name}{parts}>{escape(inside)}</{name}>")
+    parts = [f"<{name}"]
+    for key, value in attributes.items():
+        if value is not None:
+            text = plain(value) if isinstance(value, float) else escape(value)
+            parts.append(f' {key.replace("_", "-")}="{text}"')
+    parts.append(f">{escape(inside)}</{name}>")
+    return Markup("".join(parts))
 
 
 def group(items: Iterable[Markup], css: str) -> Markup:
@@ -49,8 +53,7 @@ def rect(corner: Point, size: Point, css: str) -> Markup:
 
 def path(points: Sequence[Point]) -> str:
     """The data of a path through points."""
-    numbers = [float(number) for point in points for number in point]
-    text = "L".join(["%.1f %.1f"] * len(points)) % tuple(numbers) + "L"
+    text = "%.1f %.1fL" * len(points) % tuple(chain.from_iterable(points))
     short = text.replace(".0 ", " ").replace(".0L", "L")
     return "M" + short.replace("-0 ", "0 ").replace("-0L", "0L")[:-1]
 
