@@ -41,7 +41,7 @@ def write_atomic(path: Path, data: bytes, *, replace: bool = True, sync: bool = 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """The one line for a place that the operating system refuses."""
-    return OutputError(f"cannot write {path}: {reason(error)}; free the place or choose another --out")
+    return OutputError(f"cannot write {path}: {reason(error)}; free the place or choose another")
 
 
 def try_folder(folder: Path) -> None:

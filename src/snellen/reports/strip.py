@@ -64,7 +64,7 @@ def _height(x: float, places: Sequence[float], width: float) -> float:
     """The sum of the kernels of all places, rising; those more than five widths away add nothing that can be seen."""
     near = places[bisect.bisect_left(places, x - 5 * width) : bisect.bisect_right(places, x + 5 * width)]
     sharp = -0.5 / width**2
-    return sum(map(math.exp, [(x - place) ** 2 * sharp for place in near]))
+    return sum(map(math.exp, [(x - place) ** 2 * sharp for place in near]), 0.0)
 
 
 def _axis(scale: Axis) -> list[Markup]:
