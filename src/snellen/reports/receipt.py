@@ -1,17 +1,19 @@
 """The page of a manipulated model: what its receipt measured, with the pictures before and after."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snellen.base import RecordError
+from snellen.base import RecordError, altered, is_file, read_stamped
 from snellen.reports.site import page, rows
 from snellen.reports.write import write
 
 NAME = "receipt.json"
 FORMAT = 1
-_NEEDED = {"format", "method", "layer", "claims", "behaviour", "gallery", "facts", "model", "versions", "base"}
+_NEEDED = {"format", "method", "layer", "claims", "behaviour", "gallery", "facts", "model", "versions", "base", "files"}
+_PICTURE = re.compile(r"pictures/unit-\d{1,9}-(original|decoy|after)\.png")
 METHODS = {"fooling-circuit": "fooling circuit", "silent-units": "silent units"}
 
 
@@ -75,11 +77,20 @@ def _distances(receipt: Mapping[str, Any]) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        receipt = json.loads(path.read_bytes())
+        receipt = json.loads(path.read_bytes()) if is_file(path) else None
     except OSError as error:
         raise RecordError(f"expected a receipt at {path}, got {error.strerror}; run snellen deceive again") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path} is damaged: {error}; run snellen deceive again") from None
+    if receipt is None:
+        raise RecordError(f"expected a receipt at {path}, got none; run snellen deceive again")
     if not isinstance(receipt, dict) or receipt.get("format") != FORMAT or not receipt.keys() >= _NEEDED:
         raise RecordError(f"expected a receipt of format {FORMAT}, got {path} of another version; run it again")
+    if read_stamped(path) is None:
+        raise RecordError(f"{path} is damaged: it is not as it was written; run snellen deceive again")
+    named = [name for entry in receipt["gallery"]["entries"] for name in entry["pictures"].values()]
+    foreign = [name for name in named if not (isinstance(name, str) and _PICTURE.fullmatch(name))]
+    if foreign or (lost := altered(path.parent, {name: receipt["files"].get(name, "") for name in named})):
+        got = "a name that is none" if foreign else f"other bytes or none in {lost[0]}"
+        raise RecordError(f"expected pictures of {path} as they were written, got {got}; run snellen deceive again")
     return receipt
