@@ -79,7 +79,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(net, tmp_path, snellen
     assert "expected an empty folder" in snellen(*words(net, tmp_path)).line
 
 
-def test_a_killed_or_full_disk_is_taken_up_by_the_same_command(net, tmp_path, snellen, monkeypatch):
+def test_a_killed_or_full_disk_is_taken_up_by_the_same_command(net, images, tmp_path, snellen, monkeypatch):  # noqa: PLR0917
     """At every file that it writes: what is left is its own, and the next try ends with the same bytes."""
     import errno
     import os
@@ -87,7 +87,7 @@ def test_a_killed_or_full_disk_is_taken_up_by_the_same_command(net, tmp_path, sn
     from snellen.base import writing
 
     whole, out = tmp_path / "whole", tmp_path / "out"
-    quick = ("--method", "silent-units", "--units", "1")
+    quick = ("--method", "silent-units", "--units", "1", "--images", str(images))
     assert snellen(*words(net, whole, *quick)).code == 0
     named = {p.relative_to(whole): p.read_bytes() for p in whole.rglob("*") if p.is_file()}
     assert len(named) == 4 + 3
