@@ -27,6 +27,12 @@ def net():
     return network()
 
 
+@pytest.fixture(scope="module")
+def same_net():
+    """The same weights again, for a whole file."""
+    return network()
+
+
 @pytest.fixture(scope="session")
 def pictures():
     """Six images of each of four colours, with labels: a pair of arrays."""
