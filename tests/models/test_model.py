@@ -57,6 +57,16 @@ class Returns(nn.Module):
         return self.wrap(x.mean((2, 3)), x)
 
 
+class Modes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def forward(self, x):
+        self.seen.add(self.training)
+        return x
+
+
 class WithLogits:
     def __init__(self, logits, other):
         self.other, self.logits = other, logits
@@ -87,10 +97,16 @@ def test_only_modules_make_models():
         Model(lambda x: x)
 
 
-def test_making_a_model_puts_every_part_in_eval_mode():
-    module = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm2d(3)))
-    Model(module)
-    assert not any(part.training for part in module.modules())
+def test_a_network_is_run_in_eval_mode_and_keeps_its_own():
+    module = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm2d(3)), Modes())
+    module[0].eval()
+    model, x = Model(module), pictures()
+    for _ in range(2):
+        torch.testing.assert_close(model(x), x / (1 + module[1][0].eps) ** 0.5)
+        assert module[1][0].num_batches_tracked == 0
+        module[1].train()
+        assert [part.training for part in module] == [False, True, True]
+    assert module[2].seen == {False}
 
 
 def test_the_number_type_of_pictures_follows_the_weights():

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,10 @@ import torch
 from snellen import __version__
 from snellen.audits.naming import named
 from snellen.audits.request import MEMORY, Request
-from snellen.base import LayerError, nearest
+from snellen.base import LayerError, ModelError, nearest
 from snellen.images import ImageSet, Skipped, open_images
 from snellen.models import Layer, Model, layers, main_layers, open_model, units
+from snellen.models.survey import Survey, survey
 from snellen.pictures import usual_batch
 
 
@@ -41,7 +42,8 @@ class World:
         skipped: what was left out of the images, and why.
         layers: of the model, in execution order.
         curve: names of the layers of the similarity curve, in execution order.
-        outputs: number of classes the model tells apart; 0 where its output is no vector.
+        outputs: number of classes the model tells apart; 0 where its output is no vector of several numbers.
+        class_layer: the layer whose units are the classes; None where there is none.
     """
 
     request: Request
@@ -51,6 +53,7 @@ class World:
     layers: tuple[Layer, ...]
     curve: tuple[str, ...]
     outputs: int
+    class_layer: str | None
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
@@ -85,13 +88,6 @@ class World:
         """Pictures drawn together."""
         return usual_batch(self.request.device, self.model.size)
 
-    @cached_property
-    def class_layer(self) -> str | None:
-        """The layer whose units are the classes: the last one with as many units as the model has outputs."""
-        fitting = [layer.name for layer in self.layers if layer.units == self.outputs]
-        main = [layer.name for layer in self.layers if layer.main and layer.name in fitting]
-        return (main or fitting)[-1] if fitting else None
-
     def layer(self, name: str) -> Layer:
         """A layer by name."""
         return next(layer for layer in self.layers if layer.name == name)
@@ -125,18 +121,30 @@ def open_world(
     curve = _curve(request.layers, known) if request.layers else main_layers(model)
     images = given.images or open_images(request.images or "builtin", progress=progress)
     folder = None if request.images == MEMORY else request.images
-    with torch.no_grad():
-        output = model(torch.full((1, 3, *model.size), 0.5, device=model.device))
-    outputs = output.shape[1] if output.dim() == 2 else 0
+    seen = survey(model)
     return World(
         request=request,
-        model=named(model, outputs, labels=request.labels, images=folder),
+        model=named(_noted(model, seen), seen.outputs, labels=request.labels, images=folder),
         images=_thinned(images, request.scale.images),
         skipped=images.skipped,
         layers=known,
         curve=curve,
-        outputs=outputs,
+        outputs=seen.outputs,
+        class_layer=seen.class_layer,
     )
+
+
+def _noted(model: Model, seen: Survey) -> Model:
+    """The model with what its survey found in the notes of its provenance.
+
+    Raises:
+        ModelError: its output is not finite.
+    """
+    if "not finite" in seen.refused.get("", ""):
+        first = next(name for name, why in seen.refused.items() if "not finite" in why)
+        raise ModelError(f'expected finite numbers, got NaN or infinity from "{first}" on; mend the weights')
+    notes = [*model.provenance.get("notes", ()), *seen.notes]
+    return replace(model, provenance={**model.provenance, "notes": notes}) if seen.notes else model
 
 
 def spread(groups: Sequence[Sequence[int]], most: int) -> list[int]:

@@ -10,6 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.base import ModelError
+from snellen.models.steady import steady
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Preprocess:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A vision network as this package sees it. Making one puts the module in eval mode.
+    """A vision network as this package sees it. It is run in eval mode; its own mode stays what it is.
 
     Args:
         module: takes what `preprocess` returns, (n, c, h, w); returns (n, classes), or a tuple, mapping or object whose
@@ -73,15 +76,27 @@ class Model:
     def __post_init__(self) -> None:
         if not isinstance(self.module, nn.Module):
             raise ModelError(f"expected a torch.nn.Module, got {type(self.module).__name__}")
-        self.module.eval()
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Tensor:
-        """The network's output for RGB pictures in [0, 1]: (n, classes) for a classifier."""
-        output = self.module(self.preprocess(images))
+        """The network's output for RGB pictures in [0, 1]: (n, classes) for a classifier.
+
+        Raises:
+            ModelError: the module returns no tensor, as detectors do.
+        """
+        output = self.run(images)
         found = first_tensor(output)
         if found is None:
             raise ModelError(f"expected the module to return a tensor, got {type(output).__name__}; wrap it")
         return found
+
+    def run(self, images: Float[Tensor, "n 3 h w"]) -> Any:
+        """Whatever the module returns for RGB pictures in [0, 1], held `steady`."""
+        prepared = self.preprocess(images)
+        floating = self._floating
+        if floating in _HALF and not torch.is_autocast_enabled(prepared.device.type):
+            prepared = prepared.to(floating)
+        with steady(self.module):
+            return self.module(prepared)
 
     @property
     def device(self) -> torch.device:
@@ -91,8 +106,12 @@ class Model:
     @property
     def dtype(self) -> torch.dtype:
         """Of pictures for it: float64 where its weights are, float32 otherwise."""
-        floating = next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
-        return torch.float64 if floating is torch.float64 else torch.float32
+        return torch.float64 if self._floating is torch.float64 else torch.float32
+
+    @property
+    def _floating(self) -> torch.dtype:
+        """Of the first weights that are numbers with a fraction."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
 
     @property
     def parameters(self) -> int:
@@ -102,10 +121,24 @@ class Model:
     def fingerprint(self) -> str:
         """SHA-256 over the printed architecture, the preprocessing and every tensor of the state dict."""
         digest = hashlib.sha256(f"{self.module!r}|{self.preprocess!r}".encode())
-        for name, tensor in sorted(self.module.state_dict().items()):
-            digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        for name, value in sorted(self.module.state_dict().items()):
+            _digest(digest, name, value)
         return digest.hexdigest()
+
+
+def _digest(digest: "hashlib._Hash", name: str, value: Any) -> None:
+    """Takes in one entry of a state dict; those of quantized layers are tuples, and quantized tensors have a scale."""
+    if isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            _digest(digest, f"{name}.{i}", part)
+    elif not isinstance(value, Tensor):
+        digest.update(f"{name}|{value!r}|".encode())
+    elif value.is_quantized:
+        digest.update(f"{name}|{value.q_scale()}|".encode() if value.qscheme() is torch.per_tensor_affine else b"")
+        _digest(digest, name, value.dequantize())
+    else:
+        digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
 
 
 def first_tensor(output: Any) -> Tensor | None:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from snellen.images import ImageSet
-from snellen.models import Model, Unit, observe, response, responses
+from snellen.models import Model, Unit, observe, responses
 from snellen.models import units as checked
 
 
@@ -74,7 +74,4 @@ def _streamed(
     for rows, pictures in images.batches(size, batch):
         activations = observe(model, pictures.to(model.device, model.dtype), addresses)
         means = {a: responses(v) for a, v in activations.items()}
-        values = [
-            means[u.address][:, u.channel] if u.position is None else response(activations[u.address], u) for u in units
-        ]
-        yield rows, torch.stack(values).cpu().float()
+        yield rows, torch.stack([means[u.address][:, u.channel] for u in units]).cpu().float()

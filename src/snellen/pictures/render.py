@@ -12,12 +12,15 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from snellen.base import Seed, UsageError
-from snellen.models import Model, ModelLike, Unit, observe, open_model, units
+from snellen.base import LayerError, Seed, UsageError
+from snellen.models import Model, ModelLike, Unit, open_model, units
 from snellen.models.edits import frozen, streamlined
+from snellen.models.passes import is_out_of_memory, run
 from snellen.models.rectifiers import Rectifiers
 from snellen.models.sources.load import pair
-from snellen.models.taps import is_out_of_memory, run_to_end, tapped
+from snellen.models.steady import steady
+from snellen.models.survey import survey
+from snellen.models.taps import observe, tapped
 from snellen.pictures.canvas import Canvas, Fourier, generator
 from snellen.pictures.heap import roomy_heap
 from snellen.pictures.objectives import Objective, scores
@@ -32,6 +35,7 @@ Target = Objective | Unit | str
 Progress = Callable[[int], None]
 _RATES: dict[Optimizer, float] = {"ascent": 0.15, "adam": 0.05}
 _PIXELS = 8 * 224 * 224  # of all pictures that a CPU draws together
+_UNDRAWABLE = "it runs under no_grad, inference_mode or a reentrant checkpoint, is quantized, or counts"
 _MOMENTUM = 0.5  # averages over transforms; with 0.9 pictures lag behind and end up with lower responses
 
 
@@ -198,7 +202,9 @@ def render(
     if not listed or direction not in ("max", "min"):
         raise UsageError(f'expected at least one target and "max" or "min", got {len(listed)} and "{direction}"')
     objectives = [Objective.of(t) for t in listed]
-    units([str(u) for o in objectives for m, _ in o.terms for u in m], model)
+    for unit in units([str(u) for o in objectives for m, _ in o.terms for u in m], model):
+        if not survey(model).layer(unit.layer).drawable:
+            raise LayerError(f'expected gradients from "{unit.layer}" to the picture, got none; {_UNDRAWABLE}')
     seeds = [seeds] * len(objectives) if isinstance(seeds, Seed) else list(seeds)
     if len(seeds) != len(objectives) or (start is not None and len(start) != len(objectives)):
         raise UsageError(f"expected one seed and one start for each of {len(objectives)} targets, got {len(seeds)}")
@@ -213,7 +219,7 @@ def render(
     if width < 1:
         raise UsageError(f"expected a batch of at least 1 picture, got {width}")
     parts: list[_Batch] = []
-    with counted(progress, "drawing", len(objectives) * settings.steps) as count:
+    with counted(progress, "drawing", len(objectives) * settings.steps) as count, steady(model.module):
         for i in range(0, len(objectives), width):
             rows = slice(i, i + width)
             first = None if start is None else start[rows]
@@ -221,7 +227,7 @@ def render(
             parts.append(part)
             if part.optimize(count):
                 break
-    return _collected(objectives[: sum(len(p.objectives) for p in parts)], parts, settings, direction)
+        return _collected(objectives[: sum(len(p.objectives) for p in parts)], parts, settings, direction)
 
 
 def usual_batch(device: str, size: tuple[int, int]) -> int:
@@ -264,13 +270,16 @@ class _Batch:
         wanted = sorted(set(snapshots))
         self.kept = torch.full((count, len(wanted), 3, *size), math.nan) if wanted else None
         self._wanted = {step: i for i, step in enumerate(wanted)}
+        self._reentrant = False
+        self._known = survey(model, size)
+        self._format = torch.channels_last if self._known.fast else torch.contiguous_format
 
     def optimize(self, progress: Progress | None) -> bool:
         """All steps; True where a person interrupted them."""
         optimizer = _optimizer(self.state, self.settings)
         redirect = min(self.settings.redirect, self.settings.steps // 2)
         try:
-            with _fast(self.model, self.settings.precision, compiled=self.settings.compiled):
+            with self._prepared(self.settings.precision, compiled=self.settings.compiled):
                 for step in range(self.settings.steps):
                     self._keep(step)
                     optimizer.param_groups[0]["lr"] = self.settings.learning_rate(step)
@@ -320,34 +329,52 @@ class _Batch:
         images = self.settings.canvas.draw(state, self.size)
         moves = self.settings.transforms.matrices(self.numbers[rows, step], self.size)
         values = self._respond(resample(images, moves), self.objectives[rows])
-        (gradient,) = torch.autograd.grad(-values.sum(), state)
+        if self._reentrant:
+            (-values.sum()).backward()
+            return values.detach().cpu().float(), torch.zeros_like(state) if state.grad is None else state.grad
+        try:
+            (gradient,) = torch.autograd.grad(-values.sum(), state)
+        except RuntimeError as error:
+            if "use_reentrant" not in str(error):
+                raise
+            self._reentrant = True  # reentrant checkpoints refuse any other way than backward()
+            return self._scored(rows, step)
         return values.detach().cpu().float(), gradient
 
     def _respond(self, images: Tensor, objectives: Sequence[Objective]) -> Tensor:
         addresses = sorted({a for o in objectives for a in o.addresses})
-        watch = any(a.endswith("/pre") for a in addresses)
         with contextlib.ExitStack() as stack:
-            mode = stack.enter_context(Rectifiers(watch=True)) if watch else None
             found: dict[str, Tensor] = {}
-            stack.enter_context(tapped(self.model.module, addresses, found, size=self.size, mode=mode))
+            stack.enter_context(tapped(self.model, addresses, found, like=images, known=self._known))
             if self.settings.precision == "bfloat16":
                 stack.enter_context(torch.autocast(images.device.type, dtype=torch.bfloat16))
-            run_to_end(self.model, images.contiguous(memory_format=torch.channels_last))
-        return scores(objectives, found)
+            run(self.model, images.contiguous(memory_format=self._format))
+        values = scores(objectives, found)
+        if not values.requires_grad:
+            raise LayerError(f"expected gradients from {', '.join(addresses)} to the picture, got none; {_UNDRAWABLE}")
+        return values
+
+    @contextlib.contextmanager
+    def _prepared(self, precision: Precision, *, compiled: bool = False) -> Iterator[None]:
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        module = self.model.module
+        with roomy_heap(), frozen(module), contextlib.ExitStack() as stack:
+            if self._known.fast:
+                stack.enter_context(streamlined(module, dtype=dtype, compiled=compiled))
+            yield
 
     @torch.no_grad()
     def finish(self) -> tuple[Tensor, Tensor]:
         """The pictures and their scores as they are, in full precision."""
         images = self.settings.canvas.draw(self.state, self.size)
-        with _fast(self.model, "float32"):
+        with self._prepared("float32"):
             plain = [self._plain(images[i : i + self.width], i) for i in range(0, len(images), self.width)]
         return images.cpu().float(), torch.cat(plain)
 
     def _plain(self, images: Tensor, first: int) -> Tensor:
         chosen = self.objectives[first : first + self.width]
-        return (
-            scores(chosen, observe(self.model, images, sorted({a for o in chosen for a in o.addresses}))).cpu().float()
-        )
+        addresses = sorted({a for o in chosen for a in o.addresses})
+        return scores(chosen, observe(self.model, images, addresses, known=self._known)).cpu().float()
 
     def status(self) -> list[Status]:
         """What became of each picture."""
@@ -355,13 +382,6 @@ class _Batch:
             return ["interrupted"] * len(self.objectives)
         pairs = zip(self.diverged.tolist(), self.alive.tolist(), strict=True)
         return ["diverged" if bad else "ok" if alive else "dead" for bad, alive in pairs]
-
-
-@contextlib.contextmanager
-def _fast(model: Model, precision: Precision, *, compiled: bool = False) -> Iterator[None]:
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    with roomy_heap(), frozen(model.module), streamlined(model.module, dtype=dtype, compiled=compiled):
-        yield
 
 
 def _collected(objectives: list[Objective], parts: list[_Batch], settings: Settings, direction: str) -> Render:

@@ -56,7 +56,7 @@ def load_model(
             found, notes=(*found.notes, "random weights: give trained ones with --weights FILE.safetensors")
         )
     model = settled(found, spec, pair(size))
-    model.module.to(chosen_device(device))
+    model.module.eval().to(chosen_device(device))
     return model
 
 
