@@ -89,8 +89,9 @@ def _filled(found: Found, weights: Path, *, trust_pickle: bool) -> Found:
     if found.provenance.get("source") == "builtin":
         raise UsageError("expected no --weights with the built-in model, whose weights are its own; leave them away")
     state, digest = read_weights(weights, trust_pickle=trust_pickle)
-    fill(found.module, state, weights)
-    return replace(found, provenance={**found.provenance, "weights": {"file": weights.name, "sha256": digest}})
+    notes = fill(found.module, state, weights)
+    provenance = {**found.provenance, "weights": {"file": weights.name, "sha256": digest}}
+    return replace(found, provenance=provenance, notes=(*found.notes, *notes))
 
 
 def settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
