@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from snellen.audits.world import World
-from snellen.base import key
+from snellen.base import ModelError, key
 from snellen.jobs import Context
 from snellen.models import Unit
 from snellen.models.edits import frozen, streamlined
@@ -24,7 +24,11 @@ def predict(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tup
         top: list[int] = []
         with fast(world), torch.no_grad():
             for chunk, images in batches(world):
-                top += world.model(images).argmax(1).tolist()
+                said = world.model(images)
+                if not said.isfinite().all():
+                    odd = world.images.ids[chunk[int((~said.isfinite()).any(1).nonzero()[0])]]
+                    raise ModelError(f"expected finite outputs for natural images, got others for {odd}; mend the network")
+                top += said.argmax(1).tolist()
                 context.tick((chunk[-1] + 1) / len(world.images))
         yield "result", top
 
