@@ -171,14 +171,28 @@ def _guess(world: World, chosen: Chosen) -> float:
     return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
 
 
-def _classes(stage: _Stage) -> Classes:
-    world = stage.world
+def classes_by(world: World, do: Callable[[Job], Sequence[int]]) -> Classes:
+    """Which class of images is which unit, by the network's own answers.
+
+    Args:
+        world: model and images.
+        do: a job -> the network's answers to its images.
+    """
     if world.outputs < 2 or world.class_layer is None:  # numbers that are no classes: an embedding, one value
         return no_classes(world.images)
     job = prediction_job(world)
-    _step(stage, job, 0.0, job.cost)
-    answers = dict(zip(job.spec["images"], results(job, stage.store)["result"], strict=True))
-    classes = classes_of(world.images, answers, world.model.labels, world.outputs)
+    answers = dict(zip(job.spec["images"], do(job), strict=True))
+    return classes_of(world.images, answers, world.model.labels, world.outputs)
+
+
+def _classes(stage: _Stage) -> Classes:
+    def do(job: Job) -> Sequence[int]:
+        _step(stage, job, 0.0, job.cost)
+        answers: Sequence[int] = results(job, stage.store)["result"]
+        return answers
+
+    world = stage.world
+    classes = classes_by(world, do)
     if classes.fit is not None and (not classes.fit.good or (classes.source == ANSWERS and len(classes.fit.others))):
         stage.note(f"{world.images.name}: {classes.fit.words}")
     return classes
