@@ -81,7 +81,9 @@ def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, te
     loaded = torch.stack([images.load(i, model.size) for i in range(len(images))])
     truth = places.respond(loaded, lambda done: say("natural images", done, len(images)))
     if not np.isfinite(truth).all():
-        raise ModelError(f"expected finite responses, got {truth[~np.isfinite(truth)][0]} from {unit}; check the weights")
+        raise ModelError(
+            f"expected finite responses, got {truth[~np.isfinite(truth)][0]} from {unit}; check the weights"
+        )
     if proof is not None and proof.affine:
         found = affine_certificates(places, loaded, truth)
         return Certified(unit, asked.over, proof, proof.bound, found, images.ids, None)

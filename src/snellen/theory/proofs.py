@@ -2,7 +2,8 @@
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,12 +81,14 @@ def prove(
     versions = {id(t): t._version for t in held if not t.is_inference()}
     with torch.no_grad():
         traced = trace(function, inputs, module)
-        walk = _Walk(traced, traced.run(inputs), over)
+        with _one_line("running its operations in float64 failed"):
+            walk = _Walk(traced, traced.run(inputs), over)
         walk.judge_all()
         if traced.end not in walk.known and over is not None:
             raise LayerError(f'expected a unit that depends on the output of "{over}", got one that does not; '
                              "choose others")  # fmt: skip
-        agree(traced, function, inputs)
+        with _one_line("running it on other images failed"):
+            agree(traced, function, inputs)
     if any(versions.get(id(t), t._version) != t._version for t in traced.constants() if not t.is_inference()):
         raise ModelError("expected a network that leaves its weights and buffers as they are, got one that writes over "
                          "those it computes with")  # fmt: skip
@@ -95,6 +98,17 @@ def prove(
     if walk.values[traced.end].numel() == 1:
         bound = min(bound, walk.tail())
     return Proof(bound, affine, tuple(walk.factors))
+
+
+@contextmanager
+def _one_line(told: str) -> Iterator[None]:
+    try:
+        yield
+    except (SnellenError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ModelError(f"expected a network of operations on plain tensors, {told}: {reason}") from None
 
 
 class _Walk:
@@ -112,13 +126,8 @@ class _Walk:
         for node in self.traced.nodes:
             if node.op == "placeholder":
                 continue
-            try:
+            with _one_line(f"no bound was found for {self.call(node).title}"):  # operands that no rule has thought of
                 self.judge(node)
-            except SnellenError:
-                raise
-            except Exception as error:  # on operands that no rule has thought of, such as sparse ones
-                reason = " ".join(str(error).split())[:80]
-                raise ModelError(f"{_UNKNOWN.format(self.call(node).title)} for such operands: {reason}") from None
 
     def judge(self, node: fx.Node) -> None:
         call = self.call(node)
@@ -281,4 +290,3 @@ class _Walk:
 
 
 _UNKNOWN = "expected operations with a known Lipschitz constant, got {}; none is proved"
-

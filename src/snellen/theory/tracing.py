@@ -70,7 +70,10 @@ class Traced:
         if node.target is aten.copy.default:  # of which PyTorch knows no gradient
             return args[1].to(args[0].dtype).expand_as(args[0])
         value = node.target(*args, **kwargs)  # type: ignore[operator]
-        return value.fill_(torch.nan) if node.target in EMPTY and value.is_floating_point() else value
+        if node.target in EMPTY and value.is_floating_point():
+            return torch.full_like(value, torch.nan, dtype=torch.float64)
+        narrow = isinstance(value, Tensor) and value.is_floating_point()
+        return value.double() if narrow else value
 
 
 def arguments(node: fx.Node, values: dict[fx.Node, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -165,6 +168,9 @@ def _refusal(error: BaseException) -> SnellenError:
     if "mutating a non-functional tensor" in told:
         return ModelError("expected a network that leaves its weights and buffers as they are, tracing failed: it writes "
                           "over one")  # fmt: skip
+    if "autograd.Function" in told or "custom_function_call" in told:
+        return ModelError("expected a network of tensor operations, tracing failed: it has a function that states its own "
+                          "gradient")  # fmt: skip
     reason = " ".join(told.split())[:120] or type(root).__name__
     return ModelError(f"expected a network whose operations can be read off, tracing failed: {reason}")
 
