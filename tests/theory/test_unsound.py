@@ -129,7 +129,7 @@ TRUE: dict[str, tuple[Net, tuple[int, ...], int, float]] = {
     "a result that is written": (Net(written_with_out), (4,), 1, 20.0),
     "a hook": (Net(lambda n, x: n.l(x), l=hooked(ones(1))), (1,), 0, 50.0),
     "a hook before": (Net(lambda n, x: n.l(x), l=hooked(ones(1), before=True)), (1,), 0, 50.0),
-    "a hook that writes": (Net(lambda n, x: n.l(x), l=hooked(ones(1), hook=lambda m, i, out: out.mul_(50))), (1,), 0, 50.0),
+    "a hook that writes": (Net(lambda n, x: n.l(x), l=hooked(ones(1), hook=lambda m, i, o: o.mul_(50))), (1,), 0, 50.0),
     "a patched instance": (Net(lambda n, x: n.l(x), l=patched(ones(1))), (1,), 0, 50.0),
     "a subclass": (Net(lambda n, x: n.r(x), r=ReLU()), (1,), 0, 7.0),
     "one row after permute": (Net(lambda n, x: n.c(x).permute(0, 2, 3, 1), c=row(torch.tensor([0.6, 0.8, 0.0]))),

@@ -16,9 +16,9 @@ from snellen.models.steady import steady
 from snellen.pictures import render
 from snellen.theory import Evidence, InconsistentEvidenceError, Lipschitz, envelope
 from snellen.theory.certificate import Certificate, certify
+from snellen.theory.domain import Array
 from snellen.theory.proofs import Proof
 from snellen.theory.proofs import prove as prove_function
-from snellen.theory.domain import Array
 
 Tell = Callable[[str, int, int], None]
 

@@ -163,14 +163,14 @@ def _refusal(error: BaseException) -> SnellenError:
         return root
     told = str(root)
     if "data-dependent" in told.lower() or "unallocated storage" in told:
-        return ModelError("expected a network that does the same to every image, tracing failed: its control depends on "
-                          "values, or a value leaves it as a number")  # fmt: skip
+        why = "its control depends on values, or a value leaves it as a number"
+        return ModelError(f"expected a network that does the same to every image, tracing failed: {why}")
     if "mutating a non-functional tensor" in told:
-        return ModelError("expected a network that leaves its weights and buffers as they are, tracing failed: it writes "
-                          "over one")  # fmt: skip
+        why = "it writes over one"
+        return ModelError(f"expected a network that leaves its weights and buffers as they are, tracing failed: {why}")
     if "autograd.Function" in told or "custom_function_call" in told:
-        return ModelError("expected a network of tensor operations, tracing failed: it has a function that states its own "
-                          "gradient")  # fmt: skip
+        why = "it has a function that states its own gradient"
+        return ModelError(f"expected a network of tensor operations, tracing failed: {why}")
     reason = " ".join(told.split())[:120] or type(root).__name__
     return ModelError(f"expected a network whose operations can be read off, tracing failed: {reason}")
 
