@@ -1,5 +1,6 @@
 """What a survey establishes: each kind of network that was once read wrong without a word, or refused for no reason."""
 
+import contextlib
 import copy
 import itertools
 import random
@@ -206,7 +207,7 @@ class Noisy(nn.Module):
 def test_a_layer_that_draws_random_numbers_is_refused_and_those_before_it_are_not():
     model = Model(seeded(Noisy), size=SIZE)
     state = State(model.module)
-    with pytest.raises(LayerError, match='"head": it says something else each time'):
+    with pytest.raises(LayerError, match='"head": random numbers are drawn before it'):
         render(model, "head:1", steps=2)
     first, second = (render(model, "mean:1", steps=3) for _ in range(2))
     assert torch.equal(first.images, second.images)
@@ -541,3 +542,190 @@ def test_a_network_that_takes_single_pictures_only_says_so(most):
         layers(Model(seeded(Single), size=SIZE))
     assert "one at a time" in str(caught.value)
     assert isinstance(caught.value, ModelError)
+
+
+class Strip(nn.Module):
+    """(n, c, h, 1) with as many channels as rows."""
+
+    def forward(self, x):
+        return x.mean(3, keepdim=True)
+
+
+class Pooled(nn.Module):
+    """A block whose last step is a function: no module says which axis its channels are."""
+
+    def __init__(self, dimensions):
+        super().__init__()
+        self.conv = (nn.Conv1d if dimensions == 1 else nn.Conv3d)(3 if dimensions == 1 else 1, 6, 3, padding=1)
+        self.dimensions = dimensions
+
+    def forward(self, x):
+        if self.dimensions == 1:
+            return F.max_pool1d(self.conv(x.flatten(2)), 2)
+        return F.max_pool3d(self.conv(x[:, None]), (1, 2, 2))
+
+
+class Turned(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("net", "layer", "channels", "axis"),
+    [
+        (lambda: nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), Strip()), "1", 32, 1),
+        (lambda: nn.Sequential(Pooled(1), nn.ReLU()), "0", 6, 1),
+        (lambda: nn.Sequential(Pooled(3), nn.ReLU()), "0", 6, 1),
+        (lambda: nn.Sequential(nn.Conv2d(3, 16, 2, 2), Turned()), "1", 16, 3),
+        (lambda: nn.Sequential(nn.Conv2d(3, 16, 2, 2), nn.Flatten(2)), "1", 16, 1),
+    ],
+    ids=["strip", "lines", "volumes", "turned", "flattened"],
+)
+def test_channels_are_the_axis_that_stays_when_the_picture_grows(net, layer, channels, axis):
+    torch.manual_seed(0)
+    assert_read_right(net(), layer, channels, axis)
+
+
+def test_maps_without_channels_are_refused():
+    class Depth(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.out = nn.Conv2d(3, 1, 3), nn.Flatten(1, 2)
+
+        def forward(self, x):
+            return self.out(self.conv(x).squeeze(1)[:, None])
+
+    found = survey(Model(seeded(Depth), size=SIZE))
+    assert "counts channels" in found.refused["out"]
+
+
+class Reordered(nn.Module):
+    """Patches whose tokens a later layer puts in another order, as some transformers do."""
+
+    def __init__(self, order):
+        super().__init__()
+        self.patches, self.norm, self.turned = nn.Conv2d(3, 6, 8, 8), nn.LayerNorm(6), nn.LayerNorm(6)
+        self.order = order
+
+    def forward(self, x):
+        y = self.norm(self.patches(x).flatten(2).transpose(1, 2))
+        return self.turned(y[:, self.order]).mean(1)
+
+
+@pytest.mark.parametrize("name", ["windows", "snake", "columns", "rows swapped"])
+def test_positions_of_tokens_in_another_order_are_refused(name):
+    cells = torch.arange(16).view(4, 4)
+    orders = {
+        "windows": cells.view(2, 2, 2, 2).permute(0, 2, 1, 3).flatten(),
+        "snake": torch.stack([r.flip(0) if i % 2 else r for i, r in enumerate(cells)]).flatten(),
+        "columns": cells.T.flatten(),
+        "rows swapped": cells[[1, 0, 3, 2]].flatten(),
+    }
+    model = Model(seeded(Reordered, orders[name]), size=SIZE)
+    assert units(["norm:1@1,2"], model)
+    with pytest.raises(UnitError, match="no positions"):
+        units(["turned:1@1,2"], model)
+
+
+class Moves(nn.Module):
+    """Initializes itself by its first picture, or moves its weights with every one."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.conv, self.kind, self.ready = nn.Conv2d(3, 4, 3), kind, False
+        self.register_buffer("mean", torch.zeros(1, 4, 1, 1))
+        self.scale = torch.ones(1)
+
+    def forward(self, x):
+        y = self.conv(x)
+        if self.kind == "first picture" and not self.ready:
+            self.mean.copy_(y.detach().mean((0, 2, 3), keepdim=True))
+            self.ready = True
+        if self.kind == "weights":
+            self.conv.weight.data = self.conv.weight.data * 0.99
+        if self.kind == "weights in place":
+            with torch.no_grad():
+                self.conv.weight.mul_(0.99)
+        if self.kind == "attribute":
+            self.scale.mul_(0.5)
+        return y - self.mean
+
+
+@pytest.mark.parametrize("kind", ["first picture", "weights", "weights in place", "attribute"])
+def test_what_a_pass_moves_is_put_back_together(kind):
+    model = Model(seeded(Moves, kind), size=SIZE)
+    state = State(model.module)
+    layers(model)
+    with torch.no_grad():
+        model(pictures())
+    with contextlib.suppress(LayerError):  # weights that move say something else each time
+        render(model, "conv:1", steps=2)
+    state.check()
+    assert not model.module.ready
+    assert model.module.scale.item() == 1.0
+
+
+@pytest.mark.parametrize("change", ["weight", "setting", "statistics", "forward", "module"])
+def test_a_survey_is_not_of_the_network_as_it_was(change):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    model = Model(net, size=SIZE)
+    first = survey(model)
+    if change == "weight":
+        net[4].weight, net[4].bias = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
+        assert layers(model)[-1].units == 3
+    elif change == "setting":
+        net[0].stride = (2, 2)
+        assert layers(model)[0].shape == (4, 15, 15)
+    elif change == "statistics":
+        net[1].track_running_stats, net[1].running_mean, net[1].running_var = False, None, None
+        assert "1" in survey(model).refused
+    elif change == "forward":
+        net[2].forward = lambda x: x.mean((2, 3), keepdim=True) + torch.randn(1)
+        assert "2" in survey(model).refused
+    else:
+        net[4] = None
+        net[4] = nn.Linear(4, 3)
+        assert layers(model)[-1].units == 3
+    assert survey(model) is not first
+
+
+def test_random_numbers_that_seldom_matter_are_seen():
+    class Seldom(nn.Module):
+        def forward(self, x):
+            return x * 0 if torch.rand(()) < 1e-4 else x
+
+    net = seeded(nn.Sequential, nn.Conv2d(3, 4, 3), Seldom(), nn.Conv2d(4, 4, 3))
+    found = survey(Model(net, size=SIZE))
+    assert [x.name for x in found.layers] == ["0"]
+
+
+def test_a_unit_that_says_the_same_of_every_picture_is_dead():
+    net = seeded(nn.Sequential, nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8, affine=True))
+    assert render(Model(net, size=SIZE), ["1:3", "0:3"], steps=8).status == ("dead", "ok")
+
+
+def test_the_callers_autocast_is_not_the_networks():
+    plain = render(cnn(), "fc:1", steps=3)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = render(cnn(), "fc:1", steps=3)
+    assert torch.equal(found.images, plain.images)
+
+
+def test_networks_that_take_other_channels_say_how_many():
+    with pytest.raises(ModelError, match="takes 4 channels; wrap it"):
+        layers(Model(seeded(nn.Conv2d, 4, 8, 3), size=SIZE))
+
+
+def test_lazy_and_scripted_networks_are_one_line():
+    with pytest.raises(ModelError, match="send one batch"):
+        layers(Model(nn.Sequential(nn.LazyConv2d(4, 3)), size=SIZE))
+
+
+@pytest.mark.parametrize("name", ["a@1,2", "x/pre", "b:c"])
+def test_layers_may_be_called_anything(name):
+    net = nn.Module()
+    net.add_module(name, seeded(nn.Conv2d, 3, 4, 3))
+    net.forward = lambda x: net._modules[name](x)
+    found = render(Model(net, size=SIZE), f"{name}:2", steps=2)
+    torch.testing.assert_close(found.responses[0], net._modules[name](found.images)[:, 2].mean(), rtol=1e-4, atol=1e-5)

@@ -15,8 +15,10 @@ from snellen.base import Seed
 from snellen.findings import Gate, Responses, silent_scan
 from snellen.jobs import Context
 from snellen.measures import Rest
-from snellen.models import Unit, observe, response
+from snellen.models import Unit, response
 from snellen.models.passes import run
+from snellen.models.survey import survey
+from snellen.models.taps import observe
 from snellen.pictures.canvas import generator
 
 SHAKE, SOME = 5.0, 32  # noise in standard deviations of a gate's output, and photographs that are shown with it
@@ -97,6 +99,7 @@ def hold(found: Sequence[Gate], world: World) -> Held:
 def responses(world: World, units: Sequence[Unit], pictures: Tensor, held: Held) -> np.ndarray:
     """(u,) responses of every unit to its own picture, while gates are held if there are any to hold."""
     size, values = world.model.size, torch.empty(len(units), dtype=torch.float64)
+    known = survey(world.model)  # of the network as it is, with nothing held
 
     def visit(name: str, output: Tensor) -> Tensor | None:
         if name not in held or by_channel(output, size, current) is None:
@@ -110,7 +113,7 @@ def responses(world: World, units: Sequence[Unit], pictures: Tensor, held: Held)
         current = len(images)
         addresses = sorted({unit.address for unit in units[rows]})
         with gates(world.model.module, visit):
-            seen = observe(world.model, images, addresses)
+            seen = observe(world.model, images, addresses, known=known)
         for i, unit in enumerate(units[rows]):
             values[start + i] = response(seen[unit.address][i : i + 1], unit)[0].double()
     return values.numpy()

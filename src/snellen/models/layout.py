@@ -93,14 +93,37 @@ class Channels:
         self._size = size
         self._known: list[tuple[Tensor, int]] = []
 
-    def axis(self, module: nn.Module, inputs: Sequence[object], output: Tensor) -> int:
-        """The axis of channels of a module's output, for one picture in a batch."""
-        found = _declared(module, tuple(output.shape))
+    def axis(
+        self, module: nn.Module, inputs: Sequence[object], output: Tensor, larger: tuple[int, ...] | None
+    ) -> int | None:
+        """The axis of channels of a module's output, for one picture in a batch; None where all axes hold positions.
+
+        Args:
+            module: that finished.
+            inputs: that it was given.
+            output: what it says.
+            larger: shape of what it says to a larger picture, where the network takes one.
+        """
+        shape = tuple(output.shape)
+        apart: list[int] = []
+        if larger is not None and len(larger) == len(shape) > 2:
+            staying = [a for a, (s, t) in enumerate(zip(shape, larger, strict=True)) if s == t]
+            apart = [a for a in staying if shape[a] > 1] or staying[1:]
+            if len(staying) <= 1 and not apart:
+                return None
+            if len(apart) == 1 and len(staying) < len(shape):
+                self._known.append((output, apart[0]))
+                return apart[0]
+        found = _declared(module, shape)
         if found is None:
             found = self._inherited(output)
         for given in inputs:
             if found is None and isinstance(given, Tensor) and given.shape == output.shape:
                 found = self._inherited(given)
+        if found is None and len(apart) > 1:  # several stay: the one that a part of the module calls channels
+            sizes = [(known.dim(), axis, known.shape[axis]) for known, axis in self._known]
+            fitting = [a for a in apart if (len(shape), a, shape[a]) in sizes]
+            found = fitting[0] if len(fitting) == 1 else None
         if found is None:
             alike = [axis for tensor, axis in self._known if tensor.shape == output.shape]
             found = alike[-1] if alike else self._usual(tuple(output.shape))
@@ -108,7 +131,15 @@ class Channels:
         return found
 
     def _inherited(self, tensor: Tensor) -> int | None:
-        return next((axis for known, axis in reversed(self._known) if known is tensor), None)
+        for known, axis in reversed(self._known):
+            if known is tensor:
+                return axis
+            if known.data_ptr() == tensor.data_ptr() and known.numel() == tensor.numel() and known.shape[axis] > 1:
+                step = known.stride(axis)  # a view: permuted or flattened
+                here = [a for a, s in enumerate(tensor.shape) if s == known.shape[axis] and tensor.stride(a) == step]
+                if len(here) == 1:
+                    return here[0]
+        return None
 
     def _usual(self, shape: tuple[int, ...]) -> int:
         """Where nothing is known: maps have channels first unless their proportions say otherwise, all else last."""

@@ -7,6 +7,7 @@ from torch import nn
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _FEW = 3
+_SHARE = 0.4  # of the weights of all that hold blocks: two backbones side by side are both opened
 
 
 def main_of(root: nn.Module, ran: Sequence[str]) -> set[str]:
@@ -19,7 +20,7 @@ def main_of(root: nn.Module, ran: Sequence[str]) -> set[str]:
     names: dict[int, str] = {}
     for name, module in root.named_modules():
         names.setdefault(id(module), name)
-    chosen = list(dict.fromkeys(_visit(root, names, frozenset(ran), _weights(root) / 2)))
+    chosen = list(dict.fromkeys(_visit(root, names, frozenset(ran))))
     if len(chosen) < _FEW:  # nothing but a wrapper: its layers
         kinds = dict(root.named_modules())
         leaves = [n for n in ran if isinstance(kinds[n], nn.modules.conv._ConvNd | nn.Linear)]
@@ -27,15 +28,17 @@ def main_of(root: nn.Module, ran: Sequence[str]) -> set[str]:
     return set(chosen)
 
 
-def _visit(module: nn.Module, names: dict[int, str], ran: frozenset[str], half: float) -> Iterable[str]:
+def _visit(module: nn.Module, names: dict[int, str], ran: frozenset[str]) -> Iterable[str]:
+    wrappers = [child for child in module.children() if _holds_blocks(child)]
+    large = _SHARE * sum(map(_weights, wrappers))
     for child in module.children():
         name = names[id(child)]
         if not _weights(child) or isinstance(child, _NORMS):
             continue
-        is_wrapper = _weights(child) > half and _holds_blocks(child)
+        is_wrapper = any(child is w for w in wrappers) and _weights(child) > large
         is_container = isinstance(child, _CONTAINERS) or name not in ran or is_wrapper
         if is_container and any(True for _ in child.children()):
-            yield from _visit(child, names, ran, half)
+            yield from _visit(child, names, ran)
         elif name in ran:
             yield name
 
@@ -45,10 +48,10 @@ def _weights(module: nn.Module) -> int:
 
 
 def _holds_blocks(module: nn.Module) -> bool:
-    """Whether a list of several weighted modules of one kind is somewhere inside."""
+    """Whether a list of several blocks of one kind is somewhere inside; a block has weighted parts of its own."""
     for part in module.modules():
         if isinstance(part, _CONTAINERS):
-            kinds = [type(child) for child in part.children() if _weights(child)]
+            kinds = [type(child) for child in part.children() if any(_weights(inner) for inner in child.children())]
             if len(kinds) > 1 and len(set(kinds)) < len(kinds):
                 return True
     return False

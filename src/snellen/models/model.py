@@ -157,5 +157,7 @@ def first_tensor(output: Any) -> Tensor | None:
         return output
     if isinstance(getattr(output, "logits", None), Tensor):
         return output.logits
+    if isinstance(output, Mapping) and isinstance(output.get("logits"), Tensor):
+        return output["logits"]
     values = output.values() if isinstance(output, Mapping) else output if isinstance(output, list | tuple) else ()
     return next((v for v in values if isinstance(v, Tensor)), None)

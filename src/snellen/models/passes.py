@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snellen.base import ModelError, SnellenError
 from snellen.models.model import Model
@@ -39,6 +39,11 @@ def failure(error: Exception, model: Model, images: Tensor) -> Exception:
         return error
     if is_out_of_memory(error):
         return torch.OutOfMemoryError(str(error))
+    if (channels := _channels(model)) is not None:
+        return ModelError(
+            f"expected a network of colour or grey pictures, got one that takes {channels} channels; wrap it in a "
+            "module that makes them of RGB"
+        )
     size = "x".join(str(s) for s in images.shape[2:])
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return ModelError(
@@ -50,6 +55,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; PyTorch's CPU allocator says so in a plain RuntimeError."""
     told = "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and told)
+
+
+def _channels(model: Model) -> int | None:
+    """Of the first convolution, where it takes neither what the model's preprocessing gives nor what grey would."""
+    first = next((m for m in model.module.modules() if isinstance(m, nn.Conv2d)), None)
+    return None if first is None or first.in_channels in (1, 3) else first.in_channels
 
 
 def _hint(model: Model, images: Tensor) -> str:

@@ -7,6 +7,7 @@ list, count calls, draw random numbers. A pass that only looks must not move any
 import contextlib
 import random
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
 from contextvars import ContextVar
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 _OPEN: ContextVar[tuple[int, ...]] = ContextVar("snellen_steady", default=())
+_MOVING: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()  # networks whose forward pass moves their weights
 _LARGEST = 1 << 26  # numbers in buffers that are kept twice
 _OURS = frozenset(nn.Module().__dict__)  # what every module has: its parameters, hooks and the like
 _DEPTH = 3  # of lists in lists
@@ -41,10 +44,39 @@ def steady(module: nn.Module, *, seed: int = 0) -> Iterator[None]:
     try:
         with warnings.catch_warnings(), seeded(seed, _device(module)):
             warnings.simplefilter("ignore")  # what a network has to say about itself is not news here
-            with _evaluating(module), _remembering(module):
+            with _evaluating(module), _remembering(module, weights=module in _MOVING), _precisely(module):
                 yield
     finally:
         _OPEN.reset(token)
+
+
+@contextlib.contextmanager
+def watched(module: nn.Module) -> Iterator[None]:
+    """While open, the network is held steady and its weights are kept, too; if it moves them, they are from now on."""
+    before = [(p, p.data_ptr(), _version(p)) for p in module.parameters() if _is_kept(p)]
+    with undone(module), steady(module):
+        yield
+        if any(p.data_ptr() != place or _version(p) != version for p, place, version in before):
+            _MOVING.add(module)
+
+
+@contextlib.contextmanager
+def undone(module: nn.Module) -> Iterator[None]:
+    """What passes change while it is open is put back when it closes, also within `steady`."""
+    with _remembering(module, weights=True):
+        yield
+
+
+def _version(tensor: Tensor) -> int:
+    return tensor._version
+
+
+@contextlib.contextmanager
+def _precisely(module: nn.Module) -> Iterator[None]:
+    """Whatever autocast the caller has on is off."""
+    device = _device(module)
+    with torch.autocast("cpu" if device is None else device.type, enabled=False):
+        yield
 
 
 @contextlib.contextmanager
@@ -70,6 +102,22 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
             np.random.set_state(arrays)
 
 
+Numbers = tuple[Any, ...]
+"""Where global generators stand."""
+
+
+def generators() -> Numbers:
+    """Where the global generators of PyTorch (on the CPU), numpy and Python stand."""
+    arrays: Any = np.random.get_state()
+    return torch.get_rng_state(), arrays[1:3], random.getstate()
+
+
+def same(now: Numbers, before: Numbers) -> bool:
+    """Whether no random number was drawn in between."""
+    arrays = all(np.array_equal(a, b) for a, b in zip(now[1], before[1], strict=True))
+    return torch.equal(now[0], before[0]) and arrays and now[2] == before[2]
+
+
 def _device(module: nn.Module) -> torch.device | None:
     return next((p.device for p in module.parameters()), None)
 
@@ -87,48 +135,80 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _remembering(module: nn.Module) -> Iterator[None]:
+def _remembering(module: nn.Module, *, weights: bool) -> Iterator[None]:
     parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
     attributes = [(p, {k: v for k, v in p.__dict__.items() if k not in _OURS}) for p in parts]
     contents = [(held, _copied(held)) for _, own in attributes for v in own.values() for held in _containers(v)]
-    buffers = _buffers(parts)
+    tensors = _tensors(attributes, weights=weights)
     try:
         yield
     finally:
-        for part, name, buffer, kept in buffers:
-            if part._buffers.get(name) is not buffer:
-                part._buffers[name] = buffer
-            if not _same(buffer, kept):
-                with torch.no_grad():
-                    buffer.copy_(kept)
+        moved = {id(part) for part, kept in tensors if kept.restore()}
         for part, own in attributes:
-            _restore_attributes(part, own)
+            _restore_attributes(part, own, flags=id(part) in moved)
         for held, kept in contents:
             _restore(held, kept)
 
 
-def _buffers(parts: list[nn.Module]) -> list[tuple[nn.Module, str, Tensor, Tensor]]:
-    found = [(part, name, b) for part in parts for name, b in part._buffers.items() if isinstance(b, Tensor)]
-    if sum(b.numel() for *_, b in found) > _LARGEST:
+class _Kept:
+    """A tensor in a dictionary of a module, and its numbers."""
+
+    def __init__(self, held: MutableMapping[str, Any], name: str) -> None:
+        self._held, self._name, self._tensor = held, name, held[name]
+        self._data = self._tensor.data
+        self._numbers = self._data.clone()
+
+    def restore(self) -> bool:
+        """Puts tensor and numbers back; True where they had changed."""
+        changed = self._held.get(self._name) is not self._tensor
+        if changed:
+            self._held[self._name] = self._tensor
+        if self._tensor.data_ptr() != self._data.data_ptr():
+            self._tensor.data, changed = self._data, True
+        if not _same(self._tensor, self._numbers):
+            self._tensor.data.copy_(self._numbers)
+            changed = True
+        return changed
+
+
+def _tensors(attributes: list[tuple[nn.Module, dict[str, Any]]], *, weights: bool) -> list[tuple[nn.Module, _Kept]]:
+    """Buffers and tensors in attributes, and weights if asked for, as they are."""
+    found = []
+    for part, own in attributes:
+        mine: list[tuple[MutableMapping[str, Any], str]] = [(part._buffers, name) for name in part._buffers]
+        mine += [(part._parameters, name) for name in part._parameters] if weights else []
+        mine += [(part.__dict__, name) for name in own]
+        found += [(part, held, name) for held, name in mine if _is_kept(held[name])]
+    if not weights and sum(held[name].numel() for _, held, name in found) > _LARGEST:
         return []
-    with torch.no_grad():
-        return [(part, name, b, b.detach().clone()) for part, name, b in found if not b.is_inference()]
+    return [(part, _Kept(held, name)) for part, held, name in found]
 
 
-def _same(buffer: Tensor, kept: Tensor) -> bool:
+def _is_kept(value: Any) -> bool:
+    plain = isinstance(value, Tensor) and value.layout is torch.strided and value.device.type != "meta"
+    return plain and not value.is_inference() and not value.is_quantized and not is_lazy(value)
+
+
+def _same(tensor: Tensor, kept: Tensor) -> bool:
     """To the last bit, where NaN equals NaN."""
-    if buffer.shape != kept.shape or buffer.dtype != kept.dtype:
+    if tensor.shape != kept.shape or tensor.dtype != kept.dtype:
         return True  # resized in place: nothing that can be copied back
-    return bool(((buffer == kept) | ((buffer != buffer) & (kept != kept))).all())
+    with torch.no_grad():
+        return bool(((tensor == kept) | ((tensor != tensor) & (kept != kept))).all())
 
 
-def _restore_attributes(part: nn.Module, own: dict[str, Any]) -> None:
-    """Puts back numbers and what holds tensors; flags and what a network set up once, at its first call, stay."""
+def _restore_attributes(part: nn.Module, own: dict[str, Any], *, flags: bool) -> None:
+    """Puts back numbers and what holds tensors.
+
+    Flags and what a network set up once, at its first call, stay, unless tensors of the same module are put back.
+    """
     now = part.__dict__
     for name in [k for k in now if k not in _OURS and k not in own and _holds_tensors(now[k])]:
         del now[name]
     for name, value in own.items():
-        if now.get(name) is not value and (_holds_tensors(now.get(name)) or _is_number(value)):
+        if now.get(name) is value:
+            continue
+        if _holds_tensors(now.get(name)) or _is_number(value) or (flags and isinstance(value, bool)):
             now[name] = value
 
 
@@ -150,7 +230,7 @@ def _copied(held: Container) -> Any:
 
 def _restore(held: Container, kept: Any) -> None:
     now = _copied(held)
-    if _identical(now, kept) or not (_holds_tensors(now) or _holds_tensors(kept)):
+    if _identical(now, kept) or not (_holds_tensors(now) or _holds_tensors(kept) or _holds_numbers(now, kept)):
         return
     held.clear()
     if isinstance(held, MutableMapping):
@@ -168,6 +248,12 @@ def _identical(now: Any, kept: Any) -> bool:
     if isinstance(now, dict):
         return all(k in kept and v is kept[k] for k, v in now.items())
     return all(a is b for a, b in zip(now, kept, strict=True))
+
+
+def _holds_numbers(now: Any, kept: Any) -> bool:
+    """Whether it holds numbers and nothing else, as a counter or a history does."""
+    values = [v for held in (now, kept) for v in (held.values() if isinstance(held, dict) else held)]
+    return bool(values) and all(map(_is_number, values))
 
 
 def _holds_tensors(value: Any, depth: int = _DEPTH) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from snellen.base import LayerError, ModelError, nearest
 from snellen.models.edits import frozen, streamlined
@@ -23,11 +24,14 @@ from snellen.models.main import main_of
 from snellen.models.model import Model, first_tensor
 from snellen.models.passes import failure
 from snellen.models.rectifiers import Rectifiers
-from snellen.models.steady import seeded, steady
+from snellen.models.steady import Numbers, generators, same, seeded, steady, undone, watched
 from snellen.models.unit import Layer, Place, channel_axis
 
 _PREFIX = 16  # most class and register tokens before those of the patches
-_CACHE: "weakref.WeakKeyDictionary[nn.Module, tuple[Any, dict[Any, Survey]]]" = weakref.WeakKeyDictionary()
+_CACHE: "weakref.WeakKeyDictionary[nn.Module, list[_Known]]" = weakref.WeakKeyDictionary()
+_BUILDS = 4  # of one network that are remembered: what is installed and taken out again is not surveyed each time
+_PLAIN = (bool, int, float, str, type(None))
+_CELLS = ((1 / 3, 2 / 3), (2 / 3, 1 / 4), (0.0, 0.99), (0.99, 0.5), (0.0, 0.5), (0.5, 0.99))  # of a grid, that tell its order
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,11 @@ class Survey:
             raise LayerError(f'expected a layer of the model, got "{name}"; {hint}')
         return found
 
+    def place(self, address: str) -> Place:
+        """What an address names; a layer's own name goes before what it would say otherwise."""
+        own = address in self.layouts or address in self.aliases
+        return Place(address, pre=False, position=None) if own else Place.parse(address)
+
     def layout(self, place: Place) -> Layout:
         """How the output at a place is laid out.
 
@@ -101,16 +110,49 @@ def survey(model: Model, size: tuple[int, int] | None = None) -> Survey:
     Raises:
         ModelError: the network fails before any layer has said something.
     """
-    build = tuple((name, id(part), type(part), len(part._forward_hooks)) for name, part in model.module.named_modules())
     key = (size or model.size, model.preprocess, model.device, model.dtype)
-    known, made = _CACHE.get(model.module, (None, {}))
-    if known != build:
-        made = {}  # edited since: what was known is of another network
-        _CACHE[model.module] = (build, made)
-    if key not in made:
-        with torch.inference_mode(False), torch.no_grad(), steady(model.module):  # once, so that memory shows
-            made[key] = _Surveyor(model, size or model.size).survey()
-    return made[key]
+    if any(is_lazy(p) for p in model.module.parameters()):
+        raise ModelError("expected weights, got lazy modules without; send one batch through the network first")
+    builds = _CACHE.setdefault(model.module, [])
+    known = next((k for k in builds if k.fits(model.module)), None)
+    if known is None:  # new, or edited since: what is known is of another network
+        known = _Known(model.module)
+        builds[:] = [known, *builds[: _BUILDS - 1]]
+    if key not in known.surveys:
+        with torch.inference_mode(False), torch.no_grad(), watched(model.module):  # once, so that memory shows
+            known.surveys[key] = _Surveyor(model, size or model.size).survey()
+    return known.surveys[key]
+
+
+class _Known:
+    """Surveys of a network, and how it was built when they were made."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.surveys: dict[Any, Survey] = {}
+        self._parts = [(name, weakref.ref(part), _build(part)) for name, part in module.named_modules()]
+
+    def fits(self, module: nn.Module) -> bool:
+        """Whether it is built as it was: the same modules with the same hooks, settings and shapes of weights."""
+        now = list(module.named_modules())
+        return len(now) == len(self._parts) and all(
+            name == known and ref() is part and build == _build(part)
+            for (name, part), (known, ref, build) in zip(now, self._parts, strict=True)
+        )
+
+
+def _is_setting(value: Any) -> bool:
+    return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(isinstance(v, _PLAIN) for v in value))
+
+
+def _build(part: nn.Module | None) -> Any:
+    """What a module computes depends on, but for the numbers in its weights."""
+    if part is None:  # gone
+        return None
+    held = (*part._parameters.items(), *part._buffers.items())
+    tensors = [(name, None if tensor is None else (tensor.shape, tensor.dtype)) for name, tensor in held]
+    settings = [(k, v) for k, v in part.__dict__.items() if k != "training" and _is_setting(v)]
+    hooks = (len(part._forward_hooks), len(part._forward_pre_hooks))
+    return tensors, settings, hooks, part.__dict__.get("forward")
 
 
 @dataclass
@@ -120,7 +162,8 @@ class _Said:
     value: Tensor
     drawable: bool
     rectified: bool = False
-    axis: int = 0
+    axis: int | None = 0
+    drawn: bool = False  # random numbers, before it
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +183,7 @@ class _Surveyor:
         self._fails = False
 
     def survey(self) -> Survey:
-        first = self._pass(self._picture, axes=True)
+        first = self._pass(self._picture, axes=self._other_shapes())
         alone, output, self._fails = first.said, first.output, first.failure is not None
         pair = torch.cat([self._picture, self._other])
         fast, second = self._drawn(pair)
@@ -153,6 +196,8 @@ class _Surveyor:
         company = second.said
         if refused:
             refused = self._explained(alone, refused)
+        scripted = (n for n, m in self._names.items() if n not in alone and isinstance(m, torch.jit.ScriptModule))
+        refused |= dict.fromkeys(scripted, _SCRIPTED)
         kept = {name: said for name, said in alone.items() if name in layouts}
         read = {name: layouts[name].read(company[name].value, 2) for name in kept}
         layers = self._layers(kept, company, {name: layouts[name].read(s.value, 1) for name, s in kept.items()})
@@ -166,13 +211,14 @@ class _Surveyor:
             class_layer=class_layer,
             fast=fast,
             notes=(*notes, *_told(refused, len(alone))),
-            silent=frozenset(self._names) - frozenset(alone),
+            silent=frozenset(self._names) - frozenset(alone) - frozenset(refused),
             failure=first.failure or second.failure,
         )
 
-    def _pass(self, images: Tensor, *, axes: bool = False, seed: int = 0) -> _Pass:
+    def _pass(self, images: Tensor, *, axes: Mapping[str, tuple[int, ...]] | None = None, seed: int = 0) -> _Pass:
         said: dict[str, _Said] = {}
-        channels = Channels(self._size) if axes else None
+        numbers: Numbers = ()
+        channels = Channels(self._size) if axes is not None else None
         mode = Rectifiers(watch=True)
 
         def visit(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -180,12 +226,14 @@ class _Surveyor:
             if found is None or name in said or not found.is_floating_point() or found.dim() < 2 or found.is_quantized:
                 return
             rectified = mode.entered(found) is not None
-            axis = channels.axis(module, inputs, found) if channels is not None else 0
-            said[name] = _Said(found.detach().clone(), found.requires_grad, rectified, axis)
+            axis = channels.axis(module, inputs, found, (axes or {}).get(name)) if channels is not None else 0
+            drawn = not same(generators(), numbers)
+            said[name] = _Said(found.detach().clone(), found.requires_grad, rectified, axis, drawn)
 
         output, raised = None, None
         parts = dict(self._model.module.named_modules())  # stand-ins among them
         with steady(self._model.module), seeded(seed, self._model.device), _visited(parts, visit), mode:
+            numbers = generators()
             try:
                 output = self._model.run(images)
             except Exception as error:  # the user's network: whatever it raises is the answer
@@ -196,6 +244,23 @@ class _Surveyor:
                 raise told from raised
             return _Pass(said, None, told)
         return _Pass(said, output, None)
+
+    def _other_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of every module's output for one larger picture; none where the network takes no other size."""
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def visit(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+            found = first_tensor(output)
+            if found is not None:
+                shapes.setdefault(name, tuple(found.shape))
+
+        larger = (self._size[0] + 32, self._size[1] + 64)
+        picture = F.interpolate(self._picture, size=larger, mode="bilinear")
+        module = self._model.module
+        with contextlib.suppress(Exception), steady(module), undone(module), seeded(0), _visited(self._names, visit):
+            self._model.run(picture)
+            return shapes
+        return {}
 
     def _drawn(self, pair: Tensor, *, plain: bool = False) -> tuple[bool, _Pass]:
         """A pass with gradients, as drawing makes it: fast if that works, else plain, else without gradients.
@@ -230,6 +295,12 @@ class _Surveyor:
                 continue
             if name not in company:
                 refused[name] = "it does not run for every picture"
+                continue
+            if said.drawn:
+                refused[name] = _DRAWS
+                continue
+            if said.axis is None:
+                refused[name] = "no axis of its output counts channels: all grow with the picture"
                 continue
             both = company[name].value
             fitting = [
@@ -298,19 +369,22 @@ class _Surveyor:
     ) -> tuple[Layer, ...]:
         """Layers of tokens with the grid of their patches, where a change of one patch shows that it is the grid."""
         maps: dict[tuple[int, int], str] = {}
-        known: dict[int, tuple[tuple[int, int], int] | None] = {}
-        done = []
+        alike: dict[int, list[Layer]] = {}
+        sources: dict[int, dict[tuple[int, int], str]] = {}
         for layer in layers:
             if len(layer.shape) == 3:
                 maps[layer.shape[1], layer.shape[2]] = layer.name
             elif len(layer.shape) == 2 and not layouts[layer.name].folded:
-                count = layer.shape[0]
-                if count not in known:
-                    known[count] = _grid(layer, maps, _Change(self, alone, layouts))
-                if (found := known[count]) is not None:
-                    layer = replace(layer, grid=found[0], prefix=found[1])
-            done.append(layer)
-        return tuple(done)
+                alike.setdefault(layer.shape[0], []).append(layer)
+                sources.setdefault(layer.shape[0], dict(maps))
+        change = _Change(self, alone, layouts)
+        known: dict[str, tuple[tuple[int, int], int]] = {}
+        for count, group in alike.items():
+            known |= _grids(group, sources[count], change)
+        return tuple(
+            replace(layer, grid=known[layer.name][0], prefix=known[layer.name][1]) if layer.name in known else layer
+            for layer in layers
+        )
 
     def changed(self, cell: tuple[int, int], grid: tuple[int, int]) -> dict[str, _Said]:
         """What every module says where one cell of a grid over the picture is another."""
@@ -318,16 +392,19 @@ class _Surveyor:
 
 
 class _Change:
-    """By how much every position of a layer changes with one cell of the picture."""
+    """Which position of a layer changes most with one cell of the picture."""
 
     def __init__(self, surveyor: _Surveyor, alone: Mapping[str, _Said], layouts: Mapping[str, Layout]) -> None:
         self._surveyor, self._alone, self._layouts = surveyor, alone, layouts
 
     def most(self, names: Sequence[str], cell: tuple[int, int], grid: tuple[int, int]) -> list[int]:
-        """Of each layer the position that changes most, counted row by row or token by token."""
+        """Of each layer that position, counted row by row or token by token; -1 where it did not speak."""
         changed = self._surveyor.changed(cell, grid)
         places = []
         for name in names:
+            if name not in changed:
+                places.append(-1)
+                continue
             layout = self._layouts[name]
             change = layout.read(changed[name].value, 1)[0] - layout.read(self._alone[name].value, 1)[0]
             by_place = change.abs().sum(0 if change.dim() == 3 else 1)
@@ -335,29 +412,42 @@ class _Change:
         return places
 
 
-def _grid(layer: Layer, maps: Mapping[tuple[int, int], str], change: _Change) -> tuple[tuple[int, int], int] | None:
-    """Rows and columns of a layer of tokens and how many come before them; None where no grid proves right.
+def _grids(
+    layers: Sequence[Layer], maps: Mapping[tuple[int, int], str], change: _Change
+) -> dict[str, tuple[tuple[int, int], int]]:
+    """Rows and columns of layers with as many tokens, and how many come before them; without those that no grid fits.
 
-    A map that the tokens may have come from says where a change shows; without one it is the picture's own cell.
+    A map that the tokens may have come from says where a change shows; without one it is the picture's own cell. The
+    first layer has to show every change where the grid says. Later ones mix tokens, and one that is loud may outshout
+    all others; but where changes show at several other places, the tokens have been put in another order.
     """
-    tokens = layer.shape[0]
+    tokens = layers[0].shape[0]
     side = math.isqrt(tokens)
     for rows, columns in dict.fromkeys([*reversed(list(maps)), (side, side)]):
         prefix = tokens - rows * columns
         if min(rows, columns) < 2 or not 0 <= prefix <= _PREFIX:
             continue
-        cell = (rows // 3, 2 * columns // 3)
-        if (rows, columns) in maps:
-            expected, found = change.most([maps[rows, columns], layer.name], cell, (rows, columns))
-        else:
-            expected, (found,) = cell[0] * columns + cell[1], change.most([layer.name], cell, (rows, columns))
-        if found == prefix + expected:
-            return (rows, columns), prefix
-    return None
+        cells = dict.fromkeys((int(y * rows), int(x * columns)) for y, x in _CELLS)
+        source = [maps[rows, columns]] if (rows, columns) in maps else []
+        seen = [change.most([*source, *(x.name for x in layers)], cell, (rows, columns)) for cell in cells]
+        expected = [
+            prefix + (places[0] if source else row * columns + column)
+            for (row, column), places in zip(cells, seen, strict=True)
+        ]
+        found = [[places[len(source) + i] for places in seen] for i in range(len(layers))]
+        if found[0] == expected:
+            return {
+                layer.name: ((rows, columns), prefix)
+                for layer, places in zip(layers, found, strict=True)
+                if len({p for p, e in zip(places, expected, strict=True) if p != e and p >= prefix}) < 2
+            }
+    return {}
 
 
 _COMPANY = "it says something else of a picture when others go through with it (batch statistics?)"
-_RANDOM = "it says something else each time it is asked (random numbers in the forward pass?)"
+_RANDOM = "it says something else each time it is asked (random numbers, or memory of earlier calls?)"
+_DRAWS = "random numbers are drawn before it speaks, so that it may say something else each time"
+_SCRIPTED = "it is compiled by torch.jit, and nothing inside can be seen; give the Python module"
 
 
 def _told(refused: Mapping[str, str], count: int) -> tuple[str, ...]:
@@ -365,7 +455,7 @@ def _told(refused: Mapping[str, str], count: int) -> tuple[str, ...]:
     notes = []
     for why in dict.fromkeys(refused.values()):
         names = [name or "the output" for name, reason in refused.items() if reason == why]
-        if why in (_COMPANY, _RANDOM) or "not finite" in why:
+        if why in (_COMPANY, _RANDOM, _DRAWS) or "not finite" in why:
             where = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more of {count} layers"
             notes.append(f"left out: {where}: {why}")
     return tuple(notes)

@@ -71,7 +71,7 @@ def tapped(
         LayerError: an address that the network does not have, or that cannot be read.
     """
     known = known or survey(model, (like.shape[2], like.shape[3]))
-    places = {address: Place.parse(address) for address in addresses}
+    places = {address: known.place(address) for address in addresses}
     readers = {address: _Reader(known, place, len(like)) for address, place in places.items()}
     by_layer: dict[str, list[str]] = {}
     for address, place in places.items():

@@ -145,7 +145,12 @@ def expand(text: str, known: Callable[[str], Layer]) -> tuple[Unit, ...]:
         UnitError: a channel or position outside the layer.
     """
     wanted = parse_range(text)
-    layer = known(wanted.layer)
+    try:
+        layer = known(wanted.layer)
+    except LayerError:
+        if not wanted.pre:
+            raise
+        layer, wanted = known(wanted.layer + _PRE), replace(wanted, pre=False)  # a name that ends so
     first, last = (0, layer.units - 1) if wanted.first is None or wanted.last is None else (wanted.first, wanted.last)
     if not first <= last < layer.units:
         raise UnitError(f'expected a channel of "{layer.name}" in 0-{layer.units - 1}, got "{text.split(":")[-1]}"')

@@ -130,6 +130,19 @@ def scores(objectives: Sequence[Objective], activations: Mapping[str, Tensor]) -
     return torch.stack([o.score({a: rows[a][i][None] for a in o.addresses})[0] for i, o in enumerate(objectives)])
 
 
+def magnitudes(objectives: Sequence[Objective], activations: Mapping[str, Tensor]) -> Tensor:
+    """The largest mean absolute value among the channels that objective i reads, for picture i: (u,)."""
+    sizes = []
+    for i, objective in enumerate(objectives):
+        read = {unit for monomial, _ in objective.terms for unit in monomial}
+        channels = (
+            activations[u.address][i].select(channel_axis(tuple(activations[u.address].shape[1:])), u.channel)
+            for u in read
+        )
+        sizes.append(torch.stack([c.detach().abs().float().mean() for c in channels]).max())
+    return torch.stack(sizes)
+
+
 def _projected(activation: Tensor, terms: Sequence[tuple[Unit, float]]) -> Tensor:
     """The weighted sum of channels' responses, read at one place: the channels are summed first. (n, ...) -> (n,)."""
     (unit, coefficient), *others = terms

@@ -23,7 +23,7 @@ from snellen.models.survey import survey
 from snellen.models.taps import observe, tapped
 from snellen.pictures.canvas import Canvas, Fourier, generator
 from snellen.pictures.heap import roomy_heap
-from snellen.pictures.objectives import Objective, scores
+from snellen.pictures.objectives import Objective, magnitudes, scores
 from snellen.pictures.sheet import image_of, page, sheet, write
 from snellen.pictures.transforms import STANDARD, Transform, draw_numbers, resample
 from snellen.progress import counted
@@ -36,6 +36,7 @@ Progress = Callable[[int], None]
 _RATES: dict[Optimizer, float] = {"ascent": 0.15, "adam": 0.05}
 _PIXELS = 8 * 224 * 224  # of all pictures that a CPU draws together
 _UNDRAWABLE = "it runs under no_grad, inference_mode or a reentrant checkpoint, is quantized, or counts"
+_ROUNDING = 3e-5  # of a channel's values: smaller changes of its mean are noise
 _MOMENTUM = 0.5  # averages over transforms; with 0.9 pictures lag behind and end up with lower responses
 
 
@@ -264,6 +265,7 @@ class _Batch:
         self.history = torch.full((count, settings.steps), math.nan)
         self.alive = torch.zeros(count, dtype=torch.bool)
         self.diverged = torch.zeros(count, dtype=torch.bool)
+        self._magnitudes = torch.zeros(count)
         self.interrupted = False
         self.width = count
         wanted = sorted(set(snapshots))
@@ -314,8 +316,8 @@ class _Batch:
         gradient = parts[0] if len(parts) == 1 else torch.cat(parts)
         length = torch.linalg.vector_norm(gradient.flatten(1), 1, dim=1).cpu()
         self.diverged |= ~torch.isfinite(length + self.history[:, step])
-        if final:
-            self.alive |= length != 0
+        if final and not bool(self.alive.all()):
+            self.alive |= self._matters(gradient, length)
         if self.settings.optimizer == "ascent":
             change = self.settings.canvas.length(gradient, self.size)
             gradient /= change.view(-1, *(1,) * (gradient.dim() - 1)) + 1e-16
@@ -323,11 +325,17 @@ class _Batch:
             gradient[self.diverged.to(gradient.device)] = 0.0
         return gradient
 
+    def _matters(self, gradient: Tensor, length: Tensor) -> Tensor:
+        """Whether a usual step along the gradient changes a score by more than rounding does, (u,)."""
+        change = self.settings.canvas.length(gradient, self.size)
+        gain = _RATES["ascent"] * gradient.flatten(1).square().sum(1) / (change + 1e-30)
+        return (length != 0) & (gain.cpu() > _ROUNDING * self._magnitudes)
+
     def _scored(self, rows: slice, step: int) -> tuple[Tensor, Tensor]:
         state = self.state[rows].detach().requires_grad_()
         images = self.settings.canvas.draw(state, self.size)
         moves = self.settings.transforms.matrices(self.numbers[rows, step], self.size)
-        values = self._respond(resample(images, moves), self.objectives[rows])
+        values = self._respond(resample(images, moves), rows)
         if self._reentrant:
             (-values.sum()).backward()
             return values.detach().cpu().float(), torch.zeros_like(state) if state.grad is None else state.grad
@@ -340,7 +348,8 @@ class _Batch:
             return self._scored(rows, step)
         return values.detach().cpu().float(), gradient
 
-    def _respond(self, images: Tensor, objectives: Sequence[Objective]) -> Tensor:
+    def _respond(self, images: Tensor, rows: slice) -> Tensor:
+        objectives = self.objectives[rows]
         addresses = sorted({a for o in objectives for a in o.addresses})
         with contextlib.ExitStack() as stack:
             found: dict[str, Tensor] = {}
@@ -349,6 +358,8 @@ class _Batch:
                 stack.enter_context(torch.autocast(images.device.type, dtype=torch.bfloat16))
             run(self.model, images.contiguous(memory_format=self._format))
         values = scores(objectives, found)
+        if not bool(self.alive.all()):
+            self._magnitudes[rows] = magnitudes(objectives, found).cpu()
         if not values.requires_grad:
             raise LayerError(f"expected gradients from {', '.join(addresses)} to the picture, got none; {_UNDRAWABLE}")
         return values

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from snellen.base import MOST_SIDE, UsageError, brief
+from snellen.base import MOST_SIDE, ModelError, UsageError, brief
 from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.file import from_file, from_pickle
@@ -15,6 +15,7 @@ from snellen.models.sources.probe import probe, runs_at
 from snellen.models.sources.saved import from_saved, is_saved
 from snellen.models.sources.transformers_folder import from_transformers
 from snellen.models.sources.weights import fill, is_pickle_name, read_weights
+from snellen.models.survey import survey
 
 _FORMS = (
     '"builtin", "path/to/file.py:factory", "torchvision:NAME", "timm:NAME", "transformers:FOLDER" or the folder of a '
@@ -122,7 +123,11 @@ def settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
             notes = (*notes, "the network takes one channel: pictures are turned to grey before it sees them")
     provenance = {**found.provenance, "spec": spec, "size_from": size_from, "notes": list(notes)}
     model = Model(found.module, found.name, size, preprocess, found.labels, provenance)
-    runs_at(model, size)
+    try:
+        runs_at(model, size)
+    except ModelError:  # what comes after its layers may fail, as what detectors make of their features
+        if not survey(model).layers:
+            raise
     return model
 
 
