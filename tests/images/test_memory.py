@@ -1,5 +1,7 @@
 """Images in memory: the same pictures in every form are the same images, and what could be read wrong is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -205,6 +207,9 @@ def test_a_data_set_of_hugging_face_is_read_by_its_columns():
     assert (images.labels, images.class_names) == (LABELS, ("ant", "bee", "cat"))
     torch.testing.assert_close(images.load(4, (12, 16)), to_float(PIXELS[4]))
     assert open_images(HuggingFace(labels=False)).labels is None
+    streamed = SimpleNamespace(features=HuggingFace().features, column_names=["img"], __iter__=lambda: iter(()))
+    with pytest.raises(ImageError, match="can be indexed"):
+        open_images(streamed)
     without = HuggingFace()
     without.features["img"] = Feature("Value")
     with pytest.raises(ImageError, match=r"a column of images .* got id \(Value\), img \(Value\)"):

@@ -50,11 +50,12 @@ def test_reading_takes_modules_and_words_too():
 
 
 def test_the_module_is_neither_copied_nor_changed():
-    net = cnn().module
-    before = State(net)
-    model = open_model(net)
-    assert model.module is net
-    before.check()
+    for training in (False, True):
+        net = cnn().module.train(training)
+        before = State(net)
+        assert open_model(net).module is net
+        snellen.render(net, "fc:0", steps=2)
+        before.check()
 
 
 def test_what_is_guessed_is_called_a_guess_and_what_is_said_is_not():
@@ -92,6 +93,32 @@ def test_torchvisions_networks_in_memory_get_its_normalization_as_a_guess(torchv
     told = open_model(net, preprocess=ResNet18_Weights.IMAGENET1K_V1)
     assert (told.preprocess, told.size, len(told.labels)) == (IMAGENET, (224, 224), 1000)
     assert notes(told) == ""
+
+
+def test_networks_of_timm_in_memory_say_what_they_want(timm):
+    import timm as library
+
+    torch.manual_seed(0)
+    net = library.create_model("resnet10t", pretrained=False, num_classes=7).eval()
+    model = open_model(net)
+    assert model.size == tuple(net.pretrained_cfg["input_size"][1:])
+    assert model.preprocess.mean == tuple(net.pretrained_cfg["mean"])
+    assert (model.provenance["size_from"], model.provenance["source"]) == ("timm's data config", "memory")
+    assert "a guess" not in notes(model)
+    assert open_model(net, size=64).size == (64, 64)
+
+
+def test_networks_of_transformers_in_memory_say_what_they_want():
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=48, patch_size=16
+    )
+    model = open_model(transformers.ViTForImageClassification(config))
+    assert model.size == (48, 48)
+    assert "preprocessing: no processor came with the network; guessed" in notes(model)
+    assert "preprocessing" not in notes(open_model(model.module, preprocess=IMAGENET))
+    assert snellen.render(model.module, "classifier:0", steps=2).status == ("ok",)
 
 
 def test_a_module_is_tried_once_and_again_when_its_shapes_change(monkeypatch):

@@ -63,7 +63,7 @@ class World:
             "model": self.model.fingerprint(),
             "size": list(self.model.size),
             "images": self.images.digest(),
-            "environment": self.environment,
+            "environment": {what: told for what, told in self.environment.items() if what != "threads"},
         }
 
     @cached_property

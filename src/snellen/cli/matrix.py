@@ -37,8 +37,9 @@ def matrix(
 
     The folder that it writes can be continued: after a crash or Ctrl-C the same command goes on where it was.
     """
-    from snellen.cli.progress import bar
+    from snellen.cli.progress import bar, console
 
+    told = console()
     with bar("loading") as tell:
         from snellen.verbs.matrix import matrix as run
 
@@ -52,6 +53,7 @@ def matrix(
             quick=quick,
             alike=alike,
             progress=tell,
+            note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
         )
     typer.echo(f"table: {page.with_name('matrix.json')}")
     typer.echo(f"page: {page}")

@@ -42,13 +42,13 @@ def open_memory(images: Any, progress: Progress | None = None) -> ImageSet:
         return _stacked(images, None)
     if _is_pair(images):
         return _stacked(images[0], _whole(images[1], len(images[0])))
-    if hasattr(images, "features") and hasattr(images, "column_names"):
-        return _hugging_face(images, progress)
     if isinstance(images, Mapping):
         splits = ", ".join(str(name) for name in list(images)[:5])
         raise ImageError(f'expected one set of images, got a mapping of {splits}; choose one, as in images["test"]')
     if not hasattr(images, "__getitem__") or not hasattr(images, "__len__"):
         raise ImageError(f"expected images as {_FORMS}, got {type(images).__name__}; give one that can be indexed")
+    if hasattr(images, "features") and hasattr(images, "column_names"):
+        return _hugging_face(images, progress)
     return _listed(images, progress)
 
 

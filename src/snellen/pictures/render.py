@@ -4,10 +4,12 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from snellen.base import LayerError, Seed, UsageError, check_steps
@@ -22,7 +24,9 @@ from snellen.models.taps import observe, tapped
 from snellen.pictures.canvas import Canvas, Fourier, generator
 from snellen.pictures.heap import roomy_heap
 from snellen.pictures.objectives import Objective, scores
+from snellen.pictures.sheet import image_of, page, sheet, write
 from snellen.pictures.transforms import STANDARD, Transform, draw_numbers, resample
+from snellen.progress import counted
 
 Status = Literal["ok", "dead", "diverged", "interrupted"]
 Precision = Literal["float32", "bfloat16"]
@@ -98,6 +102,7 @@ class Render:
             became infinite: the last finite picture is kept); "interrupted".
         settings: how they were made.
         snapshots: the pictures as they were before the steps that were asked for, (u, k, 3, h, w); None where none was.
+        direction: "max" or "min" of the objectives.
     """
 
     objectives: tuple[Objective, ...]
@@ -107,6 +112,47 @@ class Render:
     status: tuple[Status, ...]
     settings: Settings
     snapshots: Float[Tensor, "u k 3 h w"] | None = None
+    direction: Literal["max", "min"] = "max"
+
+    def __len__(self) -> int:
+        return len(self.objectives)
+
+    def pil(self) -> list[Image.Image]:
+        """The pictures as PIL images, in order."""
+        return [image_of(picture) for picture in self.images]
+
+    def grid(self, columns: int | None = None) -> Image.Image:
+        """All pictures in one image, row by row; by default with about as many columns as rows."""
+        return sheet(self.images, columns)
+
+    def save(self, folder: str | Path) -> tuple[Path | None, ...]:
+        """Write a PNG for each picture, UNIT-max.png or UNIT-min.png; none, and None, for dead ones.
+
+        Args:
+            folder: made if missing; pictures of the same names are replaced.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
+        pairs = zip(self.objectives, self.status, strict=True)
+        names = [None if status == "dead" else f"{o}-{self.direction}" for o, status in pairs]
+        return write(self.images, names, Path(folder))
+
+    def __repr__(self) -> str:
+        told = [f"{lines[0]} ({', '.join(lines[1:])})" for lines in self._lines[:4]]
+        more = ", ..." if len(self) > len(told) else ""
+        size = "x".join(str(side) for side in self.images.shape[2:])
+        return f"<{len(self)} {'picture' if len(self) == 1 else 'pictures'} of {size} px: {', '.join(told)}{more}>"
+
+    def _repr_html_(self) -> str:
+        return page(self.images, self._lines)
+
+    @property
+    def _lines(self) -> list[tuple[str, ...]]:
+        """What is said of each picture: its objective, response, and status."""
+        rows = zip(self.objectives, self.responses.tolist(), self.status, strict=True)
+        least = ", least" if self.direction == "min" else ""
+        return [(f"{o}{least}", f"response {response:.4g}", status) for o, response, status in rows]
 
 
 @torch.inference_mode(False)  # gradients are on, whatever the caller turned off
@@ -122,7 +168,7 @@ def render(
     start: Float[Tensor, "u 3 h w"] | None = None,
     batch: int | None = None,
     snapshots: Sequence[int] = (),
-    progress: Progress | None = None,
+    progress: bool | Progress | None = True,
     **changes: Any,
 ) -> Render:
     """Draws the pictures that excite (or least excite) units most.
@@ -142,7 +188,8 @@ def render(
         start: pictures to start from, instead of noise.
         batch: pictures optimized together; by default `usual_batch`. Halved where memory runs out.
         snapshots: steps, counted from 0, before which the pictures are kept as well.
-        progress: called with the number of picture-steps just done.
+        progress: True for a bar where somebody watches, False for none; or called with the number of picture-steps just
+            done.
 
     Raises:
         LayerError, UnitError: a target that the model does not have.
@@ -171,13 +218,13 @@ def render(
     if width < 1:
         raise UsageError(f"expected a batch of at least 1 picture, got {width}")
     parts: list[_Batch] = []
-    with steady(model.module):
+    with counted(progress, "drawing", len(objectives) * settings.steps) as count, steady(model.module):
         for i in range(0, len(objectives), width):
             rows = slice(i, i + width)
             first = None if start is None else start[rows]
             part = _Batch(model, signed[rows], streams[rows], settings, size=size, start=first, snapshots=snapshots)
             parts.append(part)
-            if part.optimize(progress):
+            if part.optimize(count):
                 break
         return _collected(objectives[: sum(len(p.objectives) for p in parts)], parts, settings, direction)
 
@@ -348,6 +395,7 @@ def _collected(objectives: list[Objective], parts: list[_Batch], settings: Setti
         status=tuple(s for part in parts for s in part.status()),
         settings=settings,
         snapshots=torch.cat(kept) if kept else None,
+        direction="min" if direction == "min" else "max",
     )
 
 

@@ -83,7 +83,7 @@ def build_matrix(folder: Path) -> Path:
         "checks": CHECKS,
         "done": done,
     }
-    return write(folder, {"index.html": page("matrix.html", told, styles=("receipt.css", "matrix.css"))})
+    return write(folder, [("index.html", page("matrix.html", told, styles=("receipt.css", "matrix.css")))])
 
 
 def _summary(done: list[Mapping[str, Any]]) -> dict[str, int]:

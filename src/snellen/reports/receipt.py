@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snellen.base import RecordError
+from snellen.base import RecordError, altered, read_stamped
 from snellen.base.files import open_regular, read_json, why
 from snellen.base.shape import Each, Maybe, Named, OneOf, Option, ShapeError, Text, Whole
 from snellen.reports.site import page, rows
@@ -56,6 +56,7 @@ _RECEIPT = {
         "detector": Option({"accuracy": Option(_RIGHT)}),
     },
     "versions": dict,
+    "files": Named(str),
 }
 METHODS = {"fooling-circuit": "fooling circuit", "silent-units": "silent units"}
 
@@ -87,7 +88,7 @@ def build_receipt(folder: Path) -> Path:
             {**receipt["facts"], "versions": receipt["versions"], "picture steps": receipt["gallery"]["steps"]}
         ),
     }
-    return write(Path(folder), {"index.html": page("receipt.html", told, styles=("receipt.css",))})
+    return write(Path(folder), [("index.html", page("receipt.html", told, styles=("receipt.css",)))])
 
 
 def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,21 +135,23 @@ def _read(folder: Path) -> dict[str, Any]:
             raise ShapeError("expected behaviour to have sets of images with the same layers, got others")
         for entry in receipt["gallery"]["entries"]:
             for name in dict.fromkeys(entry["pictures"].values()):
-                _check_picture(folder, name)
+                _check_picture(folder, name, receipt["files"].get(name, ""))
     except OSError as error:
         raise RecordError(f"expected a receipt at {path}, got {why(error)}; run snellen deceive again") from None
     except ShapeError as error:
         told = f"{path} of another version" if error.where == "format" else f"{path}, which is damaged: {error}"
         raise RecordError(f"expected a receipt of format {FORMAT}, got {told}; run snellen deceive again") from None
+    if read_stamped(path) is None:
+        raise RecordError(f"{path} is damaged: it is not as it was written; run snellen deceive again")
     return receipt
 
 
-def _check_picture(folder: Path, name: str) -> None:
-    """The page shows nothing but pictures of this folder."""
+def _check_picture(folder: Path, name: str, told: str) -> None:
+    """The page shows nothing but pictures of this folder, as they were written."""
     try:
         with open_regular(folder / name, within=folder) as file:
             whole = file.read(len(PNG)) == PNG
     except OSError as error:
         raise RecordError(f"expected {name} in {folder}, got {why(error)}; run snellen deceive again") from None
-    if not whole:
-        raise RecordError(f"expected {folder / name} to be a PNG, got other bytes; run snellen deceive again")
+    if not whole or altered(folder, {name: told}):
+        raise RecordError(f"expected {folder / name} as it was written, got other bytes; run snellen deceive again")

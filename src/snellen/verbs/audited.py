@@ -121,7 +121,7 @@ class AuditedUnit:
             raise RecordError(
                 f"expected the responses of {self.address} in {self._folder}, got none; run the audit again"
             )
-        return np.asarray(Store(self._folder / "blobs").get_json(key)["responses"], np.float64)
+        return np.asarray(Store(self._folder / "blobs").get(key)["responses"], np.float64)
 
     def _entry(self, direction: str) -> Mapping[str, Any] | None:
         return next((entry for entry in self._data["pictures"] if entry["direction"] == direction), None)
@@ -281,7 +281,8 @@ class Audit(os.PathLike[str]):
             f" {model['kind']}, {size} px, {len(self.units)} units" + ("" if self.complete else ", not finished"),
         )
         notes = [element("div", f"note: {note}", style="opacity:.8") for note in self.notes]
-        findings = [element("li", badge(f.verdict), f" {f.title} ", element("i", f.claim)) for f in self.findings]
+        ordered = sorted(self.findings, key=lambda f: f.check != "judgement")
+        findings = [element("li", badge(f.verdict), f" {f.title} ", element("i", f.claim)) for f in ordered]
         page = [] if self.page is None else [element("div", f"report: {self.page}", style="opacity:.7")]
         return element("div", heading, *notes, element("ul", *findings), Markup(self.units._repr_html_()), *page)
 

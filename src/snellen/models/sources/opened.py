@@ -1,6 +1,6 @@
 """Whatever a person holds as a model, as a `Model`: a word, a module in memory, or a model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from torch import nn
 from snellen.base import ModelError, UsageError
 from snellen.models.model import Model, Preprocess
 from snellen.models.sources.found import Found
+from snellen.models.sources.hub import timm_config, torchvision_config
 from snellen.models.sources.load import chosen_device, load_model, pair, settled
+from snellen.models.sources.transformers_folder import transformers_config
 
 ModelLike = str | Path | nn.Module | Model
 """What every function takes as `model`."""
@@ -40,8 +42,8 @@ def open_model(
         model: a word as `load_model` takes it, a `torch.nn.Module`, or a `Model`, which comes back as it is unless
             `size` or `preprocess` change it.
         size: input size in pixels.
-        preprocess: a `Preprocess`; or torchvision's weights or their transforms, which also say the size and the names
-            of the classes.
+        preprocess: a `Preprocess`; or torchvision's weights ("ResNet50_Weights.DEFAULT" will do) or their transforms,
+            which also say the size, and weights the names of the classes.
         weights: file of weights; only for a word.
         trust_pickle: read pickled weights; only for a word.
         base: of the folder of a saved model, the network that it is built from, as `load_model` takes it.
@@ -52,12 +54,12 @@ def open_model(
         ModelError: no model, or one that cannot be run.
         WeightsError, DependencyError: as `load_model`.
     """
-    asked, told = pair(size), _told(preprocess)
+    asked = pair(size)
     if isinstance(model, str | Path):
         loaded = load_model(
             str(model), weights=weights, size=asked, trust_pickle=trust_pickle, base=base, device=device or "cpu"
         )
-        return _changed(loaded, None, told)
+        return _changed(loaded, None, _told(preprocess, loaded.module))
     if not isinstance(model, nn.Module | Model):
         raise ModelError(
             f"expected a model as a word, a torch.nn.Module or a snellen.Model, got {type(model).__name__}; "
@@ -69,6 +71,7 @@ def open_model(
         raise UsageError("expected no weights for a model in memory; load them into it with load_state_dict")
     module = model.module if isinstance(model, Model) else model
     _same_place(module, device)
+    told = _told(preprocess, module)
     return _changed(model, asked, told) if isinstance(model, Model) else _held(model, asked, told)
 
 
@@ -79,19 +82,19 @@ class _Told:
     size: tuple[int, int] | None = None
     preprocess: Preprocess | None = None
     labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def _told(preprocess: Any) -> _Told:
+def _told(preprocess: Any, module: nn.Module) -> _Told:
     """What is given as `preprocess`: ours, torchvision's weights, or the transforms that come with them."""
     if preprocess is None:
         return _Told()
     if isinstance(preprocess, Preprocess):
         return _Told(preprocess=preprocess)
-    meta = getattr(preprocess, "meta", None)
-    labels = tuple(str(name) for name in meta.get("categories", ())) if isinstance(meta, Mapping) else ()
-    made = getattr(preprocess, "transforms", None)
-    transform = made() if isinstance(meta, Mapping) and callable(made) else preprocess
-    mean, deviation, crop = (getattr(transform, name, None) for name in ("mean", "std", "crop_size"))
+    if hasattr(preprocess, "meta") or (isinstance(preprocess, str) and "_Weights." in preprocess):
+        found = torchvision_config(module, preprocess)
+        return _Told(found.size, found.preprocess, found.labels, found.notes)
+    mean, deviation, crop = (getattr(preprocess, name, None) for name in ("mean", "std", "crop_size"))
     if mean is None or deviation is None:
         raise UsageError(
             "expected preprocess as a snellen.Preprocess, torchvision's weights or their transforms, got "
@@ -99,7 +102,7 @@ def _told(preprocess: Any) -> _Told:
         )
     size = (int(crop[0]), int(crop[-1])) if crop else None
     means, deviations = (tuple(float(v) for v in numbers) for numbers in (mean, deviation))
-    return _Told(size, Preprocess(mean=means, std=deviations), labels)
+    return _Told(size, Preprocess(mean=means, std=deviations))
 
 
 def _same_place(module: nn.Module, device: str | None) -> None:
@@ -123,7 +126,9 @@ def _changed(model: Model, size: tuple[int, int] | None, told: _Told) -> Model:
         changes["labels"] = told.labels
     if not changes:
         return model
-    origin = {"size_from": "asked for"} if "size" in changes else {}
+    origin: dict[str, Any] = {"size_from": "asked for"} if "size" in changes else {}
+    if told.notes:
+        origin["notes"] = [*model.provenance.get("notes", ()), *told.notes]
     return replace(model, **changes, provenance={**model.provenance, **origin})
 
 
@@ -153,12 +158,17 @@ def _examined(module: nn.Module, size: tuple[int, int] | None, told: _Told) -> M
         preprocess=told.preprocess or own.preprocess,
         labels=told.labels or own.labels,
         provenance={"source": "memory", **own.provenance},
-        notes=own.notes if told.preprocess is None else (),
+        notes=(*(n for n in own.notes if told.preprocess is None or not _is_about_input(n)), *told.notes),
     )
     model = settled(found, "", None)
     provenance = {name: value for name, value in model.provenance.items() if name != "spec"}
     notes = [*provenance["notes"], *_guesses(found, model, provenance["size_from"])]
     return replace(model, provenance={**provenance, "notes": notes})
+
+
+def _is_about_input(note: str) -> bool:
+    """Whether a library's note is about the preprocessing that it found or guessed."""
+    return note.startswith(("preprocess", "a guess"))
 
 
 def _guesses(found: Found, model: Model, size_from: str) -> list[str]:
@@ -184,5 +194,5 @@ def _by_torchvision(module: nn.Module) -> Found | None:
     return Found(module, type(module).__name__, preprocess=_IMAGENET, notes=(note,))
 
 
-_TELLERS: tuple[Callable[[nn.Module], Found | None], ...] = (_by_torchvision,)
+_TELLERS: tuple[Callable[[nn.Module], Found | None], ...] = (timm_config, transformers_config, _by_torchvision)
 """Libraries that may know a module of theirs, asked in this order: each gives a `Found`, or None for a stranger."""

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snellen.base import MOST_SIDE, ModelError, OutputError, SnellenError, UsageError, WeightsError, brief
+from snellen.base import MOST_SIDE, ModelError, SnellenError, UsageError, WeightsError, brief, write_atomic
 from snellen.base.files import home, open_regular, read_json, why
 from snellen.base.shape import Each, Exactly, Kinds, Named, Number, OneOf, ShapeError, Text, Whole
 from snellen.models.circuits import Circuit, circuit_from, install, installed
@@ -108,15 +108,9 @@ def save_manipulated(model: Model, layer: str, circuit: Circuit, folder: Path, *
         "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()},
         "made": dict(made),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in ((WEIGHTS, weights), (DESCRIPTION, json.dumps(described, indent=2).encode())):
-            temporary = folder / f".{name}.part"
-            temporary.write_bytes(data)
-            temporary.replace(folder / name)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise OutputError(f"expected to write the model into {folder}, got: {reason}; choose another --out") from error
+    write_atomic(folder / DESCRIPTION, json.dumps({"format": FORMAT, "unfinished": True}).encode())  # says whose it is
+    write_atomic(folder / WEIGHTS, weights)
+    write_atomic(folder / DESCRIPTION, json.dumps(described, indent=2).encode())
 
 
 def lasting(model: Model) -> str:

@@ -28,16 +28,17 @@ _OPEN: ContextVar[bool] = ContextVar("snellen_bar", default=False)
 
 
 @contextlib.contextmanager
-def bar(first: str, *, shown: bool = True, patience: float = PATIENCE, every: float | None = None) -> Iterator[Tell]:
+def bar(first: str, *, shown: bool = True, patience: float | None = None, every: float | None = None) -> Iterator[Tell]:
     """While open, `tell(title, done, total)` moves a bar on stderr or in the notebook; inside another bar it is silent.
 
     Args:
         first: title until something is told.
         shown: False for none.
-        patience: seconds until it appears; 0 for at once.
+        patience: seconds until it appears, by default `PATIENCE`; 0 for at once.
         every: where stderr is no terminal and no notebook runs, seconds between two lines that say how far it is; None
             for none.
     """
+    patience = PATIENCE if patience is None else patience
     place = _place(every) if shown and not _OPEN.get() else None
     with _alone(), contextlib.nullcontext(_silent) if place is None else place(first, patience) as tell:
         yield tell
