@@ -179,5 +179,5 @@ def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path, length):
 def test_what_is_no_regular_file_is_refused_before_it_is_read(tmp_path):
     os.mkfifo(tmp_path / "w.safetensors")
     for path in (tmp_path / "w.safetensors", tmp_path):
-        with pytest.raises(WeightsError, match="no regular file"):
+        with pytest.raises(WeightsError, match=r"not a regular file|is a directory"):
             read_weights(path)

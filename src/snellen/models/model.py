@@ -35,7 +35,7 @@ class Preprocess:
     def __post_init__(self) -> None:
         numbers = (self.scale, *self.mean, *self.std)
         if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
-            raise ModelError(f"expected finite numbers as scale, means and standard deviations, got {numbers}")
+            raise ModelError(f"expected finite scale, mean and deviation, got {numbers}")
         if self.channels not in ("rgb", "bgr", "grey"):
             raise ModelError(f'expected channels "rgb", "bgr" or "grey", got "{self.channels}"')
         if len(self.mean) != len(self.std):

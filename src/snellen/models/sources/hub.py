@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from snellen.base import DependencyError, ModelError, UsageError, nearest
+from snellen.base import DependencyError, ModelError, UsageError, brief, nearest
 from snellen.models.model import Preprocess
 from snellen.models.sources.file import reproducible
 from snellen.models.sources.found import Found
@@ -206,7 +206,7 @@ def _made(make: Any, spec: str) -> Any:
 def raised(error: Exception, most: int = 300) -> str:
     """What a library raised, in one line."""
     first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first[:most]}{'...' if len(first) > most else ''}"
+    return f"{type(error).__name__}: {brief(first, most)}"
 
 
 def _unknown(name: str, known: Iterable[str], library: str) -> ModelError:

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from snellen.base import ModelError
+from snellen.base import MOST_SIDE, ModelError
 from snellen.models.model import Preprocess
 from snellen.models.sources.hub import raised
 
 TOLERANCE = 1e-5  # between what a processor makes of a picture and what a network is shown here
 _SIDES = (211, 397)  # of square pictures: where both come out alike, that is the network's size
-_PATCH = 64  # side of the picture that is compared where no size is known
-_LARGEST = 4096
+_PATCH = 224  # side of the picture that is compared where no size is known, or it is larger than
+_MOST_COMPARED = 640
 _GEOMETRY = ("do_resize", "do_center_crop", "do_pad")
 _GREY = "the network takes one channel: pictures are turned to grey before it sees them"
 
@@ -50,8 +50,10 @@ def seen_by(processor: Any, channels: int, where: str = " of the folder") -> See
     if channels not in (1, 3):
         raise ModelError(f"expected a network for 1 or 3 channels, got {channels}; build it and wrap it in a Model")
     size = _size(processor, channels)
-    side = size or (_PATCH, _PATCH)
-    still = hasattr(processor, "do_resize")  # it can be told to leave the size; another one is shown one plain colour
+    side = size if size and max(size) <= _MOST_COMPARED else (_PATCH, _PATCH)
+    still = hasattr(processor, "do_resize")
+    side = side if still else size or side
+    # it can be told to leave the size; another one is shown one plain colour
     random = np.random.default_rng(0).integers(0, 256, (*(side if still else (1, 1)), 3), dtype=np.uint8)
     random = np.broadcast_to(random, (*side, 3)).copy()
     if channels == 1:
@@ -100,8 +102,8 @@ def _size(processor: Any, channels: int) -> tuple[int, int] | None:
     for name in ("size", "crop_size", "pad_size"):
         told: Any = getattr(processor, name, None)
         sides = list(dict(told).values()) if hasattr(told, "keys") else []
-        if any(isinstance(s, int | float) and not 1 <= s <= _LARGEST for s in sides):
-            raise ModelError(f"expected a processor with sides from 1 to {_LARGEST} pixels, got {name}={told}")
+        if any(isinstance(s, int | float) and not 1 <= s <= MOST_SIDE for s in sides):
+            raise ModelError(f"expected a processor with sides from 1 to {MOST_SIDE} pixels, got {name}={told}")
     shapes = [_output(processor, np.zeros((s, s, 3), np.uint8), channels, settled=False).shape for s in _SIDES]
     return (shapes[0][1], shapes[0][2]) if shapes[0] == shapes[1] else None
 

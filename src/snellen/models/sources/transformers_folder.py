@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snellen.base import ModelError, WeightsError
+from snellen.base import MOST_SIDE, ModelError, WeightsError
+from snellen.base.files import home, read_json, why
+from snellen.base.shape import ShapeError
 from snellen.models.sources.file import reproducible
 from snellen.models.sources.found import Found
 from snellen.models.sources.hub import imported, raised
@@ -21,10 +22,8 @@ from snellen.models.sources.processor import Seen, guessed, seen_by
 from snellen.models.sources.weights import few, precision_notes, read_weights
 
 _MOST_BYTES = 16 << 20
-_DEEPEST = 24
 _LARGEST = 1 << 20  # of whole numbers in a configuration: widths, labels, places
 _MOST_LAYERS = 1000
-_LARGEST_SIDE = 4096
 _LAYERS = re.compile(r"(layers|depths?|blocks|stages|repeats|experts)$")
 _SIDES = re.compile(r"(image|crop|pad|window|patch|kernel)_size$")
 _ELSEWHERE = re.compile(r"(hf[-_]hub|local-dir):")  # timm would look there for a network
@@ -50,7 +49,7 @@ def from_transformers(folder: Path) -> Found:
         ModelError: the folder is not one of a vision network, or its processor does what no `Preprocess` says.
         WeightsError: its weights are not safetensors, damaged, or do not fit.
     """
-    folder = folder.expanduser()
+    folder = home(folder)
     if (folder / "adapter_config.json").is_file():
         raise ModelError(
             f"expected a whole network in {folder}, got an adapter; merge it into its network (merge_and_unload) and "
@@ -61,10 +60,11 @@ def from_transformers(folder: Path) -> Found:
     _checked(folder / "config.json", _LARGEST)
     told = [p for p in (folder / "preprocessor_config.json", folder / "processor_config.json") if p.exists()]
     for path in told:
-        _checked(path, _LARGEST_SIDE)
+        _checked(path, MOST_SIDE)
     weights = _weights_file(folder)
     state, digest = read_weights(weights, trust_pickle=False)
     library = imported("transformers", "transformers")
+    imported("transformers.modeling_utils", "transformers")  # what networks need is loaded late, and may not load
     with reproducible(), _quiet(library):
         config = _config(library, folder)
         module, notes = _loaded(library, folder, config, state)
@@ -153,7 +153,7 @@ def _size(seen: Seen, module: Any) -> tuple[tuple[int, int] | None, str]:
         return seen.size, seen.origin
     told = _told(module.config, "image_size")
     pair = (told, told) if isinstance(told, int) else tuple(told) if isinstance(told, list | tuple) else ()
-    if len(pair) == 2 and all(isinstance(s, int) and 1 <= s <= _LARGEST_SIDE for s in pair):
+    if len(pair) == 2 and all(isinstance(s, int) and 1 <= s <= MOST_SIDE for s in pair):
         return (pair[0], pair[1]), "the network's configuration"
     return None, ""
 
@@ -164,31 +164,21 @@ def _size(seen: Seen, module: Any) -> tuple[tuple[int, int] | None, str]:
 def _checked(path: Path, largest: int) -> None:
     """Refuse a JSON file that is no plain configuration with numbers up to the largest, before the library acts."""
     refuse = f"expected a configuration in {path}, got"
-    if not path.is_file():
-        raise ModelError(f"{refuse} no regular file; save the network again")
-    if path.stat().st_size > _MOST_BYTES:
-        raise ModelError(f"{refuse} more than {_MOST_BYTES >> 20} MiB; save the network again")
     try:
-        told = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{refuse} no JSON that can be read; save the network again") from error
-    if not isinstance(told, dict):
-        raise ModelError(f"{refuse} {type(told).__name__} in place of an object; save the network again")
-    waiting: list[tuple[str, Any, int]] = [("", told, 0)]
+        told = read_json(path, dict, most=_MOST_BYTES)
+    except OSError as error:
+        raise ModelError(f"{refuse}: {why(error)}; save the network again") from error
+    except ShapeError as error:
+        raise ModelError(f"{refuse} a damaged one: {error}; save the network again") from error
+    waiting: list[tuple[str, Any]] = [("", told)]
     while waiting:
-        key, value, depth = waiting.pop()
-        if depth > _DEEPEST:
-            raise ModelError(f"{refuse} more than {_DEEPEST} levels; save the network again")
+        key, value = waiting.pop()
         if isinstance(value, dict):
-            waiting += [(k, v, depth + 1) for k, v in value.items()]
+            waiting += value.items()
         elif isinstance(value, list):
-            waiting += [(key, v, depth + 1) for v in value]
+            waiting += [(key, v) for v in value]
         elif problem := _problem(key, value, largest):
             raise ModelError(f"{refuse} {key[:40]}={str(value)[:40]}, {problem}; mend it, or save the network again")
-
-
-def _no_constant(word: str) -> float:
-    raise ValueError(word)
 
 
 def _problem(key: str, value: Any, largest: int) -> str:
@@ -200,11 +190,11 @@ def _problem(key: str, value: Any, largest: int) -> str:
         return "not between 0.1 and 1"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
-    if abs(value) > largest and (isinstance(value, int) or largest == _LARGEST_SIDE):
+    if abs(value) > largest and (isinstance(value, int) or largest == MOST_SIDE):
         return f"above {largest}"
     if _LAYERS.search(key) and value > _MOST_LAYERS:
         return f"above {_MOST_LAYERS} layers"
-    return f"above {_LARGEST_SIDE} pixels" if _SIDES.search(key) and value > _LARGEST_SIDE else ""
+    return f"above {MOST_SIDE} pixels" if _SIDES.search(key) and value > MOST_SIDE else ""
 
 
 def _config(library: ModuleType, folder: Path) -> Any:
@@ -261,7 +251,8 @@ def _architecture(
     """The class of the network, its configuration, and notes: as named, else an image classifier, else a backbone."""
     named = getattr(config, "architectures", None)
     name = named[0] if isinstance(named, list | tuple) and named and isinstance(named[0], str) else None
-    kind: Any = getattr(library, name, None) if name else None
+    with _one_line(f"expected {name} of transformers to load for {folder}"):
+        kind: Any = getattr(library, name, None) if name else None
     notes: list[str] = []
     part = getattr(config, "vision_config", None)
     if _is_network(library, kind) and isinstance(part, kind.config_class):

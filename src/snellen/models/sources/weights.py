@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from snellen.base import WeightsError
+from snellen.base.files import open_regular, parse_json, why
+from snellen.base.shape import Named, ShapeError
 
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".tar")
 _MARKS = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -59,10 +60,10 @@ def read_weights(path: Path, *, trust_pickle: bool = False) -> tuple[dict[str, T
 def _sharded(index: Path, data: bytes) -> tuple[dict[str, Tensor], str]:
     """All shards that an index names; the digest is over the index and the digests of the shards in order."""
     try:
-        told = json.loads(data)["weight_map"]
-        shards = sorted({str(name) for name in told.values()})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"expected an index of sharded weights, got {index}, which is damaged") from error
+        told = parse_json(data, {"weight_map": Named(str)})["weight_map"]
+    except ShapeError as error:
+        raise WeightsError(f"expected an index of sharded weights, got {index}, which is damaged: {error}") from error
+    shards = sorted(set(told.values()))
     foreign = [name for name in shards if Path(name).name != name or not name.endswith(".safetensors")]
     if foreign or not 0 < len(shards) <= _MOST_SHARDS:
         odd = f'"{foreign[0][:80]}"' if foreign else f"{len(shards)} of them"
@@ -89,9 +90,7 @@ def unpickle(path: Path, *, trust_pickle: bool) -> Any:
             f"{path} is a pickle, which can run any code when it is read; convert it to safetensors, or pass "
             "--trust-pickle if you know who made it"
         )
-    if not path.is_file():
-        raise WeightsError(f"expected a file of weights, got {path}, which does not exist")
-    data = io.BytesIO(path.read_bytes())  # by name, torch.load would go by the suffix
+    data = io.BytesIO(_bytes(path))  # by name, torch.load would go by the suffix
     try:
         return torch.load(data, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError):
@@ -277,13 +276,11 @@ def _state(loaded: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _bytes(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise WeightsError(f"expected a file of weights, got {path}, which is no regular file")
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise WeightsError(f"expected a file of weights, got {path}: {reason}") from error
+        raise WeightsError(f"expected a file of weights, got {path}: {why(error)}") from error
 
 
 def few(names: Sequence[str], most: int = 3) -> str:
