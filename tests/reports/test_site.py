@@ -308,6 +308,7 @@ def test_pages_are_written_as_they_are_made(make: Callable[..., Path]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_twenty_thousand_units_take_seconds_and_little_memory(make: Callable[..., Path]) -> None:
     run = make(classes=12, unit_layers=0)
