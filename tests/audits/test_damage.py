@@ -114,7 +114,7 @@ def test_an_identity_of_odd_types_is_another_audit(ask, tmp_path):
     run = run_audit(ask(steps=1, units=("8:0",)), out=tmp_path / "run")
     held = json.loads((run / "request.json").read_text())
     (run / "request.json").write_text(json.dumps({**held, "world": []}))
-    with pytest.raises((UsageError, OutputError), match="other weights|world"):
+    with pytest.raises((UsageError, OutputError), match=r"other weights|world"):
         run_audit(ask(steps=1, units=("8:0",)), out=run)
 
 
