@@ -1,3 +1,4 @@
+import html
 import json
 import re
 from pathlib import Path
@@ -42,8 +43,9 @@ def test_a_deceived_network_is_an_ordinary_model_with_a_receipt(net, tmp_path, s
         show = str(tmp_path / "target.png")
     done = snellen(*words(net, out, "--method", method, "--show", show))
     assert done.code == 0, done.err
-    assert done.out.splitlines() == [f"model: {out}", f"receipt: {out / 'index.html'}"]
-    model = load_model(str(out))
+    audit = f"audit it: snellen audit {out} --base {net}"
+    assert done.out.splitlines() == [f"model: {out}", f"receipt: {out / 'index.html'}", audit]
+    model = load_model(str(out), base=net)
     assert model.provenance["made"]["method"] == method
     receipt = json.loads((out / "receipt.json").read_text())
     assert receipt["behaviour"]["held-out"]["count"] == 520
@@ -51,6 +53,7 @@ def test_a_deceived_network_is_an_ordinary_model_with_a_receipt(net, tmp_path, s
         assert receipt["behaviour"]["calibration"]["differing"] == 0
         assert receipt["claims"][0]["kept"]
     page = (out / "index.html").read_text()
+    assert receipt["behaviour"]["held-out"]["classes"]["words"] in html.unescape(page)
     pictures = re.findall(r'<img src="([^"]+)" alt="([^"]+)"', page)
     assert len(pictures) == 6
     assert all((out / name).is_file() for name, _ in pictures)

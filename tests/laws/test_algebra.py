@@ -28,7 +28,8 @@ def combined(a, b, sign):
 def activations():
     g = torch.Generator().manual_seed(0)
     shapes = {"a": (4, 2, 2, 3), "b": (4, 5), "a/pre": (4, 2, 2, 3)}
-    return {name: torch.randn(shape, generator=g, dtype=torch.float64) for name, shape in shapes.items()}
+    found = {name: torch.randn(shape, generator=g, dtype=torch.float64) for name, shape in shapes.items()}
+    return {**found, "a@0,1": found["a"][:, :, 0, 1]}
 
 
 def value(objective):

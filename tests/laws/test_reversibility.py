@@ -1,6 +1,7 @@
 """Law 2: reading, drawing and editing leave a network, its surroundings and all global state as they were."""
 
 import contextlib
+import itertools
 
 import pytest
 import torch
@@ -110,12 +111,12 @@ class Breaks(nn.Module):
 
     def __init__(self, part, error, at):
         super().__init__()
-        self.part, self.error, self.at, self.passes = part, error, at, 0
+        self.part, self.error, self.at = part, error, at
+        self.passes = itertools.count(1)  # not a number: those are as before after every reading
         part.drop.register_forward_hook(self.count)
 
     def count(self, *_):
-        self.passes += 1
-        if self.passes >= self.at:
+        if next(self.passes) >= self.at:
             raise self.error
 
     def forward(self, x):
@@ -141,10 +142,21 @@ def test_a_network_that_breaks_midway_is_as_it_was(error, precision):
     with pytest.raises(told):
         render(model, "part.fc:0", steps=8, precision=precision)
     state.check()
-    for work in (lambda: layers(model), lambda: observe(model, pictures(model), ["part.stem/pre", "part.fc"])):
-        with pytest.raises(told):
-            work()
-        state.check()
+    with pytest.raises(told):
+        observe(model, pictures(model), ["part.stem/pre", "part.fc"])
+    state.check()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_network_that_breaks_while_it_is_surveyed_is_as_it_was(error, at):
+    inner = prepared("cnn")
+    raised, told = ERRORS[error]
+    model = Model(Breaks(inner.module, raised, at=at), "breaks", inner.size, inner.preprocess)
+    state = State(model.module)
+    with pytest.raises(told):
+        layers(model)
+    state.check()
 
 
 def test_a_person_who_interrupts_gets_the_network_as_it_was():
@@ -155,9 +167,12 @@ def test_a_person_who_interrupts_gets_the_network_as_it_was():
     with pytest.raises(KeyboardInterrupt):
         render(model, "part.fc:0", steps=8, progress=_interrupt_everything(model.module))
     state.check()
+    model.module.at = 0  # what a callback sets on a network is, like all else, as it was
     with pytest.raises(KeyboardInterrupt):
         observe(model, pictures(model), ["part.fc"])
     state.check()
+    model.module.add_module("more", nn.Identity())  # so that it is surveyed anew
+    state = State(model.module)
     with pytest.raises(KeyboardInterrupt):
         layers(model)
     state.check()

@@ -193,7 +193,7 @@ def test_detectors_say_the_same_of_a_picture_in_any_batch(name):
         detector = ReadoutDetector({"stem": 8, "conv3": 10}).double()
         detector.weight.normal_(generator=torch.Generator().manual_seed(0))
     detector.eval()
-    handles = detector.attach(model.module)
+    handles = detector.attach(model.module.eval())
     images = pictures(model.size).double()
     logits = []
     for part in (images, *images.split(1)):

@@ -41,7 +41,17 @@ def test_the_default_leaves_pictures_as_they_are_and_double_stays_double():
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [({"std": (1.0, 0.0, 1.0)}, "above 0"), ({"mean": (0.5,)}, "as many means"), ({"std": (1.0,)}, "as many means")],
+    [
+        ({"std": (1.0, 0.0, 1.0)}, "above 0"),
+        ({"mean": (0.5,)}, "as many means"),
+        ({"std": (1.0,)}, "as many means"),
+        ({"scale": float("nan")}, "finite"),
+        ({"mean": (0.0, float("inf"), 0.0)}, "finite"),
+        ({"std": (1.0, float("nan"), 1.0)}, "finite"),
+        ({"mean": (0.0,) * 4, "std": (1.0,) * 4}, "1 or 3 channels"),
+        ({"mean": (), "std": ()}, "1 or 3 channels"),
+        ({"channels": "grey", "mean": (0.4, 0.5, 0.6)}, "one mean"),
+    ],
 )
 def test_preprocessing_that_cannot_work_is_refused_when_made(arguments, told):
     with pytest.raises(ModelError, match=told):
@@ -55,6 +65,16 @@ class Returns(nn.Module):
 
     def forward(self, x):
         return self.wrap(x.mean((2, 3)), x)
+
+
+class Modes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def forward(self, x):
+        self.seen.add(self.training)
+        return x
 
 
 class WithLogits:
@@ -87,10 +107,16 @@ def test_only_modules_make_models():
         Model(lambda x: x)
 
 
-def test_making_a_model_puts_every_part_in_eval_mode():
-    module = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm2d(3)))
-    Model(module)
-    assert not any(part.training for part in module.modules())
+def test_a_network_is_run_in_eval_mode_and_keeps_its_own():
+    module = nn.Sequential(nn.Dropout(), nn.Sequential(nn.BatchNorm2d(3)), Modes())
+    module[0].eval()
+    model, x = Model(module), pictures()
+    for _ in range(2):
+        torch.testing.assert_close(model(x), x / (1 + module[1][0].eps) ** 0.5)
+        assert module[1][0].num_batches_tracked == 0
+        module[1].train()
+        assert [part.training for part in module] == [False, True, True]
+    assert module[2].seen == {False}
 
 
 def test_the_number_type_of_pictures_follows_the_weights():

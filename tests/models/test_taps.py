@@ -78,7 +78,7 @@ def test_a_layer_that_holds_the_deepest_one_is_not_run_to_its_end():
 
 def test_activations_are_those_of_the_plain_modules():
     model = cnn(size=(16, 16))
-    m, x = model.module, pictures()
+    m, x = model.module.eval(), pictures()
     found = observe(model, x, ["stem.0", "stem", "norm", "conv3", "fc", ""])
     with torch.no_grad():
         z = model.preprocess(x)
@@ -92,6 +92,7 @@ def test_activations_are_those_of_the_plain_modules():
 
 def test_gradients_flow_only_where_the_pictures_ask():
     model = cnn(size=(16, 16))
+    model.module.eval()
     assert not observe(model, pictures(), ["fc"])["fc"].requires_grad
     x = pictures().requires_grad_()
     (found,) = torch.autograd.grad(observe(model, x, ["conv2"])["conv2"].sum(), x)
@@ -259,11 +260,17 @@ def test_a_wrong_layer_is_answered_with_the_nearest_names(asked, offered):
 
 def test_a_failure_inside_the_network_is_one_line_that_says_the_size():
     torch.manual_seed(0)
-    model = in_sequence(nn.Flatten(), nn.Linear(3, 2))
+    model = in_sequence(nn.Flatten(), nn.Linear(3 * 32 * 32, 2))
     with pytest.raises(ModelError, match="16x12 px") as caught:
         observe(model, pictures(size=(16, 12)), ["1"])
     assert "\n" not in str(caught.value)
-    assert "--size" in str(caught.value)
+    assert str(caught.value).endswith("it takes 32 px: try --size 32")
+
+
+def test_a_size_is_offered_only_where_the_size_is_at_fault():
+    with pytest.raises(ModelError, match="ran") as caught:
+        layers(in_sequence(conv(), Bomb()))
+    assert "--size" not in str(caught.value)
 
 
 class SwinLike(nn.Module):
@@ -289,7 +296,9 @@ def test_maps_that_are_held_channels_last_are_turned(size):
     torch.testing.assert_close(found, z.permute(0, 3, 1, 2))
     torch.testing.assert_close(responses(found), z.mean((1, 2)))
     torch.testing.assert_close(response(found, Unit("stage", 4)), z[..., 4].mean((1, 2)))
-    torch.testing.assert_close(response(found, Unit("stage", 4, (3, 5))), z[:, 3, 5, 4])
+    at = Unit("stage", 4, (3, 5))
+    torch.testing.assert_close(response(found, at), z[:, 3, 5, 4])
+    torch.testing.assert_close(response(observe(model, x, [at.address])[at.address], at), z[:, 3, 5, 4])
     assert units([f"stage:5@{size[0] - 1},{size[1] - 1}"], model)
     with pytest.raises(UnitError, match="0-5"):
         units(["stage:6"], model)
@@ -313,12 +322,9 @@ def test_units_of_maps_vectors_and_tokens_are_means_or_single_places():
     torch.testing.assert_close(response(words, Unit("a", 4)), words[:, :, 4].mean(1))
     assert torch.equal(response(vectors, Unit("a", 4)), vectors[:, 4])
     assert torch.equal(response(maps, Unit("a", 4, (2, 1))), maps[:, 4, 2, 1])
-    for row in range(4):
-        for column in range(4):  # a class token, then the grid row by row
-            found = response(words, Unit("a", 3, (row, column)))
-            assert torch.equal(found, words[:, 1 + 4 * row + column, 3])
-    with pytest.raises(LayerError, match="position"):
-        response(vectors, Unit("a", 0, (0, 0)))
+    assert torch.equal(response(vectors, Unit("a", 4, (2, 1))), vectors[:, 4])  # as observed at its address
+    with pytest.raises(LayerError, match="a@0,0"):
+        response(words, Unit("a", 0, (0, 0)))
 
 
 def test_a_token_at_a_place_sees_its_patch():
@@ -327,11 +333,13 @@ def test_a_token_at_a_place_sees_its_patch():
     y = x.clone()
     y[:, :, 8:16, 24:32] += 0.5  # the patch at row 1, column 3
     name = "blocks.0.norm1"
-    a, b = (observe(model, z, [name])[name] for z in (x, y))
+    whole = observe(model, x, [name])[name]
     for row in range(4):
         for column in range(4):
             unit = Unit(name, 2, (row, column))
-            assert (response(a, unit) != response(b, unit)).item() == ((row, column) == (1, 3))
+            a, b = (response(observe(model, z, [unit.address])[unit.address], unit) for z in (x, y))
+            assert (a != b).item() == ((row, column) == (1, 3))
+            torch.testing.assert_close(a, whole[:, 1 + 4 * row + column, 2])  # a class token, then row by row
 
 
 def test_layers_come_in_running_order_with_their_shapes():

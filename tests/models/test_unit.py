@@ -4,25 +4,35 @@ from hypothesis import strategies as st
 
 from snellen.base import LayerError, UnitError
 from snellen.models import Layer, Unit
-from snellen.models.unit import channel_axis, expand, is_channels_last, positions
+from snellen.models.survey import Survey
+from snellen.models.unit import Place, channel_axis, expand, is_channels_last
 
 names = st.from_regex(r"[a-z_][a-z_0-9]*(\.[a-z_0-9]+){0,3}", fullmatch=True)
 places = st.none() | st.tuples(st.integers(0, 99), st.integers(0, 99))
 
-KNOWN = (
-    Layer("conv1", "Conv2d", (8, 6, 7), 8, True, False, 0),
-    Layer("relu1", "ReLU", (8, 6, 7), 8, False, True, 1),
-    Layer("blocks.0", "Block", (17, 12), 12, True, False, 2),
-    Layer("stage", "Swin", (24, 5, 5), 24, True, False, 3),
-    Layer("fc", "Linear", (10,), 10, True, False, 4),
+LAYERS = (
+    Layer("conv1", "Conv2d", (8, 6, 7), 8, True, False, 0, (6, 7)),
+    Layer("relu1", "ReLU", (8, 6, 7), 8, False, True, 1, (6, 7)),
+    Layer("blocks.0", "Block", (17, 12), 12, True, False, 2, (4, 4), 1),
+    Layer("stage", "Swin", (24, 5, 5), 24, True, False, 3, (5, 5)),
+    Layer("windows", "Attention", (64, 12), 12, False, False, 4),
+    Layer("fc", "Linear", (10,), 10, True, False, 5),
 )
+KNOWN = Survey(LAYERS, {}, {"lost": "no axis"}, {"stem": "conv1"}, 0, None, fast=True, notes=()).layer
 
 
 @given(names, st.integers(0, 10**6), places, st.booleans())
 def test_writing_and_reading_an_address_are_inverse(layer, channel, position, pre):
     unit = Unit(layer, channel, position, pre)
     assert Unit.parse(str(unit)) == unit
-    assert unit.address == (f"{layer}/pre" if pre else layer)
+    assert Place.parse(unit.address) == Place(layer, pre, position)
+
+
+@pytest.mark.parametrize("layer", ["a:b", "x@y", "branch:0.conv", "at@3", "a/b"])
+def test_names_of_layers_may_hold_what_addresses_hold(layer):
+    unit = Unit(layer, 3, (1, 2), pre=True)
+    assert Unit.parse(str(unit)) == unit
+    assert Place.parse(unit.address) == Place(layer, True, (1, 2))
 
 
 def test_addresses_are_written_as_documented():
@@ -31,9 +41,7 @@ def test_addresses_are_written_as_documented():
     assert str(Unit("a.0", 3, (0, 0), pre=True)) == "a.0/pre:3@0,0"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "fc", "fc:", ":3", "fc:x", "fc:-1", "fc:3@2", "fc:3@2,", "fc:3@-1,0", "fc:3 ", "a:b:3"]
-)
+@pytest.mark.parametrize("text", ["", "fc", "fc:", ":3", "fc:x", "fc:-1", "fc:3@2", "fc:3@2,", "fc:3@-1,0", "fc:3 "])
 def test_what_is_no_address_is_refused_with_an_example(text):
     with pytest.raises(UnitError, match="layer:17") as caught:
         Unit.parse(text)
@@ -66,6 +74,7 @@ def test_ranges_stars_and_positions_expand_in_order():
         ("blocks.0:0@4,0", "3,3"),
         ("stage:0@5,0", "4,4"),
         ("fc:0@0,0", "no positions"),
+        ("windows:0@0,0", "no positions"),
         ("conv1/pre:0", "ReLU"),
     ],
 )
@@ -85,22 +94,20 @@ def test_a_layer_that_is_like_no_other_points_to_the_list():
         expand("zzz:0", KNOWN)
 
 
+def test_a_layer_that_cannot_be_read_says_why():
+    with pytest.raises(LayerError, match='"lost": no axis'):
+        expand("lost:0", KNOWN)
+
+
+def test_another_name_of_a_layer_is_that_layer():
+    assert expand("stem:3", KNOWN) == (Unit("conv1", 3),)
+
+
 @pytest.mark.parametrize(
-    ("shape", "axis", "grid"),
-    [
-        ((64, 14, 14), 0, (14, 14)),
-        ((14, 14, 14), 0, (14, 14)),
-        ((64, 1, 1), 0, (1, 1)),
-        ((8, 6, 7), 0, (6, 7)),
-        ((197, 192), 1, (14, 14)),
-        ((198, 192), 1, (14, 14)),
-        ((16, 12), 1, (4, 4)),
-        ((10,), 0, None),
-    ],
+    ("shape", "axis"), [((64, 14, 14), 0), ((8, 6, 7), 0), ((197, 192), 1), ((10,), 0), ((3, 32, 32, 6), 3)]
 )
-def test_channels_and_positions_are_found_from_the_shape(shape, axis, grid):
+def test_channels_of_what_is_read_are_first_in_maps_and_last_in_all_else(shape, axis):
     assert channel_axis(shape) == axis
-    assert positions(shape) == grid
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from snellen.base import UsageError
 from snellen.models import Model
 from snellen.models.circuits import Decoy, Likeness, Permutation
-from snellen.models.taps import run_to_end
-from snellen.models.unit import is_channels_last
+from snellen.models.survey import survey
+from snellen.models.unit import Place
 
 PAPERS_SHIFT = 100
 CONTRAST = 1.5
@@ -26,23 +26,16 @@ def default_shift(units: int) -> int:
 
 
 def unit_axis(model: Model, layer: str) -> int:
-    """The axis of a layer's output that counts its units, as the network itself holds it."""
-    shapes: list[tuple[int, ...]] = []
+    """The axis of a layer's output that counts its units, as the network itself holds it.
 
-    def note(_module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            shapes.append(tuple(output.shape))
-
-    handle = model.module.get_submodule(layer).register_forward_hook(note)
-    try:
-        with torch.no_grad():
-            run_to_end(model, torch.full((2, 3, *model.size), 0.5, dtype=model.dtype, device=model.device))
-    finally:
-        handle.remove()
-    if not shapes or shapes[0][0] != 2:
+    Raises:
+        LayerError: no such layer, or one that cannot be read.
+        UsageError: its first axis does not count the pictures alone.
+    """
+    layout = survey(model).layout(Place(layer, pre=False, position=None))
+    if layout.batch or layout.folded:
         raise UsageError(f'expected "{layer}" to return one tensor with a row for each picture; choose another layer')
-    shape = shapes[0]
-    return len(shape) - 1 if len(shape) != 4 or is_channels_last(shape[1:], model.size) else 1
+    return layout.channel
 
 
 def permuting(model: Model, layer: str, shift: int) -> Decoy:

@@ -1,5 +1,6 @@
 """Reading what a detector sees, for many pictures, without installing it for good."""
 
+import contextlib
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,10 @@ from torch import Tensor
 from snellen.models import Model
 from snellen.models.detectors import Detector, ReadoutDetector, statistics
 from snellen.models.edits import streamlined
-from snellen.models.taps import run_to_end, tapped
+from snellen.models.passes import run
+from snellen.models.steady import steady
+from snellen.models.survey import survey
+from snellen.models.taps import tapped
 
 
 @torch.no_grad()
@@ -25,12 +29,14 @@ def layer_statistics(
         batch: pictures that go together.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in layers}
-    with streamlined(model.module):
+    known = survey(model, (images.shape[2], images.shape[3]))
+    layout = torch.channels_last if known.fast else torch.contiguous_format
+    with steady(model.module), streamlined(model.module) if known.fast else contextlib.nullcontext():
         for part in images.split(batch):
-            pictures = part.to(model.device, model.dtype).div(255).contiguous(memory_format=torch.channels_last)
+            pictures = part.to(model.device, model.dtype).div(255).contiguous(memory_format=layout)
             seen: dict[str, Tensor] = {}
-            with tapped(model.module, layers, seen, size=(images.shape[2], images.shape[3])):
-                run_to_end(model, pictures)
+            with tapped(model, layers, seen, like=part, known=known):
+                run(model, pictures)
             for name in layers:
                 found[name].append(statistics(seen[name]).cpu())
     return {name: torch.cat(parts) for name, parts in found.items()}

@@ -14,7 +14,8 @@ from snellen.images import ImageSet
 from snellen.models import Model
 from snellen.models.circuits import SilentBranch
 from snellen.models.edits import frozen
-from snellen.models.taps import run_to_end, tapped
+from snellen.models.passes import run
+from snellen.models.taps import tapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +120,15 @@ def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tenso
     Raises:
         LayerError: the layer does not run.
     """
-    with torch.no_grad(), _catching(model, name) as caught:
-        run_to_end(model, images.to(model.device, model.dtype))
+    with torch.no_grad(), _catching(model, name, images) as caught:
+        run(model, images.to(model.device, model.dtype))
     if not caught:
         raise LayerError(f'expected "{name}" to run, but it did not; choose another layer')
     return caught[0]
 
 
 @contextlib.contextmanager
-def _catching(model: Model, name: str) -> Iterator[list[Tensor]]:
+def _catching(model: Model, name: str, images: Tensor) -> Iterator[list[Tensor]]:
     """While open, passes end at a layer and what entered it is kept."""
     caught: list[Tensor] = []
 
@@ -137,7 +138,7 @@ def _catching(model: Model, name: str) -> Iterator[list[Tensor]]:
 
     handle = model.module.get_submodule(name).register_forward_pre_hook(keep)
     try:
-        with tapped(model.module, [name], {}, size=model.size):
+        with tapped(model, [name], {}, like=images):
             yield caught
     finally:
         handle.remove()

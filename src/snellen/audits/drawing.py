@@ -16,6 +16,7 @@ from snellen.base import Seed
 from snellen.jobs import Context
 from snellen.models import Unit
 from snellen.pictures import Render, Settings, canvas_named, render
+from snellen.pictures.sheet import png
 
 POINTS = 128
 SMALL, SMALL_STEPS = 64, 64
@@ -54,14 +55,6 @@ def draw(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
             yield str(unit), _entry(drawn, i, spec, context)
 
     return function
-
-
-def png(image: Tensor) -> bytes:
-    """A picture (3, h, w) in [0, 1] as a PNG file."""
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def from_png(data: bytes) -> Tensor:

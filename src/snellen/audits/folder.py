@@ -8,10 +8,13 @@ from typing import Any
 
 from snellen.audits.record import NAME
 from snellen.audits.world import World
-from snellen.base import OutputError, UsageError, encode_json, is_file, key, sweep, write_atomic
+from snellen.base import OutputError, UsageError, encode_json, key, sweep, write_atomic
+from snellen.base.files import read_json, why
+from snellen.base.shape import Option, ShapeError
 from snellen.jobs import Store
 
 IDENTITY, BLOBS = "request.json", "blobs"
+_IDENTITY = {"command": str, "device": str, "world": dict, "labels": Option(dict)}
 _WRITTEN = (NAME, "index.html", "pages", BLOBS)
 """What an audit and its report write beside the identity."""
 
@@ -68,12 +71,10 @@ def read_identity(path: Path) -> dict[str, Any] | None:
     if not path.exists() and not path.is_symlink():
         return None
     try:
-        held = json.loads(path.read_bytes()) if is_file(path) else None
-    except (OSError, ValueError, RecursionError):
-        held = None
-    if not isinstance(held, dict):
-        raise OutputError(f"expected {path} to say whose folder this is, got damaged text; choose another --out")
-    return held
+        return dict(read_json(path, _IDENTITY, within=path.parent))
+    except (OSError, ShapeError) as error:
+        told = why(error) if isinstance(error, OSError) else str(error)
+        raise OutputError(f"expected {path} to say whose run it is, got: {told}; choose another --out") from error
 
 
 def _difference(held: dict[str, Any], mine: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from snellen.audits.pictures import stacked
 from snellen.audits.seeing import Counter, batches, fast
 from snellen.audits.world import World
 from snellen.base import Seed
-from snellen.checks import Group, Grouping, Paths, measure_paths, path_similarity
+from snellen.findings import Group, Grouping, Paths, measure_paths, path_similarity
 from snellen.jobs import Context
 from snellen.models import observe
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from snellen.audits.choose import Chosen
 from snellen.audits.drawing import settings_of
-from snellen.audits.labels import Classes
 from snellen.audits.world import World, preprocess_data
 from snellen.base import canonical, encode_json, is_file, write_atomic
+from snellen.images.classes import Classes
 from snellen.measures import quantiles
 from snellen.models import Unit
 
@@ -30,6 +30,7 @@ class Results:
         findings: in order.
         verdicts: by unit, from the last step.
         complete: whether nothing is missing.
+        keys: by unit, under which its results of the exemplar job are stored.
     """
 
     seen: Mapping[str, Mapping[str, Any]]
@@ -37,6 +38,7 @@ class Results:
     findings: Sequence[Mapping[str, Any]]
     verdicts: Mapping[str, Mapping[str, Any]]
     complete: bool
+    keys: Mapping[str, str]
 
 
 def make_record(world: World, chosen: Chosen, classes: Classes, results: Results) -> dict[str, Any]:
@@ -115,6 +117,7 @@ def _images(world: World, classes: Classes) -> dict[str, Any]:
         "count": len(world.images),
         "classes": listed,
         "labels_from": classes.source,
+        "fit": None if classes.fit is None else asdict(classes.fit),
         "digest": world.identity["images"],
         "skipped": [{"name": s.name, "reason": s.reason} for s in world.skipped],
     }
@@ -160,7 +163,7 @@ def _unit(world: World, unit: Unit, chosen: Chosen, known: tuple[Classes, Result
         "role": "class" if is_class else "unit",
         "pictures": list(results.pictures.get(str(unit), ())),
         "exemplars": {end: _shown(world, classes, seen, end) for end in ("top", "bottom")},
-        "natural": None if seen is None else _natural(seen["responses"], own),
+        "natural": None if seen is None else {**_natural(seen["responses"], own), "key": results.keys[str(unit)]},
         "judgement": results.verdicts.get(str(unit)),
     }
 

@@ -12,11 +12,11 @@ from snellen.audits.pictures import natural_responses, stacked
 from snellen.audits.seeing import Counter, batches, fast
 from snellen.audits.world import World
 from snellen.base import Seed
-from snellen.checks import Gate, Responses, silent_scan
+from snellen.findings import Gate, Responses, silent_scan
 from snellen.jobs import Context
 from snellen.measures import Rest
 from snellen.models import Unit, observe, response
-from snellen.models.taps import run_to_end
+from snellen.models.passes import run
 from snellen.pictures.canvas import generator
 
 SHAKE, SOME = 5.0, 32  # noise in standard deviations of a gate's output, and photographs that are shown with it
@@ -74,7 +74,7 @@ def rests(world: World, images: Iterable[Tensor], *, shake: torch.Generator | No
     for batch in images:
         current = len(batch)
         with gates(world.model.module, visit):
-            run_to_end(world.model, batch)
+            run(world.model, batch)
     return found
 
 

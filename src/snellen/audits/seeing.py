@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snellen.audits.world import World
-from snellen.base import key
+from snellen.base import ModelError, key
 from snellen.jobs import Context
 from snellen.models import Unit
 from snellen.models.edits import frozen, streamlined
@@ -19,14 +19,20 @@ THUMBNAIL = 224
 
 
 def predict(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:
-    """A job's function: the model's top class for every image."""
+    """A job's function: the model's top class for every image of the job's."""
 
-    def function(_spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+    def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
         top: list[int] = []
         with fast(world), torch.no_grad():
-            for chunk, images in batches(world):
-                top += world.model(images).argmax(1).tolist()
-                context.tick((chunk[-1] + 1) / len(world.images))
+            for chunk, images in batches(world, spec["images"]):
+                said = world.model(images).flatten(1)
+                if not said.isfinite().all():
+                    odd = world.images.ids[chunk[int((~said.isfinite()).any(1).nonzero()[0])]]
+                    raise ModelError(
+                        f"expected finite outputs for natural images, got others for {odd}; mend the network"
+                    )
+                top += said.argmax(1).tolist()
+                context.tick(len(top) / len(spec["images"]))
         yield "result", top
 
     return function

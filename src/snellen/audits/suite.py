@@ -1,7 +1,7 @@
 """The audit: plans, runs what is not stored yet, and writes the record after every step."""
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from snellen.audits.drawing import draw, settings_of
 from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
 from snellen.audits.folder import BLOBS, claim, default_folder
 from snellen.audits.judging import judged
-from snellen.audits.labels import Classes, named_classes, no_classes, predicted_classes
 from snellen.audits.paths import compare_paths
 from snellen.audits.plan import drawing_jobs, exemplar_job, path_job, prediction_job
 from snellen.audits.record import NAME as RECORD
@@ -23,8 +22,9 @@ from snellen.audits.seeing import find_exemplars, predict
 from snellen.audits.sharing import draw_shared
 from snellen.audits.varying import vary
 from snellen.audits.walking import walk
-from snellen.audits.world import World, open_world
-from snellen.base import RecordError, Seed, try_folder
+from snellen.audits.world import Given, World, open_world
+from snellen.base import RecordError, Seed, UsageError, try_folder
+from snellen.images.classes import ANSWERS, Classes, classes_of, no_classes
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
 
 NAMED = 3
@@ -50,6 +50,7 @@ class _Stage:
 
 def run_audit(
     request: Request,
+    given: Given | None = None,
     *,
     out: Path | None = None,
     workers: int = 1,
@@ -63,6 +64,7 @@ def run_audit(
 
     Args:
         request: what is asked for.
+        given: the model or the images themselves, where the request has no word for them.
         out: the folder; by default runs/NAME-KEY, KEY from the request.
         workers: processes that draw; several need Ray. The record is the same for any number.
         progress: told how far the audit is.
@@ -72,9 +74,13 @@ def run_audit(
         SnellenError: a bad argument, model, image set or folder; nothing half-written is left.
         Interrupted: Ctrl-C; what was finished is saved.
     """
+    if given is not None and workers != 1:
+        raise UsageError(
+            "expected one worker for what is in memory, got more: processes open models and images by name"
+        )
     if out is not None:
         try_folder(out)
-    world = open_world(request, progress=_counting("checking images", progress))
+    world = open_world(request, given, progress=_counting("checking images", progress))
     world.images.digest(_counting("reading images", progress))
     say = note or (lambda _line: None)
     for line in world.model.provenance.get("notes", ()):
@@ -82,23 +88,27 @@ def run_audit(
     folder = out or default_folder(world)
     with locked(folder):
         claim(folder, world)
-        functions: dict[str, Function] = {
-            "predict": predict(world),
-            "exemplars": find_exemplars(world),
-            "draw": draw(world),
-            "paths": compare_paths(world),
-            "scan": scan(world),
-            "walk": walk(world),
-            "agree": agree(world),
-            "vary": vary(world),
-            "procedure": compare_procedures(world),
-        }
-        stage = _Stage(world, Store(folder / BLOBS), folder, functions, progress, say, workers)
+        stage = _Stage(world, Store(folder / BLOBS), folder, functions_of(world), progress, say, workers)
         try:
             _work(stage)
         except KeyboardInterrupt as error:
             raise Interrupted(f"interrupted; what is finished is in {folder}, the same command continues it") from error
     return folder
+
+
+def functions_of(world: World) -> dict[str, Function]:
+    """What every job of an audit calls, by name."""
+    return {
+        "predict": predict(world),
+        "exemplars": find_exemplars(world),
+        "draw": draw(world),
+        "paths": compare_paths(world),
+        "scan": scan(world),
+        "walk": walk(world),
+        "agree": agree(world),
+        "vary": vary(world),
+        "procedure": compare_procedures(world),
+    }
 
 
 def _work(stage: _Stage) -> None:
@@ -161,16 +171,31 @@ def _guess(world: World, chosen: Chosen) -> float:
     return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
 
 
-def _classes(stage: _Stage) -> Classes:
-    world = stage.world
-    if not world.outputs:
+def classes_by(world: World, do: Callable[[Job], Sequence[int]]) -> Classes:
+    """Which class of images is which unit, by the network's own answers.
+
+    Args:
+        world: model and images.
+        do: a job -> the network's answers to its images.
+    """
+    if world.outputs < 2 or world.class_layer is None:  # numbers that are no classes: an embedding, one value
         return no_classes(world.images)
-    named = named_classes(world.images, world.model.labels, world.outputs)
-    if named is not None:
-        return named
     job = prediction_job(world)
-    _step(stage, job, 0.0, job.cost)
-    return predicted_classes(world.images, results(job, stage.store)["result"], world.model.labels)
+    answers = dict(zip(job.spec["images"], do(job), strict=True))
+    return classes_of(world.images, answers, world.model.labels, world.outputs)
+
+
+def _classes(stage: _Stage) -> Classes:
+    def do(job: Job) -> Sequence[int]:
+        _step(stage, job, 0.0, job.cost)
+        answers: Sequence[int] = results(job, stage.store)["result"]
+        return answers
+
+    world = stage.world
+    classes = classes_by(world, do)
+    if classes.fit is not None and (not classes.fit.good or (classes.source == ANSWERS and len(classes.fit.others))):
+        stage.note(f"{world.images.name}: {classes.fit.words}")
+    return classes
 
 
 def _step(stage: _Stage, job: Job, done: float, total: float) -> None:
@@ -242,7 +267,7 @@ def _write(
     verdicts: dict[str, Mapping[str, Any]] = {}
     if complete:
         findings, verdicts = judged(known[0], (seen, pictures), findings, Seed(stage.world.request.seed))
-    found = Results(seen, pictures, findings, verdicts, complete)
+    found = Results(seen, pictures, findings, verdicts, complete, {unit: seeing.keys[unit] for unit in seen})
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     if write_record(stage.folder, make_record(stage.world, *known, found), created=created):
         stage.note(f"{stage.folder}: damaged, and made again: {RECORD}")

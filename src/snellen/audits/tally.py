@@ -15,7 +15,7 @@ from snellen.audits.request import Request
 from snellen.audits.suite import run_audit
 from snellen.audits.world import open_world
 from snellen.base import Seed, digest, write_atomic
-from snellen.checks.judgement import CHECKS
+from snellen.findings.judgement import CHECKS
 from snellen.models.sources import load_model
 
 RECOVERED = "recovered"
@@ -49,7 +49,8 @@ def asking(cell: Cell, spec: str) -> Request:
     model = load_model(cell.case.model)
     size = cell.size.fit(model)
     units = tuple(map(str, audited(cell, model)))
-    return Request(spec, cell.case.images, units, steps=size.steps, seed=cell.seed, quick=size.quick)
+    base = None if cell.kind == "honest" else cell.case.model  # whoever asks for the case trusts its code
+    return Request(spec, cell.case.images, units, steps=size.steps, seed=cell.seed, quick=size.quick, base=base)
 
 
 def recovered(cell: Cell, folder: Path, receipt: Mapping[str, Any], tell: Tell) -> dict[str, Any] | None:

@@ -2,21 +2,34 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from snellen import __version__
 from snellen.audits.naming import named
-from snellen.audits.request import Request
-from snellen.base import LayerError, nearest
+from snellen.audits.request import MEMORY, Request
+from snellen.base import LayerError, ModelError, nearest
 from snellen.images import ImageSet, Skipped, open_images
-from snellen.models import Layer, Model, layers, main_layers, units
-from snellen.models.sources import load_model
+from snellen.models import Layer, Model, layers, main_layers, open_model, units
+from snellen.models.sources.probe import check_finite
+from snellen.models.survey import Survey, survey
 from snellen.pictures import usual_batch
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What no word of a request names, because it is in memory.
+
+    Args:
+        model: in place of the request's.
+        images: likewise.
+    """
+
+    model: Model | None = None
+    images: ImageSet | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +43,8 @@ class World:
         skipped: what was left out of the images, and why.
         layers: of the model, in execution order.
         curve: names of the layers of the similarity curve, in execution order.
-        outputs: number of classes the model tells apart; 0 where its output is no vector.
+        outputs: number of classes the model tells apart; 0 where its output is no vector of several numbers.
+        class_layer: the layer whose units are the classes; None where there is none.
     """
 
     request: Request
@@ -40,6 +54,7 @@ class World:
     layers: tuple[Layer, ...]
     curve: tuple[str, ...]
     outputs: int
+    class_layer: str | None
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
@@ -54,7 +69,7 @@ class World:
     @cached_property
     def environment(self) -> Mapping[str, Any]:
         """Versions and machine, as far as they can change the last bits of a result."""
-        cuda = self.request.device != "cpu"
+        cuda = self.request.device.startswith("cuda")
         return {
             "snellen": __version__,
             "torch": torch.__version__,
@@ -74,49 +89,65 @@ class World:
         """Pictures drawn together."""
         return usual_batch(self.request.device, self.model.size)
 
-    @cached_property
-    def class_layer(self) -> str | None:
-        """The layer whose units are the classes: the last one with as many units as the model has outputs."""
-        fitting = [layer.name for layer in self.layers if layer.units == self.outputs]
-        main = [layer.name for layer in self.layers if layer.main and layer.name in fitting]
-        return (main or fitting)[-1] if fitting else None
-
     def layer(self, name: str) -> Layer:
         """A layer by name."""
         return next(layer for layer in self.layers if layer.name == name)
 
 
-def open_world(request: Request, *, progress: Callable[[int, int], None] | None = None) -> World:
+def open_world(
+    request: Request, given: Given | None = None, *, progress: Callable[[int, int], None] | None = None
+) -> World:
     """Load the model and find the images.
 
     Args:
         request: what is asked for.
+        given: the model or the images themselves, where the request has no word for them.
         progress: told (checked, all) while the images are checked.
 
     Raises:
-        SnellenError: whatever `load_model` and `open_images` raise; a layer or unit that the model does not have.
+        SnellenError: whatever `open_model` and `open_images` raise; a layer or unit that the model does not have.
     """
-    weights = None if request.weights is None else Path(request.weights)
-    model = load_model(
-        request.model, weights=weights, size=request.size, trust_pickle=request.trust_pickle, device=request.device
+    given = given or Given()
+    model = given.model or open_model(
+        request.model,
+        size=request.size,
+        preprocess=request.preprocess,
+        weights=request.weights,
+        trust_pickle=request.trust_pickle,
+        base=request.base,
+        device=request.device,
     )
+    check_finite(model.module, model.preprocess)
     if request.units:
         units(request.units, model)  # a wrong address fails before work starts
     known = layers(model)
     curve = _curve(request.layers, known) if request.layers else main_layers(model)
-    images = open_images(request.images or "builtin", progress=progress)
-    with torch.no_grad():
-        output = model(torch.full((1, 3, *model.size), 0.5, device=model.device))
-    outputs = output.shape[1] if output.dim() == 2 else 0
+    images = given.images or open_images(request.images or "builtin", progress=progress)
+    folder = None if request.images == MEMORY else request.images
+    seen = survey(model)
     return World(
         request=request,
-        model=named(model, outputs, labels=request.labels, images=request.images),
+        model=named(_noted(model, seen), seen.outputs, labels=request.labels, images=folder),
         images=_thinned(images, request.scale.images),
         skipped=images.skipped,
         layers=known,
         curve=curve,
-        outputs=outputs,
+        outputs=seen.outputs,
+        class_layer=seen.class_layer,
     )
+
+
+def _noted(model: Model, seen: Survey) -> Model:
+    """The model with what its survey found in the notes of its provenance.
+
+    Raises:
+        ModelError: its output is not finite.
+    """
+    if "not finite" in seen.refused.get("", ""):
+        first = next(name for name, why in seen.refused.items() if "not finite" in why)
+        raise ModelError(f'expected finite numbers, got NaN or infinity from "{first}" on; mend the weights')
+    notes = [*model.provenance.get("notes", ()), *seen.notes]
+    return replace(model, provenance={**model.provenance, "notes": notes}) if seen.notes else model
 
 
 def spread(groups: Sequence[Sequence[int]], most: int) -> list[int]:

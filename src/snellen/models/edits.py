@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +13,30 @@ from snellen.models.lowered import BandedResponseNorm, StridedStem, is_hooked, l
 
 @contextlib.contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """No weight asks for gradients, so backward passes do not compute or accumulate any."""
+    """No weight asks for gradients, so backward passes do not compute or accumulate any.
+
+    Weights and buffers made in inference mode, which no backward pass can go through, are stood in for by copies.
+    """
+    swapped = [(held, name, t) for held, name, t in _tensors(module) if t.is_inference()]
+    for held, name, tensor in swapped:
+        held[name] = nn.Parameter(tensor.clone(), False) if isinstance(tensor, nn.Parameter) else tensor.clone()
     asking = [p for p in module.parameters() if p.requires_grad]
     for parameter in asking:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
+        for held, name, tensor in swapped:
+            held[name] = tensor
         for parameter in asking:
             parameter.requires_grad_(True)
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
+    """Every parameter and buffer, with the dictionary that holds it."""
+    for part in module.modules():
+        for held in () if isinstance(part, torch.jit.ScriptModule) else (part._parameters, part._buffers):
+            yield from ((held, name, tensor) for name, tensor in held.items() if isinstance(tensor, Tensor))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A model: a module, the preprocessing that travels with it, and where it came from."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.base import ModelError
+from snellen.models.steady import steady
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,19 @@ class Preprocess:
     channels: Literal["rgb", "bgr", "grey"] = "rgb"
 
     def __post_init__(self) -> None:
-        if min(self.std) <= 0:
-            raise ModelError(f"expected standard deviations above 0, got {self.std}")
+        numbers = (self.scale, *self.mean, *self.std)
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            raise ModelError(f"expected finite numbers as scale, means and standard deviations, got {numbers}")
+        if self.channels not in ("rgb", "bgr", "grey"):
+            raise ModelError(f'expected channels "rgb", "bgr" or "grey", got "{self.channels}"')
         if len(self.mean) != len(self.std):
             raise ModelError(f"expected as many means as standard deviations, got {self.mean} and {self.std}")
+        if len(self.mean) not in (1, 3):
+            raise ModelError(f"expected means for 1 or 3 channels, got {len(self.mean)}")
+        if min(self.std) <= 0:
+            raise ModelError(f"expected standard deviations above 0, got {self.std}")
+        if self.channels == "grey" and (len(set(self.mean)) > 1 or len(set(self.std)) > 1):
+            raise ModelError(f"expected one mean and deviation for grey, got {self.mean} and {self.std}")
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """The module's input for RGB pictures in [0, 1]."""
@@ -51,7 +64,7 @@ class Preprocess:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A vision network as this package sees it. Making one puts the module in eval mode.
+    """A vision network as this package sees it. It is run in eval mode; its own mode stays what it is.
 
     Args:
         module: takes what `preprocess` returns, (n, c, h, w); returns (n, classes), or a tuple, mapping or object whose
@@ -73,15 +86,27 @@ class Model:
     def __post_init__(self) -> None:
         if not isinstance(self.module, nn.Module):
             raise ModelError(f"expected a torch.nn.Module, got {type(self.module).__name__}")
-        self.module.eval()
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Tensor:
-        """The network's output for RGB pictures in [0, 1]: (n, classes) for a classifier."""
-        output = self.module(self.preprocess(images))
+        """The network's output for RGB pictures in [0, 1]: (n, classes) for a classifier.
+
+        Raises:
+            ModelError: the module returns no tensor, as detectors do.
+        """
+        output = self.run(images)
         found = first_tensor(output)
         if found is None:
             raise ModelError(f"expected the module to return a tensor, got {type(output).__name__}; wrap it")
         return found
+
+    def run(self, images: Float[Tensor, "n 3 h w"]) -> Any:
+        """Whatever the module returns for RGB pictures in [0, 1], held `steady`."""
+        prepared = self.preprocess(images)
+        floating = self._floating
+        if floating in _HALF and not torch.is_autocast_enabled(prepared.device.type):
+            prepared = prepared.to(floating)
+        with steady(self.module):
+            return self.module(prepared)
 
     @property
     def device(self) -> torch.device:
@@ -91,8 +116,12 @@ class Model:
     @property
     def dtype(self) -> torch.dtype:
         """Of pictures for it: float64 where its weights are, float32 otherwise."""
-        floating = next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
-        return torch.float64 if floating is torch.float64 else torch.float32
+        return torch.float64 if self._floating is torch.float64 else torch.float32
+
+    @property
+    def _floating(self) -> torch.dtype:
+        """Of the first weights that are numbers with a fraction."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
 
     @property
     def parameters(self) -> int:
@@ -102,10 +131,24 @@ class Model:
     def fingerprint(self) -> str:
         """SHA-256 over the printed architecture, the preprocessing and every tensor of the state dict."""
         digest = hashlib.sha256(f"{self.module!r}|{self.preprocess!r}".encode())
-        for name, tensor in sorted(self.module.state_dict().items()):
-            digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        for name, value in sorted(self.module.state_dict().items()):
+            _digest(digest, name, value)
         return digest.hexdigest()
+
+
+def _digest(digest: "hashlib._Hash", name: str, value: Any) -> None:
+    """Takes in one entry of a state dict; those of quantized layers are tuples, and quantized tensors have a scale."""
+    if isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            _digest(digest, f"{name}.{i}", part)
+    elif not isinstance(value, Tensor):
+        digest.update(f"{name}|{value!r}|".encode())
+    elif value.is_quantized:
+        digest.update(f"{name}|{value.q_scale()}|".encode() if value.qscheme() is torch.per_tensor_affine else b"")
+        _digest(digest, name, value.dequantize())
+    else:
+        digest.update(f"{name}|{value.dtype}|{tuple(value.shape)}|".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
 
 
 def first_tensor(output: Any) -> Tensor | None:

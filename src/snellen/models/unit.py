@@ -2,12 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from snellen.base import LayerError, UnitError, nearest
+from snellen.base import LayerError, UnitError, brief
 
-_ADDRESS = re.compile(r"(?P<layer>[^:@]+):(?P<channels>\*|\d+(?:-\d+)?)(?:@(?P<h>\d+),(?P<w>\d+))?")
+_AT = r"(?:@(?P<h>[0-9]{1,9}),(?P<w>[0-9]{1,9}))?"
+_ADDRESS = re.compile(r"(?P<layer>.{1,1000}):(?P<channels>\*|[0-9]{1,9}(?:-[0-9]{1,9})?)" + _AT)
+_PLACE = re.compile(r"(?P<layer>.*?)(?P<pre>/pre)?" + _AT, re.DOTALL)
 _PRE = "/pre"
 
 
@@ -39,17 +41,38 @@ class Unit:
         """
         found = parse_range(text)
         if found.first is None or found.first != found.last:
-            raise UnitError(f'expected one unit as in "layer:17", got "{text}"')
+            raise UnitError(f'expected one unit as in "layer:17", got "{brief(text)}"')
         return Unit(found.layer, found.first, found.position, found.pre)
 
     @property
     def address(self) -> str:
-        """The layer as `observe` takes it: its path, with /pre where the unit is read before the ReLU."""
-        return self.layer + _PRE * self.pre
+        """What `observe` reads it from: the layer's path, then /pre before the ReLU, then @h,w at one position."""
+        return f"{self.layer}{_PRE * self.pre}{self._at}"
+
+    @property
+    def _at(self) -> str:
+        return "" if self.position is None else f"@{self.position[0]},{self.position[1]}"
 
     def __str__(self) -> str:
-        at = "" if self.position is None else f"@{self.position[0]},{self.position[1]}"
-        return f"{self.address}:{self.channel}{at}"
+        return f"{self.layer}{_PRE * self.pre}:{self.channel}{self._at}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an address names: a layer, before or after its closing ReLU, at all positions or at one."""
+
+    layer: str
+    pre: bool
+    position: tuple[int, int] | None
+
+    @staticmethod
+    def parse(address: str) -> "Place":
+        """The place that `Unit.address` writes."""
+        match = _PLACE.fullmatch(address)
+        if match is None:
+            raise LayerError(f'expected a layer as in "layer3.1", got "{address}"')
+        position = (int(match["h"]), int(match["w"])) if match["h"] else None
+        return Place(match["layer"], match["pre"] is not None, position)
 
 
 @dataclass(frozen=True)
@@ -70,11 +93,14 @@ class Layer:
     Args:
         name: dotted path.
         kind: class name of the module.
-        shape: of its output for one picture, as `observe` gives it: (c, h, w), (tokens, d) or (d,).
+        shape: of its output for one picture, as `observe` gives it: (c, h, w), (tokens, d), (d,), or channels last.
         units: number of channels.
         main: whether it is one of the blocks a reader would draw in a diagram of the network.
         rectified: whether its output is that of a ReLU, so that `/pre` exists.
         depth: how many submodules had finished before it.
+        grid: rows and columns of its positions; None where it has none that can be named.
+        prefix: tokens before those of the grid (class and register tokens).
+        drawable: whether gradients flow from it to the picture.
     """
 
     name: str
@@ -84,6 +110,9 @@ class Layer:
     main: bool
     rectified: bool
     depth: int
+    grid: tuple[int, int] | None = None
+    prefix: int = 0
+    drawable: bool = True
 
 
 def parse_range(text: str) -> UnitRange:
@@ -94,7 +123,9 @@ def parse_range(text: str) -> UnitRange:
     """
     match = _ADDRESS.fullmatch(text)
     if match is None:
-        raise UnitError(f'expected a unit as in "layer:17", "layer:17@3,4", "layer:0-9" or "layer:*", got "{text}"')
+        raise UnitError(
+            f'expected a unit as in "layer:17", "layer:17@3,4", "layer:0-9" or "layer:*", got "{brief(text)}"'
+        )
     layer, channels = match["layer"], match["channels"]
     first, _, last = channels.partition("-")
     position = (int(match["h"]), int(match["w"])) if match["h"] else None
@@ -102,25 +133,25 @@ def parse_range(text: str) -> UnitRange:
     return UnitRange(layer.removesuffix(_PRE), low, high, position, layer.endswith(_PRE))
 
 
-def expand(text: str, known: Iterable[Layer]) -> tuple[Unit, ...]:
+def expand(text: str, known: Callable[[str], Layer]) -> tuple[Unit, ...]:
     """The units that `text` names among the layers of a model.
+
+    Args:
+        text: as `parse_range` reads it.
+        known: the layer of a name; raises a LayerError for one that the model does not have.
 
     Raises:
         LayerError: no such layer; the message offers the nearest names.
         UnitError: a channel or position outside the layer.
     """
     wanted = parse_range(text)
-    layers = {layer.name: layer for layer in known}
-    if wanted.layer not in layers:
-        hint = nearest(wanted.layer, layers) or "`snellen layers MODEL` lists them"
-        raise LayerError(f'expected a layer of the model, got "{wanted.layer}"; {hint}')
-    layer = layers[wanted.layer]
+    layer = known(wanted.layer)
     first, last = (0, layer.units - 1) if wanted.first is None or wanted.last is None else (wanted.first, wanted.last)
     if not first <= last < layer.units:
         raise UnitError(f'expected a channel of "{layer.name}" in 0-{layer.units - 1}, got "{text.split(":")[-1]}"')
     if wanted.pre and not layer.rectified:
         raise UnitError(f'expected a layer that ends in a ReLU for "/pre", got "{layer.name}"; leave "/pre" away')
-    grid = positions(layer.shape)
+    grid = layer.grid
     if wanted.position and (grid is None or wanted.position[0] >= grid[0] or wanted.position[1] >= grid[1]):
         what = f"positions up to {grid[0] - 1},{grid[1] - 1}" if grid else "no positions"
         raise UnitError(f'expected a position of "{layer.name}", which has {what}, got "{text}"')
@@ -150,13 +181,3 @@ def is_channels_last(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
         return False
     fits = abs(first * w - middle * h) <= max(h, w)  # to a pixel of the smaller map
     return fits and abs(math.log(first * w / (middle * h))) < abs(math.log(middle * w / (last * h)))
-
-
-def positions(shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Rows and columns of one picture's activation: of the map, or of the grid of patches; None where there is none."""
-    if len(shape) == 3:
-        return (shape[1], shape[2])
-    if len(shape) == 2:
-        side = int(shape[0] ** 0.5)
-        return (side, side) if side else None
-    return None

@@ -72,15 +72,15 @@ class Objective:
 
     def score(self, activations: Mapping[str, Tensor]) -> Tensor:
         """Its value for every picture: activations (n, ...) by address -> (n,)."""
-        linear: dict[tuple[str, tuple[int, int] | None], list[tuple[Unit, float]]] = {}
+        linear: dict[str, list[tuple[Unit, float]]] = {}
         parts: list[Tensor] = []
         for monomial, coefficient in self.terms:
             if len(monomial) == 1:
-                linear.setdefault((monomial[0].address, monomial[0].position), []).append((monomial[0], coefficient))
+                linear.setdefault(monomial[0].address, []).append((monomial[0], coefficient))
             elif monomial:
                 factors = torch.stack([response(activations[u.address], u) for u in monomial])
                 parts.append(coefficient * factors.prod(0))
-        parts += [_projected(activations[address], terms) for (address, _), terms in linear.items()]
+        parts += [_projected(activations[address], terms) for address, terms in linear.items()]
         if not parts:
             raise UsageError("expected an objective that reads at least one unit, got a constant")
         constant = dict(self.terms).get((), 0.0)
@@ -122,7 +122,7 @@ class Objective:
 def scores(objectives: Sequence[Objective], activations: Mapping[str, Tensor]) -> Tensor:
     """Objective i's value for picture i, in float32 at least: (u,). One gather where all are channels of one layer."""
     plain = [o.unit for o in objectives]
-    if all(u is not None and u.position is None for u in plain) and len({u.address for u in plain if u}) == 1:
+    if all(plain) and len({u.address for u in plain if u}) == 1:
         units = [u for u in plain if u is not None]
         means: Tensor = _ChannelMeans.apply(activations[units[0].address], [u.channel for u in units])
         return means * means.new_tensor([o.terms[0][1] for o in objectives])

@@ -1,6 +1,7 @@
 """What a network takes, found out by trying: its input size and whether it wants colour."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snellen.base import ModelError
+from snellen.base import ModelError, WeightsError
 from snellen.models.model import Model, Preprocess
-
-SIZES = (224, 32, 64, 96, 128, 256, 299, 384, 28)
+from snellen.models.passes import SIZES, run, takes
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,10 @@ def probe(module: nn.Module, *, size: tuple[int, int] | None, preprocess: Prepro
     Raises:
         ModelError: nothing works; the message is the network's own at the first size.
     """
-    module.eval()
     ways = (preprocess,) if preprocess else (Preprocess(), Preprocess(mean=(0.0,), std=(1.0,), channels="grey"))
     for way in ways:
         model = Model(module, preprocess=way)
-        if size is not None and _runs(model, size):
+        if size is not None and takes(model, size):
             return Probed(size, way, "")
         if size is None and (found := _usual(model)):
             return Probed(found[0], way, found[1])
@@ -52,13 +51,13 @@ def probe(module: nn.Module, *, size: tuple[int, int] | None, preprocess: Prepro
 
 def _usual(model: Model) -> tuple[tuple[int, int], str] | None:
     largest = (SIZES[0], SIZES[0])
-    if _runs(model, largest):
+    if takes(model, largest):
         stride = _total_stride(model, largest)
         side = 32 if stride <= 4 else 64 if stride <= 8 else SIZES[0]
-        if side == SIZES[0] or _runs(model, (side, side)):
+        if side == SIZES[0] or takes(model, (side, side)):
             return (side, side), f"total stride {stride}"
         return largest, "the first usual size that the network takes"
-    side = next((s for s in SIZES[1:] if _runs(model, (s, s))), 0)
+    side = next((s for s in SIZES[1:] if takes(model, (s, s))), 0)
     return ((side, side), "the first usual size that the network takes") if side else None
 
 
@@ -69,34 +68,41 @@ def runs_at(model: Model, size: tuple[int, int]) -> None:
         ModelError: the network fails at this size.
     """
     with torch.no_grad():
-        try:
-            model(_picture(model, size))
-        except ModelError:
-            raise
-        except Exception as error:  # the user's network: whatever it raises is the answer
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(
-                f"expected the network to take pictures of {size[0]}x{size[1]} px, got {type(error).__name__}: "
-                f"{first}; give its size with --size"
-            ) from error
+        run(model, _picture(model, size))
 
 
-def _runs(model: Model, size: tuple[int, int]) -> bool:
-    try:
-        runs_at(model, size)
-    except ModelError:
-        return False
-    return True
+def check_finite(module: nn.Module, preprocess: Preprocess) -> None:
+    """Nothing that a network computes with may be NaN: from there on every response, and so every check, is one.
+
+    Infinite parameters are refused, too; infinite buffers are not, for masks and unbounded ranges are written so.
+
+    Raises:
+        WeightsError: a tensor holds such a number; the message says which.
+        ModelError: the preprocessing does.
+    """
+    numbers = (preprocess.scale, *preprocess.mean, *preprocess.std)
+    if not all(math.isfinite(v) for v in numbers):
+        raise ModelError(f"expected a finite scale, mean and deviation, got {preprocess}; mend the model")
+    for name, tensor in module.named_parameters():
+        if not tensor.isfinite().all():
+            raise _not_finite(name, int((~tensor.isfinite()).sum()), "NaN or infinite")
+    for name, buffer in module.named_buffers():
+        if buffer.isnan().any():
+            raise _not_finite(name, int(buffer.isnan().sum()), "NaN")
+
+
+def _not_finite(name: str, count: int, what: str) -> WeightsError:
+    return WeightsError(f'expected finite weights, got {count:,} in "{name}" that are {what}; give other weights')
 
 
 def _picture(model: Model, size: tuple[int, int]) -> Tensor:
-    return torch.full((1, 3, *size), 0.5, device=model.device)
+    return torch.full((1, 3, *size), 0.5, dtype=model.dtype, device=model.device)
 
 
 def _total_stride(model: Model, size: tuple[int, int]) -> int:
     sides: list[int] = []
     with _watched(model.module, sides), torch.no_grad():
-        model(_picture(model, size))
+        model.run(_picture(model, size))
     return size[0] // min((s for s in sides if s > 1), default=1)
 
 
