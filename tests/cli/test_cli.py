@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -198,6 +199,39 @@ def test_visualize_writes_a_picture_and_its_story_for_each_unit(snellen, tiny, t
     told = json.loads((tmp_path / "p" / "6_1-max.json").read_text())
     assert (told["unit"], told["status"], len(told["history"])) == ("6:1", "ok", 3)
     assert told["settings"]["canvas"]["type"] == "Pixel"
+
+
+def test_visualize_takes_up_what_a_killed_one_left_and_nothing_else(snellen, tiny, tmp_path):
+    theirs = [".film.mkv.part", ".6_2-max.png.0123456789ab.snellen-part", ".note.0123456789ab.snellen-part"]
+    for name in [*theirs, *(f".6_1-max.{s}.0123456789ab.snellen-part" for s in ("png", "json"))]:
+        (tmp_path / "p").mkdir(exist_ok=True)
+        (tmp_path / "p" / name).write_text("half")
+    assert snellen("visualize", f"{tiny}:net", "6:1", "--steps", 1, "--out", tmp_path / "p").code == 0
+    assert left_in(tmp_path / "p") == sorted([*theirs, "6_1-max.json", "6_1-max.png"])
+
+
+@pytest.mark.parametrize("command", ["audit", "deceive", "certify"])
+def test_images_are_counted_while_they_are_checked(snellen, tiny, images, tmp_path, monkeypatch, command):  # noqa: PLR0917
+    """Every title that the bar is told: twenty thousand files are not eight seconds of silence."""
+    from snellen.cli import progress
+
+    told: list[tuple[str, float, float]] = []
+
+    @contextlib.contextmanager
+    def bar(_first):
+        yield lambda title, done, total: told.append((title, done, total))
+
+    monkeypatch.setattr(progress, "bar", bar)
+    more = {
+        "audit": ["--units", "6:0", *QUICK, "--out", tmp_path / "out"],
+        "deceive": ["--method", "silent-units", "--units", 0, "--out", tmp_path / "out"],
+        "certify": [],
+    }[command]
+    unit = ["0:1"] if command == "certify" else []
+    assert snellen(command, f"{tiny}:net", *unit, "--images", images, *more).code == 0
+    assert [(done, total) for title, done, total in told if title == "checking images"] == [
+        (i + 1, 12) for i in range(12)
+    ]
 
 
 def test_minimizing_draws_another_picture_with_a_smaller_response(snellen, tiny, tmp_path):

@@ -7,7 +7,11 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+import textwrap
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,8 +19,10 @@ from typing import Any
 
 import pytest
 
-from snellen.base import OutputError
+from snellen.base import OutputError, RecordError, encode_json
 from snellen.reports import build, read_record
+from snellen.reports.units import open_record
+from snellen.reports.write import write
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
@@ -247,6 +253,126 @@ def test_pages_of_an_earlier_build_are_removed(make: Callable[..., Path]) -> Non
     (run / "audit.json").write_text(json.dumps(record | {"units": record["units"][:5]}))
     build(run)
     assert sorted(p.name for p in (run / "pages").iterdir()) == ["group-1-1.html", "group-1-2.html", "notes.html"]
+
+
+def laid_out(run: Path) -> None:
+    """The record as an audit lays it out."""
+    (run / "audit.json").write_bytes(encode_json(read_record(run)))
+
+
+@pytest.mark.usefixtures("few_a_page")
+@pytest.mark.parametrize("block", [64, 1 << 20])
+@pytest.mark.parametrize("classes", [1, 9])
+def test_units_that_stay_on_the_disk_have_the_same_pages(
+    make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, classes: int, block: int
+) -> None:
+    run = make(classes=classes, examined=1)
+    laid_out(run)
+    build(run)
+    before = {page: page.read_bytes() for page in pages(run)}
+    monkeypatch.setattr("snellen.reports.units.LARGE", 0)
+    monkeypatch.setattr("snellen.reports.units.BLOCK", block)
+    monkeypatch.setattr("snellen.reports.units.BATCH", 3)
+    with open_record(run) as (_, units):
+        assert all(unit.place is not None for unit in units)
+        assert [unit.whole() for unit in units] == read_record(run)["units"]
+    build(run)
+    assert {page: page.read_bytes() for page in pages(run)} == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"role": "class"', b'"role": "clas"'), (b"}\n", b"\n"), (b'"units": [', b'"units": ["')]
+)
+def test_damage_to_a_large_record_is_told_as_that_to_a_small_one(
+    run: Path, monkeypatch: pytest.MonkeyPatch, old: bytes, new: bytes
+) -> None:
+    laid_out(run)
+    path = run / "audit.json"
+    head, mark, tail = path.read_bytes().rpartition(old)
+    path.write_bytes(head + new + tail)
+    assert mark
+    with pytest.raises(RecordError) as small:
+        build(run)
+    monkeypatch.setattr("snellen.reports.units.LARGE", 0)
+    with pytest.raises(RecordError) as large:
+        build(run)
+    assert str(small.value) == str(large.value)
+    assert not (run / "index.html").exists()
+
+
+def test_pages_are_written_as_they_are_made(make: Callable[..., Path]) -> None:
+    """When a page is asked for, those before it are on the disk and nobody holds them any more."""
+    run = make(classes=1)
+
+    class Text(str):
+        """One that can be watched."""
+
+    alive: list[weakref.ref[Text]] = []
+
+    def some() -> Iterator[tuple[str, str]]:
+        for number in range(5):
+            assert len(list((run / "pages").glob("*.html"))) == number
+            assert not any(page() for page in alive[:-1])
+            page = Text(f"page {number}")
+            alive.append(weakref.ref(page))
+            yield f"pages/group-1-{number}.html", page
+            del page
+
+    assert write(run, some()) == run / "pages" / "group-1-4.html"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_twenty_thousand_units_take_seconds_and_little_memory(make: Callable[..., Path]) -> None:
+    run = make(classes=12, unit_layers=0)
+    record = read_record(run)
+    texts = [textwrap.indent(json.dumps(u, sort_keys=True, indent=1), "  ") for u in record["units"]]
+    head, _, tail = encode_json(record | {"units": []}).decode().rpartition("[]")
+    with open(run / "audit.json", "w", encoding="utf-8") as file:
+        file.write(f"{head}[\n")
+        for i in range(20_000):
+            named = texts[i % 12].replace(f'"unit": "classifier:{i % 12}"', f'"unit": "classifier:{i}"')
+            file.write(named + ("\n ]" if i == 19_999 else ",\n"))
+        file.write(tail)
+    code = (
+        "import pathlib, sys, time; from snellen.reports import build\n"
+        "build(pathlib.Path(sys.argv[1]))\n"
+        "most = pathlib.Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0]\n"
+        "print(time.process_time(), int(most) / 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=True)
+    seconds, megabytes = map(float, done.stdout.split())
+    assert len(list((run / "pages").glob("*.html"))) == 500
+    assert seconds < 40  # measured 15; twice that on a busy machine
+    assert megabytes < 300
+
+
+@pytest.mark.usefixtures("few_a_page")
+def test_no_page_is_written_through_a_link(make: Callable[..., Path], tmp_path: Path) -> None:
+    run = make(classes=7)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("group-1-1.html", "group-9-9.html", ".silent.html.0123456789ab.snellen-part"):
+        (theirs / name).write_text("theirs")
+    (run / "pages").symlink_to(theirs)
+    with pytest.raises(OutputError, match="got a link"):
+        build(run)
+    assert [p.read_text() for p in theirs.iterdir()] == ["theirs"] * 3
+
+
+@pytest.mark.usefixtures("few_a_page")
+def test_what_a_killed_report_left_is_taken_up(make: Callable[..., Path]) -> None:
+    run = make(classes=7)
+    build(run)
+    whole = sorted(p for p in run.rglob("*") if p.is_file())
+    for path in (
+        run / ".index.html.0123456789ab.snellen-part",
+        run / "pages" / ".silent.html.0123456789ab.snellen-part",
+    ):
+        path.write_text("half")
+    build(run)
+    assert sorted(p for p in run.rglob("*") if p.is_file()) == whole
 
 
 EDGES: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from snellen.base import is_file
 from snellen.jobs.store import Store
-from snellen.reports.record import _check, _check_blob, blobs, read_record
+from snellen.reports.record import ShapeError, _check, _check_blob, blobs, read_record
 
 LARGE = 2**24
 """Bytes of a record from which its units stay on the disk."""
@@ -59,7 +59,7 @@ def open_record(run_dir: Path) -> Iterator[tuple[Mapping[str, Any], tuple[Unit, 
         found = None
         if is_file(path) and path.stat().st_size > LARGE:
             file = stack.enter_context(open(path, "rb"))
-            with contextlib.suppress(ValueError, RecursionError, KeyError, TypeError):
+            with contextlib.suppress(ShapeError, ValueError, RecursionError, KeyError, TypeError):
                 found = _streamed(file)
         if found is None:  # small, laid out otherwise, or damaged: then this says how
             record = read_record(run_dir)

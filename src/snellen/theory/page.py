@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snellen.base import DependencyError, OutputError
+from snellen.base import DependencyError, OutputError, write_atomic
 from snellen.theory.classes import describe
 from snellen.theory.growth import Growth, growth
 from snellen.theory.pictures import draw_growth, draw_line, image_png
@@ -51,7 +51,7 @@ def write_page(
         charts = [_save(draw_growth(curve), out, f"growth-{n}") for n, curve in enumerate(curves)]
         shown = None if twins is None else _twins(twins, out)
         page = out / "index.html"
-        page.write_text(_render(rows, sections, list(zip(curves, charts, strict=True)), shown), encoding="utf-8")
+        write_atomic(page, _render(rows, sections, list(zip(curves, charts, strict=True)), shown).encode("utf-8"))
     except OSError as error:
         raise OutputError(f"expected a writable folder, got {out}: {error.strerror}; choose another --out") from None
     return page
@@ -78,7 +78,7 @@ def _twins(twins: Twins, out: Path) -> dict[str, object]:
 
 def _save(picture: bytes, out: Path, name: str) -> str:
     file = f"pictures/{name}-{hashlib.sha256(picture).hexdigest()[:8]}.png"
-    (out / file).write_bytes(picture)
+    write_atomic(out / file, picture, sync=False)
     return file
 
 
