@@ -1,4 +1,4 @@
-"""Units change nothing: envelopes commute with scaling and shifting of values and domain, over 24 orders of magnitude."""
+"""Units change nothing: envelopes commute with scaling and shifting of values and domain, from 1e-12 to 1e12."""
 
 import dataclasses
 import subprocess
@@ -55,14 +55,14 @@ def trial(name: str, seed: int, points: int = 2) -> tuple[Case, np.ndarray, Case
 
 
 def apart(case: Case, x: np.ndarray) -> np.ndarray:
-    """Which points are evidence to the last bit, or in every coordinate clearly something else: rounding moves neither."""
+    """Which points are evidence to the last bit, or in every coordinate clearly something else."""
     places, _ = known(case)
     widths = case.evidence.domain.widths
     near = np.abs(x[:, None] - places) < 1e-9 * widths
     return (~near | (x[:, None] == places)).all((1, 2))
 
 
-def unlike(case: Case, x: np.ndarray, moved: Case, units: Units, size: float) -> float:
+def unlike(case: Case, x: np.ndarray, moved: Case, units: Units, *, size: float) -> float:
     """By how much, in shares of `size` and beyond the stated gaps, the two envelopes differ."""
     here = envelope(case.function_class, case.evidence, x)
     there = envelope(moved.function_class, moved.evidence, units.place(x))
@@ -79,7 +79,7 @@ def unlike(case: Case, x: np.ndarray, moved: Case, units: Units, size: float) ->
 def test_units_commute_with_envelopes(name):
     for seed in range(30):
         case, x, moved, units = trial(name, seed)
-        assert unlike(case, x[apart(case, x)], moved, units, reach(case)) <= 1e-6, (name, seed)
+        assert unlike(case, x[apart(case, x)], moved, units, size=reach(case)) <= 1e-6, (name, seed)
 
 
 @pytest.mark.parametrize("name", ["affine", "sparse-affine", "additive", "lipschitz-l2", "monotone", "constant"])
@@ -90,7 +90,7 @@ def test_units_commute_where_the_pictures_values_are_unknown(name):
             Case(c.function_class, dataclasses.replace(c.evidence, value_min=None, value_max=None), c.f)
             for c in (case, moved)
         ]
-        assert unlike(pair[0], x[apart(case, x)], pair[1], units, reach(case)) <= 1e-6, (name, seed)
+        assert unlike(pair[0], x[apart(case, x)], pair[1], units, size=reach(case)) <= 1e-6, (name, seed)
 
 
 def inside(name: str, seed: int) -> None:
@@ -122,7 +122,7 @@ def test_true_values_stay_inside_ten_thousand_times(name):
 def test_programs_print_nothing(capfd):
     for name in ("affine", "affine-along", "sparse-affine", "additive", "convex", "concave"):
         for seed in range(8):
-            case, x, moved, units = trial(name, seed)
+            _, x, moved, units = trial(name, seed)
             envelope(moved.function_class, moved.evidence, units.place(x))
     narrow = Box(np.zeros(3), np.array([1.0, 1e-9, 1e9]))
     evidence = Evidence(narrow, narrow.lower, narrow.upper, 0.0, 1e-6).with_points([[0.3, 5e-10, 2e8]], [5e-7])
@@ -133,7 +133,7 @@ def test_programs_print_nothing(capfd):
 
 @pytest.mark.parametrize("scale", [1e-12, 1e-9, 1e-6, 1.0, 1e6, 1e12])
 def test_sparse_affine_at_any_scale(scale):
-    """One pixel carries all of D and (.5, .2) -> 0.5 D says which: (.9, .5) has 0.9 D, (.2, .5, .9) what its place says."""
+    """One pixel carries all of D; (.5, .5, .2) -> 0.5 D leaves the first two."""
     cube = Box.unit(3)
     evidence = Evidence(cube, np.zeros(3), np.ones(3), 0.0, scale).with_points([[0.5, 0.5, 0.2]], [0.5 * scale])
     bounds = envelope(SparseAffine(1), evidence, np.array([[0.5, 0.5, 0.9], [0.1, 0.7, 0.9]]))
@@ -205,4 +205,4 @@ def test_a_smooth_function_at_a_small_scale():
     moved = in_units(case, units)
     assert isinstance(moved.function_class, Smooth)
     assert escape(lambda *a: envelope(*a), moved, 0) <= 1e-6
-    assert unlike(case, asked(case, 0, 6), moved, units, reach(case)) <= 1e-6
+    assert unlike(case, asked(case, 0, 6), moved, units, size=reach(case)) <= 1e-6
