@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from theory_attacks import escape
 from theory_members import MAKERS, Case, Units, asked, in_units, known, random_case, random_units
 
 from snellen.theory import (
@@ -199,10 +198,11 @@ def test_witnesses_at_any_scale():
 
 
 def test_a_smooth_function_at_a_small_scale():
-    """Rooms of 1e-13 are no walls."""
-    case = random_case("smooth", 3, dim=2, exemplars=0)
-    units = Units(np.zeros(2), np.full(2, 1e-13), 0.0, 1e-13)
-    moved = in_units(case, units)
-    assert isinstance(moved.function_class, Smooth)
-    assert escape(lambda *a: envelope(*a), moved, 0) <= 1e-6
-    assert unlike(case, asked(case, 0, 6), moved, units, size=reach(case)) <= 1e-6
+    """Rooms of 1e-13 are no walls: bounds, and not only what is left after the stated gap, are those of a large box."""
+    evidence = Evidence(CUBE, np.array([0.3, 0.4]), np.array([0.8, 0.6]), 0.0, 1.0)
+    x = np.array([[0.35, 0.4], [0.7, 0.6], [0.5, 0.5]])
+    large = envelope(Smooth(16.0), evidence, x)
+    small = Evidence(Box(np.zeros(2), np.full(2, 1e-13)), 1e-13 * evidence.x_min, 1e-13 * evidence.x_max, 0.0, 1e-13)
+    bounds = envelope(Smooth(16.0e13), small, 1e-13 * x)
+    np.testing.assert_allclose((bounds.lo / 1e-13, bounds.up / 1e-13), (large.lo, large.up), atol=1e-6)
+    assert large.up[0] < 0.1

@@ -89,7 +89,7 @@ class Places:
         exact = torch.tensor(ends, dtype=like.dtype, device=like.device).reshape(2, *like.shape[1:])
         with torch.no_grad():
             low, high = self.answer(exact).double().tolist()
-        return Evidence(domain, ends[0], ends[1], low, max(low, high), tolerance=1e-5)
+        return Evidence(domain, ends[0], ends[1], low, max(low, high), noise=1e-5 * max(abs(low), abs(high)))
 
 
 def affine_certificates(places: Places, images: Tensor, truth: Array) -> dict[str, Certificate]:
