@@ -254,3 +254,9 @@ def test_first_order_conflicts_are_measured_by_the_slope():
                     envelope(BlackBox(), given, MIDDLE)
             else:
                 envelope(BlackBox(), given, MIDDLE)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_points_that_may_not_be_written_to(kind):
+    x = np.broadcast_to(np.array([0.5, 0.25], dtype=kind), (3, 2))
+    assert envelope(Affine(), PICTURES, x).up.tolist() == [0.5] * 3

@@ -27,7 +27,7 @@ def test_the_rim_beside_a_low_value_may_be_at_the_maximum(kind, depth):
     assert (bounds.up if sign > 0 else -bounds.lo)[0] == pytest.approx(1.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("depth", DEPTHS[:-1])  # below, places themselves are rounded too much for their values
+@pytest.mark.parametrize("depth", [1e-2, 5e-6, 1e-9])  # below, places themselves are rounded too much for their values
 @pytest.mark.parametrize("domain", [DISC, Box(-np.ones(2), np.ones(2))])
 def test_steep_members_stay_inside(domain, depth):
     """Cones max(0, (u . y - 1 + depth) / depth): true values beside the wall, at it, and away from it."""
