@@ -26,7 +26,8 @@ def asked_points(domain: Domain, x: "npt.ArrayLike | Tensor") -> Tensor:
     if single and isinstance(x, Tensor):
         rows = x.detach().cpu()
     else:
-        rows = torch.from_numpy(np.require(x if single else numbers(x, "the points asked about"), None, "CW"))
+        values = np.ascontiguousarray(x if single else numbers(x, "the points asked about"))
+        rows = torch.from_numpy(values if values.flags.writeable else values.copy())
     if rows.ndim <= 1 and (rows.numel() == domain.dim != 1 or rows.ndim == 0):
         rows = rows.reshape(1, -1)
     rows = rows.reshape(len(rows), -1) if len(rows) else rows.reshape(0, domain.dim)
