@@ -151,7 +151,10 @@ def test_what_is_no_array_of_numbers():
 
 @pytest.mark.parametrize("domain", [CUBE, BALL])
 def test_directions_of_another_length(domain):
-    for evidence in (Evidence(domain), Evidence(domain, points=np.zeros((1, 2)), values=np.ones(1)), PICTURES):
+    low, high = (domain.farthest(np.array([s, 0.0])) for s in (-1.0, 1.0))
+    point = {"points": np.zeros((1, 2)), "values": np.full(1, 0.5)}
+    for fields in ({}, point, {"x_min": low, "x_max": high, "value_min": 0.0, "value_max": 1.0}):
+        evidence = Evidence(domain, **fields)
         with pytest.raises(UsageError, match="directions of 2 entries, got 3"):
             envelope(AffineAlong(np.ones((1, 3))), evidence, MIDDLE[:, :2] * 0.1)
 
@@ -251,3 +254,9 @@ def test_first_order_conflicts_are_measured_by_the_slope():
                     envelope(BlackBox(), given, MIDDLE)
             else:
                 envelope(BlackBox(), given, MIDDLE)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_points_that_may_not_be_written_to(kind):
+    x = np.broadcast_to(np.array([0.5, 0.25], dtype=kind), (3, 2))
+    assert envelope(Affine(), PICTURES, x).up.tolist() == [0.5] * 3

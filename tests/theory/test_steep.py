@@ -27,12 +27,12 @@ def test_the_rim_beside_a_low_value_may_be_at_the_maximum(kind, depth):
     assert (bounds.up if sign > 0 else -bounds.lo)[0] == pytest.approx(1.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("depth", DEPTHS[:-1])  # below, places themselves are rounded too much for their values
+@pytest.mark.parametrize("depth", [1e-2, 5e-6, 1e-9])  # below, places themselves are rounded too much for their values
 @pytest.mark.parametrize("domain", [DISC, Box(-np.ones(2), np.ones(2))])
 def test_steep_members_stay_inside(domain, depth):
     """Cones max(0, (u . y - 1 + depth) / depth): true values beside the wall, at it, and away from it."""
     rng = np.random.default_rng(0)
-    for _ in range(4):
+    for _ in range(2):
         ray = rng.normal(size=2)
         ray /= np.linalg.norm(ray)
         top = domain.farthest(ray)
@@ -64,12 +64,12 @@ def hull_on_a_ball(evidence: Evidence, x: np.ndarray) -> float:
         return left * radius - np.sqrt(((x - left * centre - w @ places) ** 2).sum() + 1e-18)
 
     best = top
-    for start in np.random.default_rng(0).dirichlet(np.ones(len(nodes) + 1), 6):
+    for start in np.random.default_rng(0).dirichlet(np.ones(len(nodes) + 1), 10):
         found = minimize(
             value, start[:-1], method="SLSQP", bounds=[(0, 1)] * len(nodes), options={"maxiter": 100, "ftol": 1e-12},
             constraints=[{"type": "ineq", "fun": room}, {"type": "ineq", "fun": lambda w: 1 - w.sum()}],
         )  # fmt: skip
-        if room(found.x) >= -1e-9 and found.x.min() >= -1e-12:
+        if room(found.x) >= -1e-8 and found.x.min() >= -1e-9:
             best = min(best, float(value(found.x)))
     return best
 
@@ -77,7 +77,7 @@ def hull_on_a_ball(evidence: Evidence, x: np.ndarray) -> float:
 @pytest.mark.parametrize("dim", [2, 3])
 def test_the_upper_end_on_a_ball_is_the_tightest(dim):
     rng = np.random.default_rng(dim)
-    for _ in range(4):
+    for _ in range(3):
         domain = Ball(rng.normal(size=dim), float(rng.uniform(0.5, 2)))
         ray = rng.normal(size=dim)
         ray /= np.linalg.norm(ray)
@@ -92,4 +92,4 @@ def test_the_upper_end_on_a_ball_is_the_tightest(dim):
         for x in domain.sample(3, rng):
             found = envelope(Convex(), evidence, x[None])
             assert found.gap[0] <= 1e-6 * evidence.spread
-            assert found.up[0] == pytest.approx(hull_on_a_ball(evidence, x), abs=1e-4 * evidence.spread)
+            assert found.up[0] == pytest.approx(hull_on_a_ball(evidence, x), abs=1e-6 * evidence.spread)

@@ -1,4 +1,4 @@
-"""Units change nothing: envelopes commute with scaling and shifting of values and domain, over 24 orders of magnitude."""
+"""Units change nothing: envelopes commute with scaling and shifting of values and domain, from 1e-12 to 1e12."""
 
 import dataclasses
 import subprocess
@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from theory_attacks import escape
 from theory_members import MAKERS, Case, Units, asked, in_units, known, random_case, random_units
 
 from snellen.theory import (
@@ -55,14 +54,14 @@ def trial(name: str, seed: int, points: int = 2) -> tuple[Case, np.ndarray, Case
 
 
 def apart(case: Case, x: np.ndarray) -> np.ndarray:
-    """Which points are evidence to the last bit, or in every coordinate clearly something else: rounding moves neither."""
+    """Which points are evidence to the last bit, or in every coordinate clearly something else."""
     places, _ = known(case)
     widths = case.evidence.domain.widths
     near = np.abs(x[:, None] - places) < 1e-9 * widths
     return (~near | (x[:, None] == places)).all((1, 2))
 
 
-def unlike(case: Case, x: np.ndarray, moved: Case, units: Units, size: float) -> float:
+def unlike(case: Case, x: np.ndarray, moved: Case, units: Units, *, size: float) -> float:
     """By how much, in shares of `size` and beyond the stated gaps, the two envelopes differ."""
     here = envelope(case.function_class, case.evidence, x)
     there = envelope(moved.function_class, moved.evidence, units.place(x))
@@ -77,20 +76,20 @@ def unlike(case: Case, x: np.ndarray, moved: Case, units: Units, size: float) ->
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_units_commute_with_envelopes(name):
-    for seed in range(30):
+    for seed in range(12):
         case, x, moved, units = trial(name, seed)
-        assert unlike(case, x[apart(case, x)], moved, units, reach(case)) <= 1e-6, (name, seed)
+        assert unlike(case, x[apart(case, x)], moved, units, size=reach(case)) <= 1e-6, (name, seed)
 
 
 @pytest.mark.parametrize("name", ["affine", "sparse-affine", "additive", "lipschitz-l2", "monotone", "constant"])
 def test_units_commute_where_the_pictures_values_are_unknown(name):
-    for seed in range(20):
+    for seed in range(12):
         case, x, moved, units = trial(name, seed)
         pair = [
             Case(c.function_class, dataclasses.replace(c.evidence, value_min=None, value_max=None), c.f)
             for c in (case, moved)
         ]
-        assert unlike(pair[0], x[apart(case, x)], pair[1], units, reach(case)) <= 1e-6, (name, seed)
+        assert unlike(pair[0], x[apart(case, x)], pair[1], units, size=reach(case)) <= 1e-6, (name, seed)
 
 
 def inside(name: str, seed: int) -> None:
@@ -105,7 +104,7 @@ def inside(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_true_values_stay_inside_in_any_units(name):
-    for seed in range(25):
+    for seed in range(20):
         inside(name, seed)
 
 
@@ -122,7 +121,7 @@ def test_true_values_stay_inside_ten_thousand_times(name):
 def test_programs_print_nothing(capfd):
     for name in ("affine", "affine-along", "sparse-affine", "additive", "convex", "concave"):
         for seed in range(8):
-            case, x, moved, units = trial(name, seed)
+            _, x, moved, units = trial(name, seed)
             envelope(moved.function_class, moved.evidence, units.place(x))
     narrow = Box(np.zeros(3), np.array([1.0, 1e-9, 1e9]))
     evidence = Evidence(narrow, narrow.lower, narrow.upper, 0.0, 1e-6).with_points([[0.3, 5e-10, 2e8]], [5e-7])
@@ -133,7 +132,7 @@ def test_programs_print_nothing(capfd):
 
 @pytest.mark.parametrize("scale", [1e-12, 1e-9, 1e-6, 1.0, 1e6, 1e12])
 def test_sparse_affine_at_any_scale(scale):
-    """One pixel carries all of D and (.5, .2) -> 0.5 D says which: (.9, .5) has 0.9 D, (.2, .5, .9) what its place says."""
+    """One pixel carries all of D; (.5, .5, .2) -> 0.5 D leaves the first two."""
     cube = Box.unit(3)
     evidence = Evidence(cube, np.zeros(3), np.ones(3), 0.0, scale).with_points([[0.5, 0.5, 0.2]], [0.5 * scale])
     bounds = envelope(SparseAffine(1), evidence, np.array([[0.5, 0.5, 0.9], [0.1, 0.7, 0.9]]))
@@ -199,10 +198,11 @@ def test_witnesses_at_any_scale():
 
 
 def test_a_smooth_function_at_a_small_scale():
-    """Rooms of 1e-13 are no walls."""
-    case = random_case("smooth", 3, dim=2, exemplars=0)
-    units = Units(np.zeros(2), np.full(2, 1e-13), 0.0, 1e-13)
-    moved = in_units(case, units)
-    assert isinstance(moved.function_class, Smooth)
-    assert escape(lambda *a: envelope(*a), moved, 0) <= 1e-6
-    assert unlike(case, asked(case, 0, 6), moved, units, reach(case)) <= 1e-6
+    """Rooms of 1e-13 are no walls: bounds, and not only what is left after the stated gap, are those of a large box."""
+    evidence = Evidence(CUBE, np.array([0.3, 0.4]), np.array([0.8, 0.6]), 0.0, 1.0)
+    x = np.array([[0.35, 0.4], [0.7, 0.6], [0.5, 0.5]])
+    large = envelope(Smooth(16.0), evidence, x)
+    small = Evidence(Box(np.zeros(2), np.full(2, 1e-13)), 1e-13 * evidence.x_min, 1e-13 * evidence.x_max, 0.0, 1e-13)
+    bounds = envelope(Smooth(16.0e13), small, 1e-13 * x)
+    np.testing.assert_allclose((bounds.lo / 1e-13, bounds.up / 1e-13), (large.lo, large.up), atol=1e-6)
+    assert large.up[0] < 0.1

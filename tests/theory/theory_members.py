@@ -399,7 +399,7 @@ ISOTROPIC = ("lipschitz-l1", "lipschitz-l2", "lipschitz-linf", "smooth")
 
 
 def random_units(name: str, case: Case, rng: np.random.Generator, most: float = 12.0) -> Units:
-    """Units of 1e-12 to 1e12, of every coordinate alone where the class allows it, and shifts of up to 100 times those."""
+    """Units of 1e-12 to 1e12, of every coordinate alone where the class allows it; shifts of up to 100 times those."""
     domain = case.evidence.domain
     size = 10.0 ** rng.uniform(-most, most, domain.dim)
     if isinstance(domain, Ball) or name in ISOTROPIC:

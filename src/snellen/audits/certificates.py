@@ -132,7 +132,7 @@ def _lipschitz(
     points, values, count = evidence
     domain = places.domain(points)
     if declared:
-        every = Evidence(domain, points=points, values=values, tolerance=1e-5)
+        every = Evidence(domain, points=points, values=values, noise=1e-5 * float(abs(values).max(initial=0.0)))
         envelope(function_class, every, points[:1])
     known, others = (points[:count], values[:count]), (points[count:], values[count:])
     return certify(function_class, known, others, domain=domain)

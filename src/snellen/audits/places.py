@@ -107,7 +107,7 @@ class Places:
         with torch.no_grad():
             low, high = self.answer(exact).double().tolist()
         self._check_slope(slope, centre.detach(), float(np.linalg.norm(ends[1] - ends[0])))
-        return Evidence(domain, ends[0], ends[1], low, max(low, high), tolerance=1e-5)
+        return Evidence(domain, ends[0], ends[1], low, max(low, high), noise=1e-5 * max(abs(low), abs(high)))
 
     def _check_slope(self, slope: Tensor, centre: Tensor, far: float) -> None:
         """Along the gradient and along a random direction, an affine unit changes as its gradient says."""

@@ -61,7 +61,7 @@ class AffineMembers:
     """All (c, alpha) of the class with the evidence: w = B^T alpha and f(x) = c + w . (x - centre), in its frame."""
 
     def __init__(self, function_class: FunctionClass, evidence: Evidence) -> None:
-        self.frame, self.evidence = framed(evidence)
+        self.raw, (self.frame, self.evidence) = evidence, framed(evidence)
         self.kind, domain = function_class, self.evidence.domain
         self.centre = domain.centre
         self.basis = _basis(function_class, self.frame, domain.dim)
@@ -93,20 +93,21 @@ class AffineMembers:
             return None
         if known.spread <= known.slack:
             return None
-        rows = known.domain.nearest(self.frame.inward(x))
-        if isinstance(known.domain, Ball) and self.basis is not None:
-            return np.asarray(((rows - known.x_min) @ self.basis[0] / 2)[:, None])
+        start, stop = (n.place for n in self.raw.nodes()[:2])
+        if isinstance(self.raw.domain, Ball) and self.basis is not None:
+            return np.asarray(((x - start) @ self.basis[0] / (2 * self.raw.domain.radius))[:, None])
         if isinstance(self.kind, AffineAlong):
             if self.basis is None or len(self.basis) > 1:
                 return None
             self.extreme(x[0] if len(x) else self.frame.origin, 1.0)  # refuses a direction that cannot have them
-            span = (known.x_max - known.x_min) @ self.basis[0]
+            rows, span = self.frame.inward(x), (known.x_max - known.x_min) @ self.basis[0]
             return np.asarray(((rows - known.x_min) @ self.basis[0] / span)[:, None])
         active = self.low < self.high
         if not active.any():
             return None
-        span = (known.x_max - known.x_min)[active]
-        return np.asarray((rows[:, active] - known.x_min[active]) / span)
+        shares = x[:, active] - start[active]
+        shares /= (stop - start)[active]  # in place: rows may be a few hundred images
+        return np.asarray(shares)
 
     def _features(self, step: Array, constant: float, size: int) -> Array:
         """Coefficients of w . step (+ c) in the variables of a program."""

@@ -23,10 +23,11 @@ def asked_points(domain: Domain, x: "npt.ArrayLike | Tensor") -> Tensor:
         UsageError: no array of real numbers, another number of entries, or a point outside the domain.
     """
     single = (x.dtype == torch.float32) if isinstance(x, Tensor) else getattr(x, "dtype", None) == np.float32
-    if single:
-        rows = x.detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+    if single and isinstance(x, Tensor):
+        rows = x.detach().cpu()
     else:
-        rows = torch.from_numpy(np.ascontiguousarray(numbers(x, "the points asked about")))
+        values = np.ascontiguousarray(x if single else numbers(x, "the points asked about"))
+        rows = torch.from_numpy(values if values.flags.writeable else values.copy())
     if rows.ndim <= 1 and (rows.numel() == domain.dim != 1 or rows.ndim == 0):
         rows = rows.reshape(1, -1)
     rows = rows.reshape(len(rows), -1) if len(rows) else rows.reshape(0, domain.dim)

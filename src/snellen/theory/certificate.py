@@ -71,7 +71,8 @@ def certify(
     if not len(truth) or (not len(values) and evidence is None):
         raise UsageError("expected at least one picture or exemplar, and one further image; give more images")
     where = domain or Box.unit(int(images[0].size))
-    given = evidence or Evidence(where, points=places.reshape(len(values), -1), values=values, tolerance=1e-5)
+    noise = 1e-5 * float(np.abs(values).max(initial=0.0))  # responses are computed in float32
+    given = evidence or Evidence(where, points=places.reshape(len(values), -1), values=values, noise=noise)
     flat = images.reshape(len(truth), -1)
     lo, up = envelope(function_class, given, flat)
     natural = float(truth.min()), float(truth.max())

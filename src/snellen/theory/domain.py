@@ -22,7 +22,7 @@ def numbers(value: object, name: str) -> Array:
         raw = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.asarray(value)
         if raw.dtype.kind not in "biuf":
             raise TypeError
-        return raw.astype(np.float64)
+        return raw.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError):
         kind = f"{value!r:.40}" if isinstance(value, str | bytes) else type(value).__name__
         raise UsageError(

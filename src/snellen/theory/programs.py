@@ -31,6 +31,35 @@ def cheapest(columns: Array, target: Array, costs: Array) -> tuple[Array, Array]
     return None
 
 
+def cheapest_with_box(
+    program: tuple[Array, Array, Array], ends: tuple[Array, Array], cost: float
+) -> tuple[Array, Array] | None:
+    """`cheapest` with any point of a box as a further column, at one cost: as a program in the prices, of few rows.
+
+    Args:
+        program: columns (m, p), target (m,), costs (p,); the last m - d rows are of ones, also for the box.
+        ends: (d,) each, the box's lower and upper corner.
+        cost: of a point of the box.
+    """
+    columns, target, costs = program
+    lower, upper = ends
+    dim, ones = len(lower), np.ones(len(target) - len(lower))
+    rows = np.concatenate([columns[:dim].T, -columns[:dim].T, columns[dim:].T], 1)
+    limits = np.append(costs, cost)
+    rows = np.concatenate(
+        [rows, np.concatenate([upper, -lower, ones])[None]]
+    )  # the dearest corner, slopes split by sign
+    split = np.concatenate([target[:dim], -target[:dim], target[dim:]])
+    bounds = [(0, None)] * (2 * dim) + [(None, None)] * len(ones)
+    for presolve in (True, False):
+        options = _OPTIONS | {"presolve": presolve}
+        found = linprog(-split, A_ub=rows, b_ub=limits, bounds=bounds, method="highs", options=options)
+        if found.status == 0:
+            prices = np.concatenate([found.x[:dim] - found.x[dim : 2 * dim], found.x[2 * dim :]])
+            return np.maximum(-found.ineqlin.marginals[:-1], 0.0), prices
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """{z : lower <= z <= upper, rows[i] . z = values[i], matrix z <= limits}, row i known as names[i].

@@ -14,7 +14,7 @@ from snellen.base import UsageError
 from snellen.theory.domain import Array, Box, Domain
 from snellen.theory.evidence import Evidence
 from snellen.theory.frames import Frame, framed
-from snellen.theory.programs import cheapest
+from snellen.theory.programs import cheapest, cheapest_with_box
 
 _ROUNDS = 60
 _CLOSE = 1e-8
@@ -178,9 +178,11 @@ def _rounds(
             columns, costs, lengths = _ways(known, i, places, values)
             program = columns, target, costs
         if isinstance(known.domain, Box) and np.isfinite(known.ceiling):
-            cost = known.ceiling - (0.0 if i is None else float(known.values[i]))
-            program = _with_box(known.domain, centre, cost, program)
-        found = cheapest(*program)
+            middle, height = (np.zeros(dim), 0.0) if i is None else (centre, float(known.values[i]))
+            ends = known.domain.lower - middle, known.domain.upper - middle
+            found = cheapest_with_box(program, ends, known.ceiling - height)
+        else:
+            found = cheapest(*program)
         if found is None:
             return
         yield found[0][:count] / lengths[:count], found[1][: dim + (i is None)]
@@ -192,23 +194,6 @@ def _ways(known: Known, i: int, places: Array, values: "Array | float") -> tuple
     lengths = np.linalg.norm(steps, axis=1)
     lengths[lengths == 0] = np.inf
     return (steps / lengths[:, None]).T, (values - known.values[i]) / lengths, lengths
-
-
-def _with_box(box: Box, centre: Array, cost: float, program: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-    """Further columns: a weight m of X, and m (y - c) written as y_i = m lower_i + up_i with up_i + down_i = m width_i.
-
-    Of means (a row of ones for the weights) c = 0; of ways it is the centre.
-    """
-    columns, target, costs = program
-    (rows, count), dim = columns.shape, box.dim
-    whole = np.zeros((rows + dim, count + 1 + 2 * dim))
-    whole[:rows, :count] = columns
-    whole[:dim, count] = box.lower - (centre if rows == dim else 0.0)
-    whole[dim:rows, count] = 1.0
-    whole[:dim, count + 1 : count + 1 + dim] = np.eye(dim)
-    whole[rows:, count] = box.lower - box.upper
-    whole[rows:, count + 1 :] = np.concatenate([np.eye(dim), np.eye(dim)], 1)
-    return whole, np.concatenate([target, np.zeros(dim)]), np.r_[costs, cost, np.zeros(2 * dim)]
 
 
 def _first_cuts(known: Known, centre: Array, ray: Array | None) -> list[Array]:
