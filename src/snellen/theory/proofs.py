@@ -95,7 +95,8 @@ def prove(
         return Proof(0.0, True, ())
     bound, affine = walk.known[traced.end]
     if walk.values[traced.end].numel() == 1:
-        bound = min(bound, walk.tail())
+        with _one_line("no slope was found for the operations at its end"):
+            bound = min(bound, walk.tail())
     return Proof(bound, affine, tuple(walk.factors))
 
 
@@ -278,6 +279,8 @@ class _Walk:
         bound = self.known[node][0]
         call = self.call(node, channels)
         moving = call.moving
+        if channels is not None and not len(channels):
+            return 0.0
         if channels is None or len(moving) != 1 or not bound:
             return bound
         if node.target is operator.getitem:
