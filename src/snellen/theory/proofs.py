@@ -151,7 +151,7 @@ class _Walk:
         """Refuses what is not finite, what is drawn at random, and live values that are no numbers with a fraction."""
         node, target = call.node, call.node.target
         if isinstance(target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
-            raise ModelError(f"expected a network that draws nothing at random, got {call.title}; set it to eval mode")
+            raise ModelError(_UNKNOWN.format(f"{call.title}, which may draw at random"))
         values = call.output if isinstance(call.output, list | tuple) else [call.output]
         tensors = [v for v in values if isinstance(v, Tensor)]
         if not all(bool(torch.isfinite(t).all()) for t in tensors if t.is_floating_point()):

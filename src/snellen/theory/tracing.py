@@ -204,7 +204,7 @@ def _named(module: nn.Module | None, names: dict[int, tuple[str, str]]) -> Itera
 
     with ExitStack() as stack:
         for path, child in module.named_modules():
-            if path:
+            if path and not isinstance(child, torch.jit.ScriptModule):  # those take no hooks
                 stack.callback(child.register_forward_pre_hook(begin, prepend=True).remove)
                 end = child.register_forward_hook(finish((path, type(child).__name__)), always_call=True)
                 stack.callback(end.remove)
