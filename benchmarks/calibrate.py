@@ -1,4 +1,4 @@
-"""What the checks against manipulation say of honest networks: the figures that `checks/thresholds.py` was set by.
+"""What the checks against manipulation say of honest networks: the figures that `findings/thresholds.py` was set by.
 
     python benchmarks/calibrate.py [--models builtin,resnet20,...] [--steps 96] [--runs FOLDER] [--out FILE.json]
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from snellen.audits import Request, run_audit
-from snellen.checks import thresholds
+from snellen.findings import thresholds
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from snellen.base import Seed
-from snellen.checks import by_class, measure_paths, path_similarity
+from snellen.findings import by_class, measure_paths, path_similarity
 from snellen.images import open_images
 from snellen.models import Model, layers, main_layers, observe
 from snellen.models.sources import load_model

@@ -1,15 +1,38 @@
-from . import attacks, audits, checks, images, measures, models, pictures, reports, theory
-from .audits.verbs import audit, visualize
+from . import attacks, audits, checks, findings, images, measures, models, pictures, reports, theory, verbs
 from .base import Seed, SnellenError
+from .findings import Finding
 from .images import open_images
-from .models import Layer, Model, Preprocess, Unit, layers, load_model, main_layers, observe, units
+from .models import (
+    Layer,
+    Layers,
+    Model,
+    Preprocess,
+    Unit,
+    layers,
+    load_model,
+    main_layers,
+    observe,
+    open_model,
+    units,
+)
 from .pictures import Fourier, Objective, Pixel, Render, Settings, render
-from .reports.verbs import report
+from .verbs.audit import audit
+from .verbs.audited import Audit, open_audit
+from .verbs.certify import certify
+from .verbs.deceive import deceive
+from .verbs.doctor import Diagnosis, doctor
+from .verbs.matrix import matrix
+from .verbs.report import report
+from .verbs.visualize import visualize
 
 __version__: str
 __all__ = [
+    "Audit",
+    "Diagnosis",
+    "Finding",
     "Fourier",
     "Layer",
+    "Layers",
     "Model",
     "Objective",
     "Pixel",
@@ -22,20 +45,28 @@ __all__ = [
     "attacks",
     "audit",
     "audits",
+    "certify",
     "checks",
+    "deceive",
+    "doctor",
+    "findings",
     "images",
     "layers",
     "load_model",
     "main_layers",
+    "matrix",
     "measures",
     "models",
     "observe",
+    "open_audit",
     "open_images",
+    "open_model",
     "pictures",
     "render",
     "report",
     "reports",
     "theory",
     "units",
+    "verbs",
     "visualize",
 ]

@@ -12,7 +12,7 @@ from snellen.audits.examine import space_of
 from snellen.audits.scanning import hold, rests
 from snellen.audits.walking import between
 from snellen.audits.world import open_world
-from snellen.checks import Gate
+from snellen.findings import Gate
 from snellen.models import observe
 
 PLANTED = """

@@ -11,7 +11,7 @@ from snellen.audits.pictures import natural_responses, stacked
 from snellen.audits.seeing import batches, fast
 from snellen.audits.world import World
 from snellen.base import Seed
-from snellen.checks import Course, Family, Space, Variant, agreement, procedure
+from snellen.findings import Course, Family, Space, Variant, agreement, procedure
 from snellen.jobs import Context
 from snellen.measures import layouts, textures
 from snellen.models import observe, responses

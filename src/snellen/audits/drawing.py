@@ -16,6 +16,7 @@ from snellen.base import Seed
 from snellen.jobs import Context
 from snellen.models import Unit
 from snellen.pictures import Render, Settings, canvas_named, render
+from snellen.pictures.sheet import png
 
 POINTS = 128
 SMALL, SMALL_STEPS = 64, 64
@@ -56,14 +57,6 @@ def draw(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
     return function
 
 
-def png(image: Tensor) -> bytes:
-    """A picture (3, h, w) in [0, 1] as a PNG file."""
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def from_png(data: bytes) -> Tensor:
     """What `png` wrote, (3, h, w) in [0, 1]."""
     with Image.open(io.BytesIO(data)) as image:
@@ -88,9 +81,7 @@ def _entry(drawn: Render, index: int, spec: Mapping[str, Any], context: Context)
     steps, history = thin(drawn.history[index].tolist())
     image = None
     if status != "dead":
-        name = context.keys[spec["units"][index]]
-        context.store.put(name, ".png", png(drawn.images[index]))
-        image = context.store.name(name, ".png")
+        image = context.store.put_blob(context.keys[spec["units"][index]], ".png", png(drawn.images[index]))
     return {
         "direction": spec["direction"],
         "image": image,

@@ -7,7 +7,7 @@ import numpy as np
 
 from snellen.audits.choose import Chosen
 from snellen.base import Seed
-from snellen.checks import Finding, judge, response_gap
+from snellen.findings import Finding, judge, response_gap
 
 Data = Mapping[str, Any]
 

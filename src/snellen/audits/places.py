@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from snellen.base import LayerError, ModelError, UsageError
-from snellen.models import Model, Unit, observe, response
+from snellen.models import Model, Unit, response
 from snellen.models.survey import survey
+from snellen.models.taps import observe
 from snellen.models.unit import Place
 from snellen.theory import Affine, Ball, Box, Evidence
 from snellen.theory.certificate import Certificate, certify

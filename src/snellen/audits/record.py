@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,9 @@ import numpy as np
 
 from snellen.audits.choose import Chosen
 from snellen.audits.drawing import settings_of
-from snellen.audits.labels import Classes
 from snellen.audits.world import World, preprocess_data
-from snellen.base import canonical
-from snellen.jobs import encode_json, write_atomic
+from snellen.base import canonical, encode_json, is_file, write_atomic
+from snellen.images.classes import Classes
 from snellen.measures import quantiles
 from snellen.models import Unit
 
@@ -31,6 +30,7 @@ class Results:
         findings: in order.
         verdicts: by unit, from the last step.
         complete: whether nothing is missing.
+        keys: by unit, under which its results of the exemplar job are stored.
     """
 
     seen: Mapping[str, Mapping[str, Any]]
@@ -38,6 +38,7 @@ class Results:
     findings: Sequence[Mapping[str, Any]]
     verdicts: Mapping[str, Mapping[str, Any]]
     complete: bool
+    keys: Mapping[str, str]
 
 
 def make_record(world: World, chosen: Chosen, classes: Classes, results: Results) -> dict[str, Any]:
@@ -57,21 +58,35 @@ def make_record(world: World, chosen: Chosen, classes: Classes, results: Results
     }
 
 
-def write_record(folder: Path, record: Mapping[str, Any], *, created: str) -> None:
+def write_record(folder: Path, record: Mapping[str, Any], *, created: str) -> bool:
     """Write RUN/audit.json whole or not at all; a record that differs in nothing but its time stays as it is.
+
+    So does one that was made with another number of threads, which changes no result.
+
+    Returns:
+        Whether a record was there that is damaged.
 
     Raises:
         OutputError: it cannot be written.
     """
-    path = folder / NAME
-    if path.is_file():
+    path, damaged = folder / NAME, False
+    if path.exists():
         try:
-            old = json.loads(path.read_bytes())
-            if {**old, "created": None} == json.loads(encode_json({**record, "created": None})):
-                return
-        except (ValueError, OSError, TypeError):
-            pass
+            old = json.loads(path.read_bytes()) if is_file(path) else None
+            if not isinstance(old, dict):
+                damaged = True
+            elif _lasting(old) == json.loads(encode_json(_lasting(record))):
+                return False
+        except (ValueError, OSError, RecursionError):
+            damaged = True
     write_atomic(path, encode_json({**record, "created": created}))
+    return damaged
+
+
+def _lasting(record: Mapping[str, Any]) -> dict[str, Any]:
+    environment = record.get("environment")
+    known = {**environment, "threads": None} if isinstance(environment, Mapping) else None
+    return {**record, "created": None, "environment": known}
 
 
 def _model(world: World) -> dict[str, Any]:
@@ -102,6 +117,7 @@ def _images(world: World, classes: Classes) -> dict[str, Any]:
         "count": len(world.images),
         "classes": listed,
         "labels_from": classes.source,
+        "fit": None if classes.fit is None else asdict(classes.fit),
         "digest": world.identity["images"],
         "skipped": [{"name": s.name, "reason": s.reason} for s in world.skipped],
     }
@@ -147,7 +163,7 @@ def _unit(world: World, unit: Unit, chosen: Chosen, known: tuple[Classes, Result
         "role": "class" if is_class else "unit",
         "pictures": list(results.pictures.get(str(unit), ())),
         "exemplars": {end: _shown(world, classes, seen, end) for end in ("top", "bottom")},
-        "natural": None if seen is None else _natural(seen["responses"], own),
+        "natural": None if seen is None else {**_natural(seen["responses"], own), "key": results.keys[str(unit)]},
         "judgement": results.verdicts.get(str(unit)),
     }
 

@@ -17,7 +17,7 @@ from snellen.audits.scanning import Held, rests
 from snellen.audits.seeing import fast
 from snellen.audits.world import World
 from snellen.base import Seed
-from snellen.checks import thresholds
+from snellen.findings import thresholds
 from snellen.measures import Rest
 from snellen.models import Model
 from snellen.pictures import Render, Settings, render

@@ -1,10 +1,15 @@
 """What a person asks of an audit, and what that comes to in numbers."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from snellen.base import UsageError
+from snellen.base import UsageError, check_seed, check_steps
+from snellen.models import Preprocess
 from snellen.pictures import canvas_named
+
+MEMORY = "in memory"
+"""Stands for a model or images that no word names."""
 
 
 @dataclass(frozen=True)
@@ -12,12 +17,12 @@ class Request:
     """The arguments of an audit, but for where it is written: the same request has the same result.
 
     Args:
-        model: as `snellen.load_model` takes it.
-        images: as `snellen.images.open_images` takes it; None for the built-in photographs.
+        model: as `snellen.load_model` takes it, or `MEMORY`.
+        images: as `snellen.images.open_images` takes it, or `MEMORY`; None for the built-in photographs.
         units: addresses and ranges; empty for a choice of classes and inner units.
         layers: of the similarity curve, in any order; empty for the main layers.
         steps: of each picture; None for 256 (64 with `quick`, and for inputs of at most 64 px).
-        size: input size in pixels; None for the model's.
+        size: input size in pixels, for both sides or as (height, width); None for the model's.
         seed: root of all random streams.
         quick: a smaller audit: fewer units, images, steps and resamples.
         device: "cpu" or "cuda".
@@ -27,6 +32,8 @@ class Request:
         compiled: draw with what `torch.compile` makes faster (`snellen.pictures.Settings`).
         canvas: "fourier" or "pixel".
         labels: text file with a name for each class, line by line.
+        preprocess: instead of the model's own; None for that.
+        base: of a saved model, the honest network it is built from, as `snellen.load_model` takes it.
     """
 
     model: str = "builtin"
@@ -34,7 +41,7 @@ class Request:
     units: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     steps: int | None = None
-    size: int | None = None
+    size: int | tuple[int, int] | None = None
     seed: int = 0
     quick: bool = False
     device: str = "cpu"
@@ -44,15 +51,16 @@ class Request:
     compiled: bool = False
     canvas: str = "fourier"
     labels: str | None = None
+    preprocess: Preprocess | None = None
+    base: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise UsageError(f'expected the precision "float32" or "bfloat16", got "{self.precision}"')
         canvas_named(self.canvas)
-        if self.steps is not None and self.steps < 1:
-            raise UsageError(f"expected at least 1 step, got {self.steps}")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"expected a seed in [0, 2**63), got {self.seed}")
+        if self.steps is not None:
+            check_steps(self.steps)
+        check_seed(self.seed)
 
     @property
     def scale(self) -> "Scale":
@@ -60,7 +68,9 @@ class Request:
         return QUICK if self.quick else FULL
 
     def command(self) -> str:
-        """The command line that asks for this, without --out."""
+        """What asks for this, without a folder: the command line, or the Python call where no command line can."""
+        if MEMORY in (self.model, self.images) or isinstance(self.size, tuple) or self.preprocess is not None:
+            return self._call()
         words = ["snellen", "audit", self.model]
         words += [word for unit in self.units for word in ("--units", unit)]
         named = {
@@ -74,10 +84,24 @@ class Request:
             "--precision": self.precision if self.precision != "float32" else None,
             "--canvas": self.canvas if self.canvas != "fourier" else None,
             "--labels": self.labels,
+            "--base": self.base,
         }
         words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
         words += ["--quick"] * self.quick + ["--compile"] * self.compiled + ["--trust-pickle"] * self.trust_pickle
         return shlex.join(words)
+
+    def _call(self) -> str:
+        """As a call; what is in memory has the names of the arguments."""
+        words = ["model" if self.model == MEMORY else repr(self.model)]
+        for field in fields(self):
+            value: Any = getattr(self, field.name)
+            if field.name == "model" or value == field.default or (field.name == "device" and self.model == MEMORY):
+                continue
+            told = repr(list(value) if isinstance(value, tuple) and field.name != "size" else value)
+            if field.name == "images" and value == MEMORY:
+                told = "images"
+            words.append(f"{field.name}={told if field.name != 'preprocess' else f'snellen.{told}'}")
+        return f"snellen.audit({', '.join(words)})"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from snellen.audits.pictures import natural_responses, stacked
 from snellen.audits.seeing import Counter, batches, fast
 from snellen.audits.world import World
 from snellen.base import Seed
-from snellen.checks import Gate, Responses, silent_scan
+from snellen.findings import Gate, Responses, silent_scan
 from snellen.jobs import Context
 from snellen.measures import Rest
 from snellen.models import Unit, observe, response

@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from snellen.audits.world import World
-from snellen.base import key
+from snellen.base import ModelError, key
 from snellen.jobs import Context
 from snellen.models import Unit
 from snellen.models.edits import frozen, streamlined
@@ -18,14 +19,20 @@ THUMBNAIL = 224
 
 
 def predict(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:
-    """A job's function: the model's top class for every image."""
+    """A job's function: the model's top class for every image of the job's."""
 
-    def function(_spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+    def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
         top: list[int] = []
         with fast(world), torch.no_grad():
-            for chunk, images in batches(world):
-                top += world.model(images).argmax(1).tolist()
-                context.tick((chunk[-1] + 1) / len(world.images))
+            for chunk, images in batches(world, spec["images"]):
+                said = world.model(images).flatten(1)
+                if not said.isfinite().all():
+                    odd = world.images.ids[chunk[int((~said.isfinite()).any(1).nonzero()[0])]]
+                    raise ModelError(
+                        f"expected finite outputs for natural images, got others for {odd}; mend the network"
+                    )
+                top += said.argmax(1).tolist()
+                context.tick(len(top) / len(spec["images"]))
         yield "result", top
 
     return function
@@ -41,10 +48,11 @@ def find_exemplars(world: World) -> Callable[[Mapping[str, Any], Context], Itera
             found = exemplars(
                 world.model, world.images, units, most=spec["most"], batch=world.batch, progress=count.more
             )
+        thumbnail = cache(partial(_thumbnail, world, context))
         rows = zip(found.responses.tolist(), found.top.tolist(), found.bottom.tolist(), strict=True)
         for unit, (responses, top, bottom) in zip(units, rows, strict=True):
             ends = {"top": top[:shown], "bottom": bottom[:shown]}
-            blobs = {end: [_thumbnail(world, i, context) for i in picked] for end, picked in ends.items()}
+            blobs = {end: [thumbnail(i) for i in picked] for end, picked in ends.items()}
             yield str(unit), {"responses": responses, "top": top, "shown": ends, "blobs": blobs}
 
     return function
@@ -82,8 +90,6 @@ def fast(world: World) -> Iterator[None]:
         yield
 
 
-def _thumbnail(world: World, index: int, context: Context) -> str:
+def _thumbnail(world: World, context: Context, index: int) -> str:
     name = key({"thumbnail": world.images.ids[index], "px": THUMBNAIL, "images": world.identity["images"]})
-    if not context.store.has(name, ".jpg"):
-        context.store.put(name, ".jpg", world.images.thumbnail(index, THUMBNAIL))
-    return context.store.name(name, ".jpg")
+    return context.store.put_blob(name, ".jpg", world.images.thumbnail(index, THUMBNAIL))

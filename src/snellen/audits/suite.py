@@ -1,7 +1,7 @@
 """The audit: plans, runs what is not stored yet, and writes the record after every step."""
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from snellen.audits.agreeing import agree, compare_procedures
 from snellen.audits.choose import Chosen, choose
 from snellen.audits.drawing import draw, settings_of
 from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
-from snellen.audits.folder import claim, default_folder
+from snellen.audits.folder import BLOBS, claim, default_folder
 from snellen.audits.judging import judged
-from snellen.audits.labels import Classes, named_classes, no_classes, predicted_classes
 from snellen.audits.paths import compare_paths
 from snellen.audits.plan import drawing_jobs, exemplar_job, path_job, prediction_job
+from snellen.audits.record import NAME as RECORD
 from snellen.audits.record import Results, make_record, write_record
 from snellen.audits.request import Request
 from snellen.audits.scanning import scan
@@ -22,9 +22,13 @@ from snellen.audits.seeing import find_exemplars, predict
 from snellen.audits.sharing import draw_shared
 from snellen.audits.varying import vary
 from snellen.audits.walking import walk
-from snellen.audits.world import World, open_world
-from snellen.base import Seed
+from snellen.audits.world import Given, World, open_world
+from snellen.base import RecordError, Seed, UsageError, try_folder
+from snellen.images.classes import ANSWERS, Classes, classes_of, no_classes
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
+
+NAMED = 3
+"""Damaged files that a line names."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -40,11 +44,13 @@ class _Stage:
     folder: Path
     functions: Mapping[str, Function]
     progress: Report | None
+    note: Callable[[str], None]
     workers: int = 1
 
 
 def run_audit(
     request: Request,
+    given: Given | None = None,
     *,
     out: Path | None = None,
     workers: int = 1,
@@ -58,39 +64,51 @@ def run_audit(
 
     Args:
         request: what is asked for.
+        given: the model or the images themselves, where the request has no word for them.
         out: the folder; by default runs/NAME-KEY, KEY from the request.
         workers: processes that draw; several need Ray. The record is the same for any number.
         progress: told how far the audit is.
-        note: told what a person should know before the work starts, line by line.
+        note: told what a person should know, line by line: before the work starts, and what was damaged.
 
     Raises:
         SnellenError: a bad argument, model, image set or folder; nothing half-written is left.
         Interrupted: Ctrl-C; what was finished is saved.
     """
-    world = open_world(request)
+    if given is not None and workers != 1:
+        raise UsageError(
+            "expected one worker for what is in memory, got more: processes open models and images by name"
+        )
+    if out is not None:
+        try_folder(out)
+    world = open_world(request, given, progress=_counting("checking images", progress))
+    world.images.digest(_counting("reading images", progress))
+    say = note or (lambda _line: None)
     for line in world.model.provenance.get("notes", ()):
-        if note is not None:
-            note(f"{world.model.name}: {line}")
+        say(f"{world.model.name}: {line}")
     folder = out or default_folder(world)
     with locked(folder):
         claim(folder, world)
-        functions: dict[str, Function] = {
-            "predict": predict(world),
-            "exemplars": find_exemplars(world),
-            "draw": draw(world),
-            "paths": compare_paths(world),
-            "scan": scan(world),
-            "walk": walk(world),
-            "agree": agree(world),
-            "vary": vary(world),
-            "procedure": compare_procedures(world),
-        }
-        stage = _Stage(world, Store(folder / "blobs"), folder, functions, progress, workers)
+        stage = _Stage(world, Store(folder / BLOBS), folder, functions_of(world), progress, say, workers)
         try:
             _work(stage)
         except KeyboardInterrupt as error:
             raise Interrupted(f"interrupted; what is finished is in {folder}, the same command continues it") from error
     return folder
+
+
+def functions_of(world: World) -> dict[str, Function]:
+    """What every job of an audit calls, by name."""
+    return {
+        "predict": predict(world),
+        "exemplars": find_exemplars(world),
+        "draw": draw(world),
+        "paths": compare_paths(world),
+        "scan": scan(world),
+        "walk": walk(world),
+        "agree": agree(world),
+        "vary": vary(world),
+        "procedure": compare_procedures(world),
+    }
 
 
 def _work(stage: _Stage) -> None:
@@ -102,6 +120,8 @@ def _work(stage: _Stage) -> None:
     comparing = _guess(world, chosen)
     done, total = 0.0, seeing.cost + sum(job.cost for job in drawing) + comparing
     if stage.workers != 1:
+        for job in drawing:
+            _heal(job, stage)
         draw_shared(world.request, drawing, stage.store.root, workers=stage.workers, progress=stage.progress)
     for job in (seeing, *drawing):
         _step(stage, job, done, total)
@@ -151,16 +171,31 @@ def _guess(world: World, chosen: Chosen) -> float:
     return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
 
 
-def _classes(stage: _Stage) -> Classes:
-    world = stage.world
-    if not world.outputs:
+def classes_by(world: World, do: Callable[[Job], Sequence[int]]) -> Classes:
+    """Which class of images is which unit, by the network's own answers.
+
+    Args:
+        world: model and images.
+        do: a job -> the network's answers to its images.
+    """
+    if world.outputs < 2 or world.class_layer is None:  # numbers that are no classes: an embedding, one value
         return no_classes(world.images)
-    named = named_classes(world.images, world.model.labels, world.outputs)
-    if named is not None:
-        return named
     job = prediction_job(world)
-    _step(stage, job, 0.0, job.cost)
-    return predicted_classes(world.images, results(job, stage.store)["result"], world.model.labels)
+    answers = dict(zip(job.spec["images"], do(job), strict=True))
+    return classes_of(world.images, answers, world.model.labels, world.outputs)
+
+
+def _classes(stage: _Stage) -> Classes:
+    def do(job: Job) -> Sequence[int]:
+        _step(stage, job, 0.0, job.cost)
+        answers: Sequence[int] = results(job, stage.store)["result"]
+        return answers
+
+    world = stage.world
+    classes = classes_by(world, do)
+    if classes.fit is not None and (not classes.fit.good or (classes.source == ANSWERS and len(classes.fit.others))):
+        stage.note(f"{world.images.name}: {classes.fit.words}")
+    return classes
 
 
 def _step(stage: _Stage, job: Job, done: float, total: float) -> None:
@@ -176,17 +211,28 @@ def _step(stage: _Stage, job: Job, done: float, total: float) -> None:
 
 
 def _heal(job: Job, stage: _Stage) -> None:
-    """Forget results whose blobs are gone, so that they are made again."""
-    for part, value in results(job, stage.store).items():
-        if not all((stage.folder / blob).is_file() for blob in _blobs(value)):
-            stage.store.discard(job.keys[part], ".json")
+    """Forget results that are damaged, or whose blobs are, so that they are made again; say which."""
+    store, lost = stage.store, []
+    for key in job.keys.values():
+        if not store.has(key):
+            continue
+        try:
+            bad = [blob for blob in _blobs(store.get(key)) if not store.intact(blob)]
+        except RecordError:
+            bad = [store.path(key).relative_to(stage.folder).as_posix()]
+        if bad:
+            store.discard(key)
+            lost += bad
+    if lost:
+        names = ", ".join(lost[:NAMED]) + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
+        stage.note(f"{stage.folder}: damaged or gone, and made again: {names}")
 
 
 def _blobs(value: Any) -> list[str]:
     if not isinstance(value, dict):
         return []
     image, shown = value.get("image"), value.get("blobs", {})
-    return [*([image] if image else []), *(blob for blobs in shown.values() for blob in blobs)]
+    return list(dict.fromkeys([*([image] if image else []), *(blob for blobs in shown.values() for blob in blobs)]))
 
 
 def _merged(stage: _Stage, seeing: Job, drawing: Iterable[Job]) -> list[dict[str, Any]]:
@@ -221,6 +267,12 @@ def _write(
     verdicts: dict[str, Mapping[str, Any]] = {}
     if complete:
         findings, verdicts = judged(known[0], (seen, pictures), findings, Seed(stage.world.request.seed))
-    found = Results(seen, pictures, findings, verdicts, complete)
+    found = Results(seen, pictures, findings, verdicts, complete, {unit: seeing.keys[unit] for unit in seen})
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_record(stage.folder, make_record(stage.world, *known, found), created=created)
+    if write_record(stage.folder, make_record(stage.world, *known, found), created=created):
+        stage.note(f"{stage.folder}: damaged, and made again: {RECORD}")
+
+
+def _counting(title: str, progress: Report | None) -> Callable[[int, int], None] | None:
+    """Progress of a count, as an audit tells it."""
+    return None if progress is None else lambda done, total: progress(Progress(title, float(done), float(total)))

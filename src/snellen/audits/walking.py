@@ -10,8 +10,8 @@ from torch import Tensor
 from snellen.audits.pictures import stacked
 from snellen.audits.seeing import Counter, batches, fast
 from snellen.audits.world import World
-from snellen.checks import Walks, jumps, search
-from snellen.checks.jumps import CANDIDATES, GRID, HALVINGS
+from snellen.findings import Walks, jumps, search
+from snellen.findings.jumps import CANDIDATES, GRID, HALVINGS
 from snellen.jobs import Context
 from snellen.models import Unit, observe, response
 

@@ -4,20 +4,32 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from snellen import __version__
 from snellen.audits.naming import named
-from snellen.audits.request import Request
+from snellen.audits.request import MEMORY, Request
 from snellen.base import LayerError, ModelError, nearest
 from snellen.images import ImageSet, Skipped, open_images
-from snellen.models import Layer, Model, layers, main_layers, units
-from snellen.models.sources import load_model
+from snellen.models import Layer, Model, layers, main_layers, open_model, units
+from snellen.models.sources.probe import check_finite
 from snellen.models.survey import Survey, survey
 from snellen.pictures import usual_batch
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What no word of a request names, because it is in memory.
+
+    Args:
+        model: in place of the request's.
+        images: likewise.
+    """
+
+    model: Model | None = None
+    images: ImageSet | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +63,13 @@ class World:
             "model": self.model.fingerprint(),
             "size": list(self.model.size),
             "images": self.images.digest(),
-            "environment": self.environment,
+            "environment": {what: told for what, told in self.environment.items() if what != "threads"},
         }
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:
         """Versions and machine, as far as they can change the last bits of a result."""
-        cuda = self.request.device != "cpu"
+        cuda = self.request.device.startswith("cuda")
         return {
             "snellen": __version__,
             "torch": torch.__version__,
@@ -82,29 +94,40 @@ class World:
         return next(layer for layer in self.layers if layer.name == name)
 
 
-def open_world(request: Request, *, progress: Callable[[int, int], None] | None = None) -> World:
+def open_world(
+    request: Request, given: Given | None = None, *, progress: Callable[[int, int], None] | None = None
+) -> World:
     """Load the model and find the images.
 
     Args:
         request: what is asked for.
+        given: the model or the images themselves, where the request has no word for them.
         progress: told (checked, all) while the images are checked.
 
     Raises:
-        SnellenError: whatever `load_model` and `open_images` raise; a layer or unit that the model does not have.
+        SnellenError: whatever `open_model` and `open_images` raise; a layer or unit that the model does not have.
     """
-    weights = None if request.weights is None else Path(request.weights)
-    model = load_model(
-        request.model, weights=weights, size=request.size, trust_pickle=request.trust_pickle, device=request.device
+    given = given or Given()
+    model = given.model or open_model(
+        request.model,
+        size=request.size,
+        preprocess=request.preprocess,
+        weights=request.weights,
+        trust_pickle=request.trust_pickle,
+        base=request.base,
+        device=request.device,
     )
+    check_finite(model.module, model.preprocess)
     if request.units:
         units(request.units, model)  # a wrong address fails before work starts
     known = layers(model)
     curve = _curve(request.layers, known) if request.layers else main_layers(model)
-    images = open_images(request.images or "builtin", progress=progress)
+    images = given.images or open_images(request.images or "builtin", progress=progress)
+    folder = None if request.images == MEMORY else request.images
     seen = survey(model)
     return World(
         request=request,
-        model=named(_noted(model, seen), seen.outputs, labels=request.labels, images=request.images),
+        model=named(_noted(model, seen), seen.outputs, labels=request.labels, images=folder),
         images=_thinned(images, request.scale.images),
         skipped=images.skipped,
         layers=known,

@@ -37,11 +37,12 @@ def audit(  # noqa: PLR0913 - a command line's options
     quick: Annotated[bool, typer.Option("--quick", help="Fewer units, images and steps.")] = False,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     precision: options.Precision = "float32",
     compiled: options.Compile = False,
     canvas: options.Canvas = "fourier",
     workers: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Processes that draw pictures; more than one needs Ray.")
+        int, typer.Option(min=1, max=1024, metavar="N", help="Processes that draw pictures; more than one needs Ray.")
     ] = 1,
     labels: Annotated[
         str | None, typer.Option(metavar="FILE", help="Names of the classes, one a line, where the model has none.")
@@ -55,13 +56,12 @@ def audit(  # noqa: PLR0913 - a command line's options
 
     told = console()
     with bar("loading") as tell:
-        from snellen.audits.verbs import audit as run
-        from snellen.reports import build
+        from snellen.verbs.audit import audit as run
 
-        folder = run(
+        done = run(
             model,
             images=images,
-            units=units or (),
+            units=units,
             layers=layers,
             steps=steps,
             size=size,
@@ -71,14 +71,14 @@ def audit(  # noqa: PLR0913 - a command line's options
             quick=quick,
             weights=weights,
             trust_pickle=trust_pickle,
+            base=base,
             precision=precision,
             compiled=compiled,
             canvas=canvas,
-            labels=labels,
             workers=workers,
-            progress=lambda at: tell(at.title, at.done, at.total),
+            labels=labels,
+            progress=tell,
             note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
         )
-        page = build(folder)
-    typer.echo(f"record: {folder / 'audit.json'}")
-    typer.echo(f"report: {page}")
+    typer.echo(f"record: {done / 'audit.json'}")
+    typer.echo(f"report: {done.page}")

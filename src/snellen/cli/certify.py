@@ -1,6 +1,5 @@
 """snellen certify: what a unit's pictures and exemplars guarantee about its response to further images."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from snellen.theory.certificate import Certificate
 
 
-def certify(
+def certify(  # noqa: PLR0913 - a command line's options
     model: options.Model,
     unit: Annotated[str, typer.Argument(metavar="UNIT", help='"layer:3", "layer:3@2,4" or "layer/pre:3".')],
     *,
@@ -26,32 +25,37 @@ def certify(
     ] = None,
     most: Annotated[int, typer.Option(min=2, help="How many images to read.")] = 200,
     exemplars: Annotated[int, typer.Option(min=0, help="Exemplars at either end that count as evidence.")] = 9,
-    steps: Annotated[int, typer.Option(min=1, help="Optimization steps of the two pictures.")] = 128,
+    steps: Annotated[
+        int, typer.Option(min=1, callback=options.steps_in_reach, help="Optimization steps of the two pictures.")
+    ] = 128,
     size: options.Size = None,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     seed: options.Seed = 0,
 ) -> None:
     """Guaranteed response intervals of a unit, from its pictures and exemplars, checked against its true responses."""
     from snellen.cli.progress import bar
 
     with bar("loading") as tell:
-        from snellen.audits.certificates import Asked, certify_unit
-        from snellen.base import UsageError
-        from snellen.images import open_images
-        from snellen.models import units as expand
-        from snellen.models.sources import load_model
+        from snellen.verbs.certify import certify as run
 
-        file = None if weights is None else Path(weights)
-        loaded = load_model(model, weights=file, size=size, trust_pickle=trust_pickle)
-        found = expand([unit], loaded)
-        if len(found) > 1:
-            raise UsageError(f'expected one unit, got the {len(found)} of "{unit}"; name one, such as "{found[0]}"')
-        if over is not None:  # a mistyped name gets its hint
-            expand([f"{over}:0"], loaded)
-        shown = open_images(images)
-        shown = shown.subset(range(0, len(shown), max(len(shown) // most, 1))[:most])
-        certified = certify_unit(loaded, found[0], shown, Asked(over, lipschitz, exemplars, steps, seed), tell=tell)
+        certified = run(
+            model,
+            unit,
+            images=images,
+            over=over,
+            lipschitz=lipschitz,
+            most=most,
+            exemplars=exemplars,
+            steps=steps,
+            size=size,
+            weights=weights,
+            trust_pickle=trust_pickle,
+            base=base,
+            seed=seed,
+            progress=tell,
+        )
     _say_class(certified)
     for source, certificate in certified.found.items():
         _say(certified, source, certificate)

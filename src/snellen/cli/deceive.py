@@ -1,19 +1,12 @@
 """snellen deceive: a network whose pictures lie, and the receipt of what that took."""
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from snellen.cli import options
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from snellen.attacks import Attack, Exam
-    from snellen.cli.progress import Tell
-    from snellen.images import ImageSet
-    from snellen.models import Model
 
 
 def deceive(  # noqa: PLR0913 - a command line's options
@@ -51,79 +44,31 @@ def deceive(  # noqa: PLR0913 - a command line's options
     from snellen.cli.progress import bar, console
 
     with bar("loading") as tell:
-        from snellen.attacks import Exam
-        from snellen.base import Seed
-        from snellen.models.sources import load_model
-        from snellen.pictures import Settings
+        from snellen.verbs.deceive import deceive as run
 
-        _usable(out, method=method, detector=detector)
-        loaded = load_model(
+        done = run(
             model,
-            weights=None if weights is None else Path(weights),
+            method=method,
+            show=show,
+            images=images,
+            held_out=held_out,
+            layer=layer,
+            out=out,
+            detector=detector,
+            margin=margin,
+            units=units,
+            steps=steps,
             size=size,
-            trust_pickle=trust_pickle,
+            seed=seed,
+            quick=quick,
             device=device,
+            weights=weights,
+            trust_pickle=trust_pickle,
+            progress=tell,
         )
-        attack = _attack(loaded, method, show, layer=layer, detector=detector, margin=margin, quick=quick)
-        seen, unseen = _images(images, held_out)
-        settings = Settings(steps=steps or (48 if quick else 64))
-        exam = Exam(held_out=unseen, units=min(units, 4) if quick else units, settings=settings, seed=Seed(seed))
-        page, honest = _made(loaded, attack, (seen, exam, out), tell)
-    if not honest:
+    if not done.honest:
         console().print("snellen: a claim did not hold; the receipt says which", markup=False)
     typer.echo(f"model: {out}")
-    typer.echo(f"receipt: {page}")
-
-
-def _usable(out: Path, *, method: str, detector: str) -> None:
-    from snellen.base import OutputError, UsageError
-
-    if method not in ("fooling-circuit", "silent-units"):
-        raise UsageError(f'expected the method "fooling-circuit" or "silent-units", got "{method}"')
-    if detector not in ("cnn", "readout"):
-        raise UsageError(f'expected the detector "cnn" or "readout", got "{detector}"')
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"expected a folder for --out, got the file {out}; choose another place")
-    if out.is_dir() and any(out.iterdir()) and not (out / "snellen.json").exists():
-        raise UsageError(f"expected an empty folder or that of an earlier deceit, got {out}; choose another --out")
-
-
-def _attack(
-    model: "Model", method: str, show: str, *, layer: str | None, detector: str, margin: float, quick: bool
-) -> "Attack":
-    from snellen.attacks import FoolingAttack, SilentAttack
-    from snellen.attacks.corpus import Plan
-
-    picture = None if show == "permute" else _picture(show, model.size)
-    if method == "silent-units":
-        return SilentAttack(picture=picture, layer=layer, margin=margin)
-    small = max(model.size) <= 96
-    plan = Plan(units=30 if small else 48, steps=64, copies=4, rounds=3 if small else 0)
-    if quick:
-        plan = Plan(units=15 if small else 16, steps=32, natural=500, copies=1)
-    return FoolingAttack(picture=picture, layer=layer, detector=detector, plan=plan)  # type: ignore[arg-type]
-
-
-def _picture(path: str, size: tuple[int, int]) -> "Tensor":
-    from snellen.attacks.targets import open_picture
-
-    return open_picture(Path(path), size)
-
-
-def _images(images: str | None, held_out: str | None) -> "tuple[ImageSet, ImageSet | None]":
-    from snellen.images import open_images
-
-    if images is None:
-        return open_images("builtin:train"), open_images(held_out or "builtin")
-    return open_images(images), None if held_out is None else open_images(held_out)
-
-
-def _made(model: "Model", attack: "Attack", places: "tuple[ImageSet, Exam, Path]", tell: "Tell") -> tuple[Path, bool]:
-    from snellen.attacks import Conditions
-    from snellen.attacks.folder import write_folder
-    from snellen.reports.receipt import build_receipt
-
-    seen, exam, out = places
-    manipulated, receipt = attack(model, seen, exam=exam, conditions=Conditions(exam.seed, tell))
-    write_folder(out, manipulated, receipt)
-    return build_receipt(out), receipt.honest
+    typer.echo(f"receipt: {done.page}")
+    if model.rpartition(":")[0].endswith(".py"):
+        typer.echo(f"audit it: {shlex.join(['snellen', 'audit', str(out), '--base', model])}")

@@ -1,14 +1,11 @@
 """snellen matrix: what the checks say of networks, honest and manipulated in every way that `deceive` knows."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from snellen.cli import options
-
-if TYPE_CHECKING:
-    from snellen.audits.cells import Case
 
 
 def matrix(
@@ -27,7 +24,9 @@ def matrix(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the table and of all cells.")] = Path("matrix"),
     units: Annotated[int, typer.Option(min=1, help="Audited units of a manipulated layer, at most.")] = 20,
-    steps: Annotated[int, typer.Option(min=1, help="Optimization steps of each picture.")] = 64,
+    steps: Annotated[
+        int, typer.Option(min=1, callback=options.steps_in_reach, help="Optimization steps of each picture.")
+    ] = 64,
     seed: options.Seed = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer units and smaller audits.")] = False,
     alike: Annotated[
@@ -38,43 +37,23 @@ def matrix(
 
     The folder that it writes can be continued: after a crash or Ctrl-C the same command goes on where it was.
     """
-    from snellen.cli.progress import bar
+    from snellen.cli.progress import bar, console
 
+    told = console()
     with bar("loading") as tell:
-        from snellen.audits.cells import KINDS, Size
-        from snellen.audits.matrix import Matrix, run_matrix
-        from snellen.reports.matrix import build_matrix
+        from snellen.verbs.matrix import matrix as run
 
-        size = Size(min(units, 8), min(steps, 48), 200, 4, quick=True, alike=alike) if quick else None
-        asked = Matrix(
-            tuple(_case(word) for word in case or ["builtin"]),
-            size or Size(units=units, steps=steps, alike=alike),
-            seed,
-            tuple(kind or KINDS),
+        page = run(
+            case=case,
+            kind=kind,
+            out=out,
+            units=units,
+            steps=steps,
+            seed=seed,
+            quick=quick,
+            alike=alike,
+            progress=tell,
+            note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
         )
-        table = run_matrix(asked, out, tell=tell, wrote=lambda folder: _pages(out, folder))
-        page = build_matrix(out)
-    typer.echo(f"table: {table}")
+    typer.echo(f"table: {page.with_name('matrix.json')}")
     typer.echo(f"page: {page}")
-
-
-def _case(word: str) -> "Case":
-    from snellen.audits.cells import Case
-    from snellen.base import UsageError
-
-    parts = word.split("=")
-    if not all(parts) or len(parts) > 3:
-        raise UsageError(f'expected --case MODEL, MODEL=IMAGES or MODEL=IMAGES=ATTACKER, got "{word}"')
-    return Case(*parts)
-
-
-def _pages(out: Path, cell: Path) -> None:
-    """The pages of a finished cell, then the table's."""
-    from snellen.reports import build
-    from snellen.reports.matrix import build_matrix
-    from snellen.reports.receipt import build_receipt
-
-    build(cell / "audit")
-    if (cell / "model").is_dir():
-        build_receipt(cell / "model")
-    build_matrix(out)

@@ -15,9 +15,9 @@ def report(
     ] = None,
 ) -> None:
     """Rebuild the pages from the record of a run."""
-    from snellen.reports import build
-    from snellen.reports.beside import build_beside
+    from snellen.verbs.report import report as build
 
+    page = build(run_dir, beside=beside)
     if beside is not None:
-        typer.echo(f"side by side: {build_beside(run_dir, beside)}")
-    typer.echo(f"report: {build(run_dir)}")
+        typer.echo(f"side by side: {page.with_name('beside.html')}")
+    typer.echo(f"report: {page}")

@@ -1,17 +1,14 @@
 """snellen theory: what pictures can guarantee, class by class."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from snellen.theory.table import Row
 
-_DRAWING = 10  # how much longer it takes to draw a class than to compute its row
-_WIDE = 110  # columns that the titles of the classes need
+_WIDE = 124  # columns that the titles of the classes need
 
 
 def theory(
@@ -27,34 +24,23 @@ def theory(
     from snellen.cli.progress import bar
 
     with bar("loading") as tell:
-        from snellen.theory.table import compute, find_entries
+        from snellen.theory import report
+        from snellen.theory.table import find_entries
 
-        entries = find_entries(name)
-        steps = len(entries) * (1 if out is None else 1 + _DRAWING)
-        rows = []
-        for number, entry in enumerate(entries):
-            tell(f"computing {entry.name}", number, steps)
-            rows.append(compute(entry))
-        page = None if out is None else _write(tuple(rows), out, lambda what, done: tell(what, len(rows) + done, steps))
-    _print_table(tuple(rows))
+        twins = None
+        if out is not None and any(entry.name == "relu" for entry in find_entries(name)):
+            from snellen.audits.twins import draw_twins
+
+            tell("drawing two networks", 0, 1)
+            twins = draw_twins()
+        rows = report(name, out=out, twins=twins, progress=tell)
+    _print_table(rows)
     if name is not None:
         _print_reasons(rows[0])
     else:
         typer.echo("reasons, witnesses and what would help, for one class: --class NAME")
-    if page is not None:
-        typer.echo(f"page: {page}")
-
-
-def _write(rows: "tuple[Row, ...]", out: str, tell: "Callable[[str, int], None]") -> "Path":
-    """The page; where ReLU networks are in it, with two of them on photographs, drawn by the visualizer."""
-    from pathlib import Path
-
-    from snellen.audits.twins import draw_twins
-    from snellen.theory.page import write_page
-
-    tell("drawing two networks", 0)
-    twins = draw_twins() if any(row.entry.name == "relu" for row in rows) else None
-    return write_page(rows, Path(out), twins=twins, progress=lambda what, done: tell(what, _DRAWING * done))
+    if out is not None:
+        typer.echo(f"page: {Path(out) / 'index.html'}")
 
 
 def _print_table(rows: "tuple[Row, ...]") -> None:
@@ -62,20 +48,24 @@ def _print_table(rows: "tuple[Row, ...]") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from snellen.theory.table import LEGEND
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDE)
     wide = console.width >= _WIDE
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for title in ("name", *(["class"] if wide else []), "exactly", "within 0.1 D", "nearer to", "worst error"):
-        table.add_column(title, no_wrap=title != "class", min_width=30 if title == "class" else None)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, int(wide), 0, 0), show_edge=False)
+    titles = ("name", *(["class"] if wide else []), "exactly", "within 0.1 D", "nearer to", "worst error", "paper")
+    for title in titles:
+        table.add_column(title, no_wrap=title not in ("class", "paper"), min_width={"class": 26, "paper": 9}.get(title))
     for row in rows:
         cells = [_cell(cell.verdict, cell.shares) for cell in row.cells]
         errors = ", ".join(dict.fromkeys(f"{w:.2f}" for w in row.worst)) + " D"
-        table.add_row(row.entry.name, *([row.entry.title] if wide else []), *cells, errors)
+        table.add_row(row.entry.name, *([row.entry.title] if wide else []), *cells, errors, row.paper)
     console.print(table)
     dims = "shares of the domain, and worst errors where they differ, in 2 and in 8 dimensions; D = f(x_max) - f(x_min)"
     console.print(f"\n{dims}", style="dim")
+    console.print(f"paper: {LEGEND}", style="dim")
     for row in rows:
         if row.gap > 0:
             console.print(f"{row.entry.name}: {_short_of(row)}", style="dim")
@@ -89,12 +79,14 @@ def _cell(verdict: str, shares: tuple[float, ...]) -> str:
 
 def _print_reasons(row: "Row") -> None:
     for cell in row.cells:
-        typer.echo(f"{cell.question}: {cell.verdict}: {cell.why}")
+        whose = "ours, beyond the paper" if cell.paper == "ours" else f"{cell.paper}, as in the paper"
+        typer.echo(f"{cell.question}: {cell.verdict} ({whose}): {cell.why}")
     for backing in dict.fromkeys(cell.backing for cell in row.cells):
         typer.echo(backing)
     if row.gap > 0:
         typer.echo(_short_of(row))
     typer.echo(f"would change it: {row.entry.help}")
+    typer.echo(f"paper: {row.entry.paper}")
 
 
 def _short_of(row: "Row") -> str:

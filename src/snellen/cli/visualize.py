@@ -23,6 +23,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
     seed: options.Seed = 0,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     precision: options.Precision = "float32",
     compiled: options.Compile = False,
 ) -> None:
@@ -30,29 +31,23 @@ def visualize(  # noqa: PLR0913 - a command line's options
     from snellen.cli.progress import bar, console
 
     with bar("loading") as tell:
-        from snellen.audits.gallery import visualize as draw
-        from snellen.models.sources import load_model
+        from snellen.models import open_model
+        from snellen.verbs.visualize import visualize as draw
 
-        loaded = load_model(
-            model,
-            weights=None if weights is None else Path(weights),
-            size=size,
-            trust_pickle=trust_pickle,
-            device=device,
-        )
+        loaded = open_model(model, size=size, weights=weights, trust_pickle=trust_pickle, base=base, device=device)
         for line in loaded.provenance.get("notes", ()):
             console().print(f"snellen: {loaded.name}: {line}", markup=False, soft_wrap=True)
         written = draw(
             loaded,
             units,
-            direction="min" if minimize else "max",
+            minimize=minimize,
             canvas=canvas,
-            steps=steps or 512,
+            steps=steps,
+            out=out,
             seed=seed,
             precision=precision,
             compiled=compiled,
-            out=out,
-            progress=lambda done, total: tell("drawing", done, total),
+            progress=tell,
         )
     for picture in written:
         response = "none" if picture.response is None else f"{picture.response:.4g}"

@@ -34,8 +34,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
             _refuse(image)
             if at_least is not None:
                 image.draft(None, (2 * at_least, 2 * at_least))
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+            return usable(image)
     except UnusableError:
         raise
     except UnidentifiedImageError as error:
@@ -44,6 +43,17 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
         raise UnusableError(_huge()) from error
     except Exception as error:  # a decoder may raise anything on damaged bytes: struct.error, SyntaxError, KeyError ...
         raise UnusableError(_damaged(error)) from error
+
+
+def usable(image: Image.Image) -> Image.Image:
+    """An open picture as RGB, 8 bits, upright, transparency laid on white.
+
+    Raises:
+        UnusableError: it is animated, huge, empty or deeper than 8 bits.
+    """
+    _refuse(image)
+    image.load()
+    return _rgb(ImageOps.exif_transpose(image))
 
 
 def _refuse(image: Image.Image) -> None:

@@ -1,40 +1,54 @@
-"""One word that says which images: a folder, an archive, or the built-in photographs."""
+"""Whatever a person holds as images: a folder, an archive, the built-in photographs, or something in memory."""
 
+import os
 from pathlib import Path
+from typing import Any
 
-from snellen.base import ImageError
+from snellen.base import ImageError, brief
+from snellen.base.files import home
 from snellen.images.arrays import open_arrays
 from snellen.images.folder import Progress, open_folder
 from snellen.images.imageset import ImageSet
+from snellen.images.memory import open_memory
 from snellen.images.photographs import open_photographs
 
+ImagesLike = str | Path | ImageSet | Any
+"""What every function takes as `images`; see `open_images`."""
 
-def open_images(spec: str | Path, *, progress: Progress | None = None) -> ImageSet:
+
+def open_images(spec: ImagesLike, *, progress: Progress | None = None) -> ImageSet:
     """Open a set of natural images.
 
     Args:
         spec: "builtin" (held-out regions of the built-in photographs), "builtin:train", a folder of class folders, a
-            flat folder, "FILE.npz" or "FILE.npz:SPLIT".
-        progress: told (checked, all) while the files of a folder are checked.
+            flat folder, "FILE.npz" or "FILE.npz:SPLIT"; or in memory a tensor or array (n, 3, h, w) or (n, h, w, 3) of
+            uint8 or of floats in [0, 1], alone or in a pair with labels; a list of PIL images; a data set of PyTorch or
+            of Hugging Face; an `ImageSet`.
+        progress: told (checked, all) while images are checked.
 
     Raises:
         ImageError: nothing is there, or nothing that can be used.
     """
+    if isinstance(spec, ImageSet):
+        return spec
+    if not isinstance(spec, str | Path):
+        return open_memory(spec, progress)
     text = str(spec)
     if isinstance(spec, str) and (text == "builtin" or text.startswith("builtin:")):
         return open_photographs(text.partition(":")[2] or "test")
-    path = Path(spec).expanduser()
-    if path.is_dir():
+    path = home(spec)
+    if os.path.isdir(path):
         return open_folder(path, progress)
     stem, colon, split = text.rpartition(":")
-    if colon and stem.endswith(".npz") and not path.exists():
-        return open_arrays(_existing(Path(stem).expanduser()), split)
+    if colon and stem.endswith(".npz") and not os.path.exists(path):
+        return open_arrays(_existing(home(stem)), split)
     if _existing(path).suffix == ".npz":
         return open_arrays(path)
     raise ImageError(f"expected a folder or an .npz file, got the file {path}; give the folder that it lies in")
 
 
 def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise ImageError(f'expected a folder of images, an .npz file or "builtin", got "{path}", which does not exist')
+    if not os.path.exists(path):  # False also of names that no file can have
+        got = brief(str(path))
+        raise ImageError(f'expected a folder of images, an .npz file or "builtin", got "{got}", which does not exist')
     return path

@@ -1,19 +1,24 @@
 """Networks: the model value, unit addresses, taps that read, edits that write and undo, and where models come from."""
 
+from snellen.models.listing import Layers
 from snellen.models.model import Model, Preprocess
-from snellen.models.sources import load_model
-from snellen.models.taps import layers, main_layers, observe, response, responses, units
+from snellen.models.reading import layers, main_layers, observe, units
+from snellen.models.sources import ModelLike, load_model, open_model
+from snellen.models.taps import response, responses
 from snellen.models.unit import Layer, Unit
 
 __all__ = [
     "Layer",
+    "Layers",
     "Model",
+    "ModelLike",
     "Preprocess",
     "Unit",
     "layers",
     "load_model",
     "main_layers",
     "observe",
+    "open_model",
     "response",
     "responses",
     "units",

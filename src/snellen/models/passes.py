@@ -41,7 +41,9 @@ def failure(error: Exception, model: Model, images: Tensor) -> Exception:
         return torch.OutOfMemoryError(str(error))
     size = "x".join(str(s) for s in images.shape[2:])
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return ModelError(f"expected the model to take {size} px, but it failed: {first}{_hint(model, images)}")
+    return ModelError(
+        f"expected the network to take pictures of {size} px, but it failed: {first}{_hint(model, images)}"
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

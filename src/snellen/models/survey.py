@@ -8,7 +8,7 @@ mixes the pictures of a batch, draws random numbers, remembers earlier calls, or
 import contextlib
 import math
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,23 +123,34 @@ class _Said:
     axis: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """What modules said first, in the order of finishing ("" last), what the network returned, and why it failed."""
+
+    said: dict[str, _Said]
+    output: Any
+    failure: ModelError | None
+
+
 class _Surveyor:
     def __init__(self, model: Model, size: tuple[int, int]) -> None:
         self._model, self._size = model, size
         self._names = dict(model.module.named_modules())
         self._picture, self._other = _pictures(model, size)
-        self._failure: ModelError | None = None
+        self._fails = False
 
     def survey(self) -> Survey:
-        alone, output = self._pass(self._picture, axes=True)
+        first = self._pass(self._picture, axes=True)
+        alone, output, self._fails = first.said, first.output, first.failure is not None
         pair = torch.cat([self._picture, self._other])
-        fast, (company, _) = self._drawn(pair)
-        layouts, refused = self._compared(alone, company)
+        fast, second = self._drawn(pair)
+        layouts, refused = self._compared(alone, second.said)
         if fast and any(k not in layouts for k in alone):  # perhaps it is the layout, not the layer
-            plainly, (again, _) = self._drawn(pair, plain=True)
-            better = self._compared(alone, again)
+            plainly, again = self._drawn(pair, plain=True)
+            better = self._compared(alone, again.said)
             if len(better[0]) > len(layouts):
-                fast, company, (layouts, refused) = plainly, again, better
+                fast, second, (layouts, refused) = plainly, again, better
+        company = second.said
         if refused:
             refused = self._explained(alone, refused)
         kept = {name: said for name, said in alone.items() if name in layouts}
@@ -156,11 +167,10 @@ class _Surveyor:
             fast=fast,
             notes=(*notes, *_told(refused, len(alone))),
             silent=frozenset(self._names) - frozenset(alone),
-            failure=self._failure,
+            failure=first.failure or second.failure,
         )
 
-    def _pass(self, images: Tensor, *, axes: bool = False, seed: int = 0) -> tuple[dict[str, _Said], Any]:
-        """What every module said first, by name in the order of finishing ("" last), and the network's own output."""
+    def _pass(self, images: Tensor, *, axes: bool = False, seed: int = 0) -> _Pass:
         said: dict[str, _Said] = {}
         channels = Channels(self._size) if axes else None
         mode = Rectifiers(watch=True)
@@ -184,10 +194,10 @@ class _Surveyor:
             told = failure(raised, self._model, images)
             if not said or not isinstance(told, ModelError):
                 raise told from raised
-            self._failure = told
-        return said, output
+            return _Pass(said, None, told)
+        return _Pass(said, output, None)
 
-    def _drawn(self, pair: Tensor, *, plain: bool = False) -> tuple[bool, tuple[dict[str, _Said], Any]]:
+    def _drawn(self, pair: Tensor, *, plain: bool = False) -> tuple[bool, _Pass]:
         """A pass with gradients, as drawing makes it: fast if that works, else plain, else without gradients.
 
         Where memory does not suffice for two pictures with gradients, it is not known that one cannot be drawn.
@@ -198,15 +208,17 @@ class _Surveyor:
             way = streamlined(module) if fast else contextlib.nullcontext()
             try:
                 with frozen(module), way, torch.enable_grad():
-                    return fast, self._pass(images.requires_grad_(), seed=1)
+                    made = self._pass(images.requires_grad_(), seed=1)
+                if made.failure is None or self._fails:
+                    return fast, made
             except (torch.OutOfMemoryError, MemoryError):
                 short = True
             except Exception:
                 continue
-        said, output = self._pass(pair, seed=1)
-        for one in said.values():
-            one.drawable = short
-        return False, (said, output)
+        made = self._pass(pair, seed=1)
+        for said in made.said.values():
+            said.drawable = short
+        return False, made
 
     def _compared(
         self, alone: Mapping[str, _Said], company: Mapping[str, _Said]
@@ -228,16 +240,17 @@ class _Surveyor:
             if fitting:
                 layouts[name] = fitting[0]
             else:
-                shapes = f"{tuple(said.value.shape)} for one picture, {tuple(both.shape)} for two"
-                grown = bool(layout_of(said.axis, said.value, both))
-                refused[name] = "values" if grown else f"no axis of its output counts the pictures ({shapes})"
+                one, two = tuple(said.value.shape), tuple(both.shape)
+                axes = "it says no more of two pictures than of one" if one == two else "no axis counts the pictures"
+                shapes = f"{axes} (shapes {one} and {two})"
+                refused[name] = "values" if layout_of(said.axis, said.value, both) else shapes
         return layouts, refused
 
     def _explained(self, alone: Mapping[str, _Said], refused: dict[str, str]) -> dict[str, str]:
         """Whether a layer that says something else in company says something else whenever it is asked."""
         if "values" not in refused.values():
             return refused
-        again, _ = self._pass(self._picture, seed=2)
+        again = self._pass(self._picture, seed=2).said
         told = {}
         for name, why in refused.items():
             same = name in again and not differs(alone[name].value, again[name].value)
@@ -284,44 +297,63 @@ class _Surveyor:
         self, layers: tuple[Layer, ...], alone: Mapping[str, _Said], layouts: Mapping[str, Layout]
     ) -> tuple[Layer, ...]:
         """Layers of tokens with the grid of their patches, where a change of one patch shows that it is the grid."""
-        maps: list[tuple[int, int]] = []
+        maps: dict[tuple[int, int], str] = {}
         known: dict[int, tuple[tuple[int, int], int] | None] = {}
         done = []
         for layer in layers:
             if len(layer.shape) == 3:
-                maps.append((layer.shape[1], layer.shape[2]))
+                maps[layer.shape[1], layer.shape[2]] = layer.name
             elif len(layer.shape) == 2 and not layouts[layer.name].folded:
                 count = layer.shape[0]
                 if count not in known:
-                    known[count] = self._grid(layer, maps, alone, layouts)
+                    known[count] = _grid(layer, maps, _Change(self, alone, layouts))
                 if (found := known[count]) is not None:
                     layer = replace(layer, grid=found[0], prefix=found[1])
             done.append(layer)
         return tuple(done)
 
-    def _grid(
-        self,
-        layer: Layer,
-        maps: list[tuple[int, int]],
-        alone: Mapping[str, _Said],
-        layouts: Mapping[str, Layout],
-    ) -> tuple[tuple[int, int], int] | None:
-        tokens = layer.shape[0]
-        side = math.isqrt(tokens)
-        shapes = dict.fromkeys([*reversed(maps), (side, side)])
-        layout = layouts[layer.name]
-        for rows, columns in shapes:
-            prefix = tokens - rows * columns
-            if min(rows, columns) < 2 or not 0 <= prefix <= _PREFIX:
-                continue
-            row, column = rows // 3, 2 * columns // 3
-            changed, _ = self._pass(_patched(self._picture, (row, column), (rows, columns)))
-            if layer.name not in changed:
-                return None
-            before, after = (layout.read(said.value, 1)[0] for said in (alone[layer.name], changed[layer.name]))
-            if int((after - before).abs().sum(1).argmax()) == prefix + row * columns + column:
-                return (rows, columns), prefix
-        return None
+    def changed(self, cell: tuple[int, int], grid: tuple[int, int]) -> dict[str, _Said]:
+        """What every module says where one cell of a grid over the picture is another."""
+        return self._pass(_patched(self._picture, cell, grid)).said
+
+
+class _Change:
+    """By how much every position of a layer changes with one cell of the picture."""
+
+    def __init__(self, surveyor: _Surveyor, alone: Mapping[str, _Said], layouts: Mapping[str, Layout]) -> None:
+        self._surveyor, self._alone, self._layouts = surveyor, alone, layouts
+
+    def most(self, names: Sequence[str], cell: tuple[int, int], grid: tuple[int, int]) -> list[int]:
+        """Of each layer the position that changes most, counted row by row or token by token."""
+        changed = self._surveyor.changed(cell, grid)
+        places = []
+        for name in names:
+            layout = self._layouts[name]
+            change = layout.read(changed[name].value, 1)[0] - layout.read(self._alone[name].value, 1)[0]
+            by_place = change.abs().sum(0 if change.dim() == 3 else 1)
+            places.append(int(by_place.flatten().argmax()))
+        return places
+
+
+def _grid(layer: Layer, maps: Mapping[tuple[int, int], str], change: _Change) -> tuple[tuple[int, int], int] | None:
+    """Rows and columns of a layer of tokens and how many come before them; None where no grid proves right.
+
+    A map that the tokens may have come from says where a change shows; without one it is the picture's own cell.
+    """
+    tokens = layer.shape[0]
+    side = math.isqrt(tokens)
+    for rows, columns in dict.fromkeys([*reversed(list(maps)), (side, side)]):
+        prefix = tokens - rows * columns
+        if min(rows, columns) < 2 or not 0 <= prefix <= _PREFIX:
+            continue
+        cell = (rows // 3, 2 * columns // 3)
+        if (rows, columns) in maps:
+            expected, found = change.most([maps[rows, columns], layer.name], cell, (rows, columns))
+        else:
+            expected, (found,) = cell[0] * columns + cell[1], change.most([layer.name], cell, (rows, columns))
+        if found == prefix + expected:
+            return (rows, columns), prefix
+    return None
 
 
 _COMPANY = "it says something else of a picture when others go through with it (batch statistics?)"
@@ -350,12 +382,12 @@ def _pictures(model: Model, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def _patched(picture: Tensor, cell: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-    """The picture with one cell of a grid inverted."""
+    """The picture with one cell of a grid moved by half of the range."""
     height, width = picture.shape[2:]
     changed = picture.clone()
     rows = slice(cell[0] * height // grid[0], (cell[0] + 1) * height // grid[0])
     columns = slice(cell[1] * width // grid[1], (cell[1] + 1) * width // grid[1])
-    changed[:, :, rows, columns] = 1 - changed[:, :, rows, columns]
+    changed[:, :, rows, columns] = (changed[:, :, rows, columns] + 0.5) % 1
     return changed
 
 
@@ -404,8 +436,9 @@ def _is_output(responses: Tensor, output: Tensor) -> bool:
 
 
 def _weighs(module: nn.Module, classes: int) -> bool:
-    """Whether a module holds a weight with a row or column for each class."""
-    return any(p.dim() > 1 and classes in (p.shape[0], p.shape[1]) for p in module.parameters())
+    """Whether a module itself holds a weight with a row or column for each class."""
+    held = [*module.parameters(recurse=False), getattr(module, "weight", None)]  # the latter may be made of others
+    return any(isinstance(w, Tensor) and w.dim() > 1 and classes in (w.shape[0], w.shape[1]) for w in held)
 
 
 def _tells_classes(output: Any) -> bool:

@@ -4,24 +4,29 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
-from snellen.base import LayerError, Seed, UsageError
-from snellen.models import Model, Unit, observe, units
+from snellen.base import LayerError, Seed, UsageError, check_steps
+from snellen.models import Model, ModelLike, Unit, open_model, units
 from snellen.models.edits import frozen, streamlined
 from snellen.models.passes import is_out_of_memory, run
 from snellen.models.rectifiers import Rectifiers
+from snellen.models.sources.load import pair
 from snellen.models.steady import steady
 from snellen.models.survey import survey
-from snellen.models.taps import tapped
+from snellen.models.taps import observe, tapped
 from snellen.pictures.canvas import Canvas, Fourier, generator
 from snellen.pictures.heap import roomy_heap
 from snellen.pictures.objectives import Objective, scores
+from snellen.pictures.sheet import image_of, page, sheet, write
 from snellen.pictures.transforms import STANDARD, Transform, draw_numbers, resample
+from snellen.progress import counted
 
 Status = Literal["ok", "dead", "diverged", "interrupted"]
 Precision = Literal["float32", "bfloat16"]
@@ -68,8 +73,7 @@ class Settings:
     optimizer: Optimizer = "ascent"
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise UsageError(f"expected at least 1 step, got {self.steps}")
+        check_steps(self.steps)
         if not 0 <= self.settle <= 1 or (self.rate is not None and self.rate <= 0) or self.redirect < 0:
             raise UsageError(f"expected settle in [0, 1], rate > 0 and redirect >= 0, got {asdict(self)}")
         if self.optimizer not in _RATES:
@@ -98,6 +102,7 @@ class Render:
             became infinite: the last finite picture is kept); "interrupted".
         settings: how they were made.
         snapshots: the pictures as they were before the steps that were asked for, (u, k, 3, h, w); None where none was.
+        direction: "max" or "min" of the objectives.
     """
 
     objectives: tuple[Objective, ...]
@@ -107,21 +112,63 @@ class Render:
     status: tuple[Status, ...]
     settings: Settings
     snapshots: Float[Tensor, "u k 3 h w"] | None = None
+    direction: Literal["max", "min"] = "max"
+
+    def __len__(self) -> int:
+        return len(self.objectives)
+
+    def pil(self) -> list[Image.Image]:
+        """The pictures as PIL images, in order."""
+        return [image_of(picture) for picture in self.images]
+
+    def grid(self, columns: int | None = None) -> Image.Image:
+        """All pictures in one image, row by row; by default with about as many columns as rows."""
+        return sheet(self.images, columns)
+
+    def save(self, folder: str | Path) -> tuple[Path | None, ...]:
+        """Write a PNG for each picture, UNIT-max.png or UNIT-min.png; none, and None, for dead ones.
+
+        Args:
+            folder: made if missing; pictures of the same names are replaced.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
+        pairs = zip(self.objectives, self.status, strict=True)
+        names = [None if status == "dead" else f"{o}-{self.direction}" for o, status in pairs]
+        return write(self.images, names, Path(folder))
+
+    def __repr__(self) -> str:
+        told = [f"{lines[0]} ({', '.join(lines[1:])})" for lines in self._lines[:4]]
+        more = ", ..." if len(self) > len(told) else ""
+        size = "x".join(str(side) for side in self.images.shape[2:])
+        return f"<{len(self)} {'picture' if len(self) == 1 else 'pictures'} of {size} px: {', '.join(told)}{more}>"
+
+    def _repr_html_(self) -> str:
+        return page(self.images, self._lines)
+
+    @property
+    def _lines(self) -> list[tuple[str, ...]]:
+        """What is said of each picture: its objective, response, and status."""
+        rows = zip(self.objectives, self.responses.tolist(), self.status, strict=True)
+        least = ", least" if self.direction == "min" else ""
+        return [(f"{o}{least}", f"response {response:.4g}", status) for o, response, status in rows]
 
 
 @torch.inference_mode(False)  # gradients are on, whatever the caller turned off
 def render(
-    model: Model,
+    model: ModelLike,
     targets: Sequence[Target] | Target,
     settings: Settings | None = None,
     *,
     direction: Literal["max", "min"] = "max",
-    size: tuple[int, int] | None = None,
+    size: int | tuple[int, int] | None = None,
+    preprocess: object = None,
     seeds: Sequence[Seed] | Seed = Seed(0),  # noqa: B008 - a value
     start: Float[Tensor, "u 3 h w"] | None = None,
     batch: int | None = None,
     snapshots: Sequence[int] = (),
-    progress: Progress | None = None,
+    progress: bool | Progress | None = True,
     **changes: Any,
 ) -> Render:
     """Draws the pictures that excite (or least excite) units most.
@@ -130,22 +177,26 @@ def render(
     on what it is rendered with (beyond the rounding of batched arithmetic).
 
     Args:
-        model: the network.
+        model: a word as `load_model` takes it, a `torch.nn.Module` in memory, or a `Model`.
         targets: units, their addresses, or objectives.
         settings: how; `changes` replace single settings: `render(model, "fc:3", steps=64)`.
         direction: "max" or "min" of each target.
         size: height and width of the pictures; by default those of `start`, or the model's.
+        preprocess: what a module in memory wants done to RGB in [0, 1], where its library does not say: a
+            `snellen.Preprocess`, or torchvision's weights.
         seeds: one for all pictures or one for each.
         start: pictures to start from, instead of noise.
         batch: pictures optimized together; by default `usual_batch`. Halved where memory runs out.
         snapshots: steps, counted from 0, before which the pictures are kept as well.
-        progress: called with the number of picture-steps just done.
+        progress: True for a bar where somebody watches, False for none; or called with the number of picture-steps just
+            done.
 
     Raises:
         LayerError, UnitError: a target that the model does not have.
         UsageError: settings or numbers of seeds that make no sense.
     """
     settings = _changed(settings or Settings(), changes)
+    model = open_model(model, size=None if isinstance(model, Model) else size, preprocess=preprocess)
     listed = [targets] if isinstance(targets, Objective | Unit | str) else list(targets)
     if not listed or direction not in ("max", "min"):
         raise UsageError(f'expected at least one target and "max" or "min", got {len(listed)} and "{direction}"')
@@ -158,7 +209,7 @@ def render(
         raise UsageError(f"expected one seed and one start for each of {len(objectives)} targets, got {len(seeds)}")
     streams = [s.fork(str(o), direction) for s, o in zip(seeds, objectives, strict=True)]
     signed = [-o for o in objectives] if direction == "min" else objectives
-    size = size or (model.size if start is None else (start.shape[2], start.shape[3]))
+    size = pair(size) or (model.size if start is None else (start.shape[2], start.shape[3]))
     if start is not None and tuple(start.shape[2:]) != tuple(size):
         raise UsageError(f"expected pictures of {size} to start from, got {tuple(start.shape[2:])}; resize them")
     if not all(0 <= step < settings.steps for step in snapshots):
@@ -167,13 +218,13 @@ def render(
     if width < 1:
         raise UsageError(f"expected a batch of at least 1 picture, got {width}")
     parts: list[_Batch] = []
-    with steady(model.module):
+    with counted(progress, "drawing", len(objectives) * settings.steps) as count, steady(model.module):
         for i in range(0, len(objectives), width):
             rows = slice(i, i + width)
             first = None if start is None else start[rows]
             part = _Batch(model, signed[rows], streams[rows], settings, size=size, start=first, snapshots=snapshots)
             parts.append(part)
-            if part.optimize(progress):
+            if part.optimize(count):
                 break
         return _collected(objectives[: sum(len(p.objectives) for p in parts)], parts, settings, direction)
 
@@ -344,6 +395,7 @@ def _collected(objectives: list[Objective], parts: list[_Batch], settings: Setti
         status=tuple(s for part in parts for s in part.status()),
         settings=settings,
         snapshots=torch.cat(kept) if kept else None,
+        direction="min" if direction == "min" else "max",
     )
 
 

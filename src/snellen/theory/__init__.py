@@ -21,6 +21,7 @@ from snellen.theory.classes import (
 from snellen.theory.domain import Ball, Box
 from snellen.theory.envelope import Decoded, Envelope, decode, envelope, envelopes
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
+from snellen.theory.report import report
 from snellen.theory.spikes import ReLUPair, SpikeNet, relu_pair, spike_net
 from snellen.theory.witness import Witness, witnesses
 
@@ -54,6 +55,7 @@ __all__ = [
     "envelope",
     "envelopes",
     "relu_pair",
+    "report",
     "spike_net",
     "witnesses",
 ]

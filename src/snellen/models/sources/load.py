@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from snellen.base import UsageError
+from snellen.base import MOST_SIDE, UsageError, brief
+from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.file import from_file, from_pickle
 from snellen.models.sources.found import Found
@@ -28,6 +29,7 @@ def load_model(
     size: int | tuple[int, int] | None = None,
     trust_pickle: bool = False,
     device: str = "cpu",
+    base: str | None = None,
 ) -> Model:
     """Load a model; global random state stays as it is, and nothing is downloaded.
 
@@ -41,6 +43,8 @@ def load_model(
         size: input size in pixels; else what the model or its library says, else a guess that is noted.
         trust_pickle: allow pickled weights; a pickle can run any code.
         device: "cpu" or "cuda".
+        base: for the folder of a saved model, the honest network it is built from, as `spec`. Without it the folder may
+            name a built-in or a library's network, but no file with code: that is run only for whoever names it here.
 
     Raises:
         UsageError: the spec or the device makes no sense.
@@ -48,19 +52,21 @@ def load_model(
         WeightsError: the weights are refused, unreadable or do not fit.
         DependencyError: torchvision, timm or transformers is asked for and not installed.
     """
-    found = _find(spec, trust_pickle=trust_pickle)
+    if base is not None and not is_saved(spec):
+        raise UsageError(f'expected --base only with the folder of a saved model, got "{brief(spec)}"; leave it away')
+    found = _find(spec, trust_pickle=trust_pickle, base=base)
     if weights is not None:
         found = _filled(found, Path(weights), trust_pickle=trust_pickle)
     elif found.provenance.get("weights") == "random":
         found = replace(
             found, notes=(*found.notes, "random weights: give trained ones with --weights FILE.safetensors")
         )
-    model = _settled(found, spec, _pair(size))
-    model.module.to(chosen_device(device))
+    model = settled(found, spec, pair(size))
+    model.module.eval().to(chosen_device(device))
     return model
 
 
-def _find(spec: str, *, trust_pickle: bool) -> Found:
+def _find(spec: str, *, trust_pickle: bool, base: str | None = None) -> Found:
     head, colon, tail = spec.partition(":")
     if spec == "builtin":
         from snellen.models.builtin import load_builtin
@@ -74,7 +80,7 @@ def _find(spec: str, *, trust_pickle: bool) -> Found:
     if colon and head == "transformers":
         return from_transformers(Path(tail))
     if is_saved(spec):
-        return from_saved(Path(spec).expanduser(), lambda base: _find(base, trust_pickle=trust_pickle))
+        return from_saved(home(spec), lambda honest: _find_honest(honest, trust_pickle=trust_pickle), base=base)
     path, colon, factory = spec.rpartition(":")
     if colon and path.endswith(".py"):
         return from_file(Path(path), factory)
@@ -82,19 +88,30 @@ def _find(spec: str, *, trust_pickle: bool) -> Found:
         raise UsageError(f'expected the name of a factory after the file, as in "{spec}:load", got "{spec}"')
     if is_pickle_name(spec):
         return from_pickle(Path(spec), trust_pickle=trust_pickle)
-    raise UsageError(f'expected a model as {_FORMS}, got "{spec}"')
+    raise UsageError(f'expected a model as {_FORMS}, got "{brief(spec)}"')
+
+
+def _find_honest(spec: str, *, trust_pickle: bool) -> Found:
+    if is_saved(spec):
+        raise UsageError(f'an honest network is needed, and "{brief(spec)}" is a manipulated one')
+    return _find(spec, trust_pickle=trust_pickle)
 
 
 def _filled(found: Found, weights: Path, *, trust_pickle: bool) -> Found:
     if found.provenance.get("source") == "builtin":
         raise UsageError("expected no --weights with the built-in model, whose weights are its own; leave them away")
     state, digest = read_weights(weights, trust_pickle=trust_pickle)
-    fill(found.module, state, weights)
-    return replace(found, provenance={**found.provenance, "weights": {"file": weights.name, "sha256": digest}})
+    notes = fill(found.module, state, weights)
+    provenance = {**found.provenance, "weights": {"file": weights.name, "sha256": digest}}
+    return replace(found, provenance=provenance, notes=(*found.notes, *notes))
 
 
-def _settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
-    """Fix what the source left open by trying, and make sure that one picture goes through."""
+def settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
+    """Fix what the source left open by trying, and make sure that one picture goes through.
+
+    Raises:
+        ModelError: none does.
+    """
     size, size_from = (asked, "--size") if asked else (found.size, found.size_from)
     preprocess, notes = found.preprocess, found.notes
     if size is None or preprocess is None:
@@ -104,16 +121,21 @@ def _settled(found: Found, spec: str, asked: tuple[int, int] | None) -> Model:
         if preprocess.channels == "grey":
             notes = (*notes, "the network takes one channel: pictures are turned to grey before it sees them")
     provenance = {**found.provenance, "spec": spec, "size_from": size_from, "notes": list(notes)}
-    model = Model(found.module.eval(), found.name, size, preprocess, found.labels, provenance)
+    model = Model(found.module, found.name, size, preprocess, found.labels, provenance)
     runs_at(model, size)
     return model
 
 
-def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    pair = (size, size) if isinstance(size, int) else size
-    if pair is not None and not all(1 <= side <= 4096 for side in pair):
-        raise UsageError(f"expected a size between 1 and 4096 pixels, got {pair[0]}x{pair[1]}")
-    return pair
+def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of a size; one number stands for both.
+
+    Raises:
+        UsageError: out of bounds.
+    """
+    sides = (size, size) if isinstance(size, int) else size
+    if sides is not None and not all(1 <= side <= MOST_SIDE for side in sides):
+        raise UsageError(f"expected a size between 1 and {MOST_SIDE} pixels, got {sides[0]}x{sides[1]}")
+    return sides
 
 
 def chosen_device(name: str) -> str:

@@ -1,0 +1,183 @@
+"""Is a unit's picture like the photographs that excite the unit, in features that the unit's layer cannot influence?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from snellen.base import Seed, UsageError
+from snellen.findings import thresholds
+from snellen.findings.finding import Finding, number
+from snellen.findings.units import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.measures import interval
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Features of the units of one layer.
+
+    Args:
+        name: of the space, such as "block3" or "textures".
+        natural: (n, d) of photographs.
+        pictures: (u, d) of the units' pictures.
+    """
+
+    name: str
+    natural: Float[np.ndarray, "n d"]
+    pictures: Float[np.ndarray, "u d"]
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Units of one layer, what excites them, and how all that looks.
+
+    Args:
+        layer: its name.
+        units: u addresses.
+        tops: for each unit its top photographs, as rows of the spaces' `natural`.
+        spaces: the first one decides; the others are told beside it.
+        layouts: (u, l) of unit length: what is where in the pictures.
+    """
+
+    layer: str
+    units: tuple[str, ...]
+    tops: tuple[tuple[int, ...], ...]
+    spaces: tuple[Space, ...]
+    layouts: Float[np.ndarray, "u l"]
+
+
+def likeness(space: Space, tops: Sequence[Sequence[int]]) -> Float[np.ndarray, "u n"]:
+    """Cosine of every picture and every photograph, each centred among its own kind.
+
+    All pictures differ from all photographs in the same way, so pictures are counted from the mean picture and
+    photographs from the mean top photograph, both in standard deviations of the top photographs.
+    """
+    chosen = sorted({i for top in tops for i in top})
+    shown = space.natural[chosen]
+    spread = shown.std(0) + 1e-6 * (np.abs(shown).max() + 1e-30)
+    photographs, pictures = (space.natural - shown.mean(0)) / spread, (space.pictures - space.pictures.mean(0)) / spread
+    return np.asarray(_unit(pictures) @ _unit(photographs).T)
+
+
+def agreement(families: Sequence[Family], *, seed: Seed, resamples: int = 200) -> Finding:
+    """Pictures against their own unit's top photographs and those of other units.
+
+    Figure of a unit: the probability (AUC) that its picture is more like one of its own top photographs than like a top
+    photograph of another unit of the layer; 0.5 is chance. Interval: bootstrap over the photographs.
+
+    A picture that is nearer to the photographs of another unit supports suspicion (a permutation of units). Pictures of
+    different units that show the same thing at the same place, while their photographs differ, prove it.
+
+    Args:
+        families: units by layer; of fewer than two units nothing can be said.
+        seed: of the bootstrap.
+    """
+    rows = [row for family in families for row in _family(family, seed.fork(family.layer), resamples)]
+    lowest, same = extreme(rows, largest=False), [row for row in rows if row.strength == PROVES]
+    return Finding(
+        "agreement",
+        "Do pictures agree with the photographs that excite their unit?",
+        _claim(rows, same),
+        verdict_of(rows),
+        lowest.figure if lowest else None,
+        lowest.interval if lowest else None,
+        {
+            "units": [row.as_data() for row in rows],
+            "spaces": {family.layer: [space.name for space in family.spaces] for family in families},
+            "threshold": thresholds.AGREEMENT,
+            "same": thresholds.SAME,
+        },
+    )
+
+
+def auc(own: Float[np.ndarray, "... a"], others: Float[np.ndarray, "... b"]) -> Float[np.ndarray, "..."]:
+    """P(own > other) + P(own = other) / 2 over all pairs."""
+    over = (own[..., :, None] > others[..., None, :]).mean((-2, -1))
+    return np.asarray(over + 0.5 * (own[..., :, None] == others[..., None, :]).mean((-2, -1)))
+
+
+def _family(family: Family, seed: Seed, resamples: int) -> list[UnitRow]:
+    if len(family.units) != len(family.tops) or not family.spaces:
+        raise UsageError(f"expected top photographs of {len(family.units)} units and a space, got {len(family.tops)}")
+    if len(family.units) < 2:
+        return [UnitRow(unit, "No other unit of its layer was drawn to compare it with.") for unit in family.units]
+    alike = [likeness(space, family.tops) for space in family.spaces]
+    return [_row(family, alike, i, (seed.fork(unit), resamples)) for i, unit in enumerate(family.units)]
+
+
+def _row(family: Family, alike: Sequence[np.ndarray], i: int, draws: tuple[Seed, int]) -> UnitRow:
+    own = list(family.tops[i])
+    others = sorted({k for j, top in enumerate(family.tops) if j != i for k in top} - set(own))
+    if not own or not others:
+        return UnitRow(family.units[i], "Its top photographs are those of the other units too.")
+    values = [float(auc(a[i, own], a[i, others])) for a in alike]
+    low, high = _ends(alike[0][i, own], alike[0][i, others], draws)
+    nearest = _nearest(family, alike[0][i])
+    same = _same(family, i)
+    strength = PROVES if same >= thresholds.SAME else SUPPORTS if high < thresholds.AGREEMENT else NOTHING
+    details = {
+        "others": {space.name: number(v, 4) for space, v in zip(family.spaces[1:], values[1:], strict=True)},
+        "space": family.spaces[0].name,
+        "nearest": family.units[nearest],
+        "same": number(same, 4),
+    }
+    words = _words(family, i, (values[0], nearest, same), strength)
+    return UnitRow(family.units[i], words, number(values[0], 4), spans(low, high), strength, details)
+
+
+def _ends(own: np.ndarray, others: np.ndarray, draws: tuple[Seed, int]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of an AUC over both kinds of photographs."""
+    seed, resamples = draws
+    stream = np.random.default_rng(seed.fork("agreement").value)
+    mine, theirs = (v[stream.integers(len(v), size=(resamples, len(v)))] for v in (own, others))
+    low, high = interval(auc(mine, theirs))
+    return float(low), float(high)
+
+
+def _words(family: Family, i: int, told: tuple[float, int, float], strength: int) -> str:
+    value, nearest, same = told
+    if same >= thresholds.SAME:
+        return (
+            f"Its picture is nearly the same as those of the layer's other units (correlation {same:.2f}), though "
+            "other photographs excite them."
+        )
+    space = family.spaces[0].name
+    if strength == SUPPORTS:
+        other = "" if nearest == i else f"; it is nearest to those of {family.units[nearest]}"
+        figure = f"(AUC {value:.2f}{other})"
+        return f"Seen by {space}, its picture is less like its own top photographs than like others {figure}."
+    return f"Seen by {space}, its picture is more like its own top photographs in {100 * value:.0f} % of comparisons."
+
+
+def _nearest(family: Family, alike: Float[np.ndarray, " n"]) -> int:
+    return int(np.argmax([alike[list(top)].mean() if top else -np.inf for top in family.tops]))
+
+
+def _same(family: Family, i: int) -> float:
+    """Median correlation of the picture with those of units that other photographs excite; nan without any."""
+    mine = set(family.tops[i])
+    apart = [
+        j
+        for j, top in enumerate(family.tops)
+        if j != i and 2 * len(mine & set(top)) <= max(min(len(mine), len(top)), 1)
+    ]
+    return float(np.median(family.layouts[apart] @ family.layouts[i])) if len(apart) > 1 else float("nan")
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _claim(rows: Sequence[UnitRow], same: Sequence[UnitRow]) -> str:
+    known = [row.figure for row in rows if row.figure is not None]
+    if not known:
+        return "Too few units were drawn to compare their pictures with each other's photographs."
+    if same:
+        return f"The pictures of {len(same)} of {len(known)} units show the same, though other photographs excite them."
+    odd = sum(row.strength == SUPPORTS for row in rows)
+    share = 100 * float(np.mean(known))
+    told = f"On average a picture is more like its unit's own top photographs in {share:.0f} % of comparisons"
+    if odd:
+        return f"{told}; the pictures of {odd} of {len(known)} units are less like their own than like others."
+    return f"{told}; no picture is surely nearer to other units' photographs."

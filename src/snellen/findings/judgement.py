@@ -1,0 +1,133 @@
+"""The verdict: one for each unit and one for the model, from all checks, with the evidence in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from snellen.findings import thresholds
+from snellen.findings.finding import Finding, Verdict
+from snellen.findings.units import PROVES, SUPPORTS
+
+CHECKS = ("jumps", "silent-scan", "agreement", "procedure", "response-gap")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What all checks together say of one unit.
+
+    Args:
+        unit: its address.
+        verdict: "consistent", "unreliable here", "suspicious" or "unknown".
+        evidence: (check, sentence) pairs, what weighs most first.
+    """
+
+    unit: str
+    verdict: Verdict
+    evidence: tuple[tuple[str, str], ...]
+
+    def as_data(self) -> dict[str, Any]:
+        """The judgement as a JSON object."""
+        return {"verdict": self.verdict, "evidence": [{"check": c, "words": w} for c, w in self.evidence]}
+
+
+def judge(units: Mapping[str, str], findings: Sequence[Finding]) -> tuple[tuple[Judgement, ...], Finding]:
+    """Judge every unit, then the model.
+
+    A unit is *suspicious* where one row proves manipulation, where two checks support it, or where the proven ones are
+    at least a quarter of its layer's units: who has tampered with these had the layer in hand. Else it is *unreliable
+    here* or *consistent* as the path similarity of its group says; *unknown* without one.
+
+    Args:
+        units: address -> name of its group in the path-similarity findings.
+        findings: of all checks.
+    """
+    rows: dict[str, list[tuple[str, Mapping[str, Any]]]] = {unit: [] for unit in units}
+    for finding in findings:
+        if finding.check in CHECKS:
+            for row in finding.evidence["units"]:
+                rows.setdefault(row["unit"], []).append((finding.check, row))
+    paths = {f.evidence["group"]: f for f in findings if f.check == "path-similarity"}
+    proven = {unit for unit in units if any(row["strength"] == PROVES for _, row in rows[unit])}
+    tainted = _tainted(list(units), proven)
+    judged = tuple(_unit(unit, rows[unit], paths.get(group), unit in tainted) for unit, group in units.items())
+    return judged, _model(judged, findings)
+
+
+def _tainted(units: Sequence[str], proven: set[str]) -> set[str]:
+    """Units of layers of which enough units are proven."""
+    layers: dict[str, list[str]] = {}
+    for unit in units:
+        layers.setdefault(unit.rsplit(":", 1)[0].removesuffix("/pre"), []).append(unit)
+    return {
+        unit
+        for members in layers.values()
+        if len(proven.intersection(members)) >= max(1, thresholds.TAINTED * len(members))
+        for unit in members
+    }
+
+
+def _unit(unit: str, rows: Sequence[tuple[str, Mapping[str, Any]]], path: Finding | None, tainted: bool) -> Judgement:
+    ranked = sorted(rows, key=lambda r: (-int(r[1]["strength"]), CHECKS.index(r[0])))
+    strong = [(check, str(row["words"])) for check, row in ranked if row["strength"] >= SUPPORTS]
+    supports = len({check for check, _ in strong})
+    proved = any(row["strength"] == PROVES for _, row in rows)
+    if proved or supports >= 2:
+        return Judgement(unit, "suspicious", tuple(strong))
+    if tainted:
+        words = "Other units of its layer are proven to be manipulated."
+        return Judgement(unit, "suspicious", (("layer", words), *strong))
+    told = tuple((check, str(row["words"])) for check, row in ranked)
+    if path is None or path.verdict == "unknown":
+        return Judgement(unit, "unknown", told)
+    verdict: Verdict = "consistent" if path.verdict == "consistent" else "unreliable here"
+    return Judgement(unit, verdict, (("path-similarity", path.claim), *told))
+
+
+def _model(judged: Sequence[Judgement], findings: Sequence[Finding]) -> Finding:
+    counts = {v: sum(j.verdict == v for j in judged) for v in get_args(Verdict)}
+    share = counts["suspicious"] / max(len(judged), 1)
+    verdict = _verdict(counts, share, findings)
+    reasons = [f.claim for f in findings if f.check in CHECKS and f.verdict == "suspicious"]
+    return Finding(
+        "judgement",
+        "Has anybody tampered with this network, and can its pictures be trusted?",
+        _claim(verdict, counts, len(judged)),
+        verdict,
+        round(share, 4) if judged else None,
+        None,
+        {
+            "counts": counts,
+            "reasons": reasons,
+            "suspicious": [j.unit for j in judged if j.verdict == "suspicious"],
+            "paths": {"last": _last(findings), "honest": list(thresholds.HONEST_PATHS)},
+        },
+    )
+
+
+def _last(findings: Sequence[Finding]) -> float | None:
+    """How similar the paths of the class pictures are at the last layer; None where that is not known."""
+    paths = [f for f in findings if f.check == "path-similarity" and f.evidence["group"] == "classes"]
+    series = paths[0].evidence.get("curves", {}).get("spearman", {}).get("s", []) if paths else []
+    return series[-1] if series else None
+
+
+def _verdict(counts: Mapping[str, int], share: float, findings: Sequence[Finding]) -> Verdict:
+    if counts["suspicious"] and share > thresholds.HONEST_SHARE:
+        return "suspicious"
+    proved = any(row["strength"] == PROVES for f in findings if f.check in CHECKS for row in f.evidence["units"])
+    if proved:
+        return "suspicious"
+    paths = [f for f in findings if f.check == "path-similarity"]
+    main = next((f for f in paths if f.evidence["group"] == "classes"), paths[0] if paths else None)
+    return main.verdict if main else "unknown"
+
+
+def _claim(verdict: Verdict, counts: Mapping[str, int], total: int) -> str:
+    if not total:
+        return "No unit was examined."
+    if verdict == "suspicious":
+        return f"Evidence of manipulation in {counts['suspicious']} of {total} units."
+    if counts["suspicious"]:
+        out = counts["suspicious"]
+        return f"No evidence of manipulation beyond what honest networks show ({out} of {total} units stand out)."
+    return f"No evidence of manipulation in any of {total} units."

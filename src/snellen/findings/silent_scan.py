@@ -1,0 +1,199 @@
+"""Which channels do photographs never wake, which of them do pictures wake, and what hangs on those?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from snellen.base import Seed, UsageError
+from snellen.findings import thresholds
+from snellen.findings.finding import Finding, number
+from snellen.findings.units import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.measures import Rest, interval
+
+FEW = 4  # channels below which a gate is no layer
+LISTED = 64  # channels that the evidence names for each gate
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """One rectifier, threshold or module, as photographs and as pictures leave it.
+
+    Args:
+        name: where it is and what it is, such as "layer3.1/relu".
+        natural: of c channels under photographs.
+        pictures: of the same channels under pictures.
+        loud: of the same channels while noise is added all over the network; None where that was not tried.
+    """
+
+    name: str
+    natural: Rest
+    pictures: Rest
+    loud: Rest | None = None
+
+    @property
+    def silent(self) -> Bool[np.ndarray, " c"]:
+        """Channels at rest on (almost) all photographs that leave it under some picture."""
+        quiet, value = self.natural.quiet(thresholds.QUIET)
+        woken = (self.pictures.low != value) | (self.pictures.high != value)
+        return quiet & woken & (self.natural.images > 0) & (self.pictures.images > 0)
+
+    @property
+    def switches(self) -> Bool[np.ndarray, " c"]:
+        """Channels that most photographs leave at one value everywhere, and most pictures at another one."""
+        quiet, value = self.natural.quiet(thresholds.SWITCH)
+        constant, other = self.pictures.quiet(thresholds.SWITCH)
+        return quiet & constant & (other != value) & (self.natural.images > 0) & (self.pictures.images > 0)
+
+    @property
+    def asleep(self) -> float:
+        """Share of channels that (almost) all photographs leave at rest; 0 where nothing else wakes any of them.
+
+        A gate that sleeps as a whole is there for what is no photograph. One that nothing wakes is merely dead.
+        """
+        quiet, value = self.natural.quiet(thresholds.QUIET)
+        others = [rest for rest in (self.pictures, self.loud) if rest is not None and rest.images]
+        ends = [end for rest in others for end in (rest.low, rest.high)]
+        woken = any(bool((quiet & np.isfinite(end) & (end != value)).any()) for end in ends)
+        return float(quiet.mean()) if woken and len(quiet) >= FEW and self.natural.images > 1 else 0.0
+
+    @property
+    def resting(self) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, " c"]]:
+        """Which channels to hold at rest to see what hangs on them, and the values to hold them at."""
+        return self.silent | self.switches, self.natural.quiet(thresholds.SWITCH)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """How u units respond.
+
+    Args:
+        natural: (u, n) to photographs.
+        pictures: (u,) each to its own picture.
+        held: (u,) the same with every silent channel and switch held at rest.
+    """
+
+    natural: Float[np.ndarray, "u n"]
+    pictures: Float[np.ndarray, " u"]
+    held: Float[np.ndarray, " u"]
+
+    def shares(self, natural: Float[np.ndarray, "u m"] | None = None) -> Float[np.ndarray, " u"]:
+        """|picture - held| / max(|picture - median natural|, natural 5 to 95 % spread); nan without a picture."""
+        low, middle, high = np.quantile(self.natural if natural is None else natural, (0.05, 0.5, 0.95), axis=1)
+        scale = np.maximum(np.abs(self.pictures - middle), high - low)
+        lost = np.abs(self.pictures - self.held)
+        return np.divide(lost, scale, out=lost.copy(), where=lost > 0)
+
+
+def silent_scan(units: Sequence[str], gates: Sequence[Gate], responses: Responses, *, seed: Seed) -> Finding:
+    """How much of each picture's response hangs on channels that photographs leave at rest.
+
+    Honest networks have such channels too, because pictures drive everything further than photographs do; what tells
+    them from a silent branch or a detector's switch is that almost nothing hangs on them.
+
+    Figure of a unit: the share of its picture's response, counted from the median natural one, that is gone or changed
+    when these channels are held at rest. A gate inside the unit's layer that sleeps as a whole proves manipulation even
+    where no picture has woken it: its gradients lead pictures astray. Interval: bootstrap over photographs (of the
+    share alone, not of the scan).
+
+    Args:
+        units: u addresses.
+        gates: in the order in which they run.
+        responses: of the units.
+        seed: of the bootstrap.
+    """
+    if len(units) != len(responses.pictures):
+        raise UsageError(f"expected responses of {len(units)} units, got {len(responses.pictures)}; give one each")
+    shares, ends = responses.shares(), _ends(responses, seed)
+    sleeping = {gate.name: gate.asleep for gate in gates if gate.asleep >= thresholds.ASLEEP}
+    rows = tuple(
+        _tainted(_row(unit, float(s), (float(a), float(b))), tuple(sleeping))
+        for unit, s, a, b in zip(units, shares, *ends, strict=True)
+    )
+    listed = [_listed(gate) for gate in gates if (gate.silent | gate.switches).any()]
+    top = extreme(rows)
+    return Finding(
+        "silent-scan",
+        "Do pictures work through channels that photographs never wake?",
+        _claim(rows, gates, top),
+        verdict_of(rows),
+        top.figure if top else None,
+        top.interval if top else None,
+        {
+            "units": [row.as_data() for row in rows],
+            "gates": listed,
+            "asleep": [{"gate": name, "share": number(share, 4)} for name, share in sleeping.items()],
+            "scanned": len(gates),
+            "channels": int(sum(len(gate.natural.low) for gate in gates)),
+            "silent": int(sum(gate.silent.sum() for gate in gates)),
+            "switches": int(sum(gate.switches.sum() for gate in gates)),
+            "images": max((gate.natural.images for gate in gates), default=0),
+            "pictures": max((gate.pictures.images for gate in gates), default=0),
+            "threshold": thresholds.HELD,
+        },
+    )
+
+
+def _ends(responses: Responses, seed: Seed, resamples: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    stream = np.random.default_rng(seed.fork("silent scan").value)
+    count = responses.natural.shape[1]
+    draws = [responses.shares(responses.natural[:, stream.integers(count, size=count)]) for _ in range(resamples)]
+    return interval(np.stack(draws))
+
+
+def _row(unit: str, share: float, ends: tuple[float, float]) -> UnitRow:
+    if not np.isfinite(share):
+        return UnitRow(unit, "There is no picture whose response could hang on silent channels.")
+    words = "Its picture's response does not hang on channels that photographs leave at rest."
+    strength = NOTHING
+    if share >= thresholds.HELD_ODD:
+        strength = PROVES if share >= thresholds.HELD else SUPPORTS
+        words = f"{100 * min(share, 1):.0f} % of its picture's response hangs on channels that photographs never wake."
+    return UnitRow(unit, words, number(share, 4), spans(*ends), strength)
+
+
+def _tainted(row: UnitRow, sleeping: Sequence[str]) -> UnitRow:
+    """The row of a unit in whose layer a gate sleeps through all photographs: proof, whatever its picture does."""
+    layer = row.unit.rsplit(":", 1)[0].removesuffix("/pre")
+    inside = [name for name in sleeping if f"{name.rpartition('/')[0] or name}.".startswith(f"{layer}.")]
+    if not inside or row.strength == PROVES:
+        return row
+    words = f"Inside its layer {inside[0]} sleeps through every photograph, all channels of it, and can be woken."
+    return replace(row, words=words, strength=PROVES)
+
+
+def _listed(gate: Gate) -> Mapping[str, Any]:
+    silent, switches = np.flatnonzero(gate.silent), np.flatnonzero(gate.switches)
+    reached = np.abs(np.stack([gate.pictures.low, gate.pictures.high]))[:, gate.resting[0]]
+    return {
+        "gate": gate.name,
+        "channels": len(gate.natural.low),
+        "silent": len(silent),
+        "switches": len(switches),
+        "listed": [int(c) for c in dict.fromkeys([*switches, *silent])][:LISTED],
+        "rests_at": number(float(np.median(gate.resting[1][gate.resting[0]])), 4),
+        "reaches": number(float(reached.max()), 4),
+    }
+
+
+def _claim(rows: Sequence[UnitRow], gates: Sequence[Gate], top: UnitRow | None) -> str:
+    if top is None or top.figure is None:
+        return "No unit has a picture, so nothing can be said about silent channels."
+    silent, switches = (sum(int(v.sum()) for v in (getattr(g, name) for g in gates)) for name in ("silent", "switches"))
+    count = sum(len(gate.natural.low) for gate in gates)
+    seen = f"Of {count:,} channels {silent:,} fire under pictures alone"
+    if switches:
+        seen += f" and {switches:,} stand one way under photographs and another way under pictures"
+    asleep = sum(gate.asleep >= thresholds.ASLEEP for gate in gates)
+    if asleep:
+        seen += f"; {asleep} whole {'layer sleeps' if asleep == 1 else 'layers sleep'} through all photographs"
+    proved = sum((row.figure or 0.0) >= thresholds.HELD for row in rows)
+    if not (silent or switches or asleep):
+        return f"None of {count:,} channels fires under pictures alone."
+    if not proved:
+        return f"{seen}, and at most {100 * top.figure:.2g} % of any picture's response hangs on them."
+    return (
+        f"{seen}: the pictures of {proved} of {len(rows)} units live on them (up to {100 * min(top.figure, 1):.0f} %)."
+    )

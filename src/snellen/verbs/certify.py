@@ -1,0 +1,66 @@
+"""`snellen.certify`: what a unit's pictures and exemplars guarantee about its response to further images."""
+
+from pathlib import Path
+
+from snellen.audits.certificates import Asked, Certified, certify_unit
+from snellen.base import UsageError
+from snellen.images import ImagesLike, open_images
+from snellen.models import ModelLike, Unit, open_model
+from snellen.models import units as expand
+from snellen.progress import Watch, told
+
+
+def certify(  # noqa: PLR0913 - a command line's options
+    model: ModelLike,
+    unit: str | Unit,
+    *,
+    images: ImagesLike = "builtin",
+    over: str | None = None,
+    lipschitz: float | None = None,
+    most: int = 200,
+    exemplars: int = 9,
+    steps: int = 128,
+    size: int | tuple[int, int] | None = None,
+    weights: str | Path | None = None,
+    trust_pickle: bool = False,
+    base: str | None = None,
+    seed: int = 0,
+    preprocess: object = None,
+    progress: Watch = True,
+) -> Certified:
+    """Guaranteed response intervals of a unit, from its pictures and exemplars, checked against its true responses.
+
+    Args:
+        model: a `torch.nn.Module` in memory, a `snellen.Model`, or a word as `snellen.audit` takes it.
+        unit: "layer:3", "layer:3@2,4" or "layer/pre:3".
+        images: natural images, as `snellen.audit` takes them.
+        over: take the unit as a function of this layer's output; None for the image.
+        lipschitz: your own l2 Lipschitz constant, not a proved one.
+        most: how many images to read.
+        exemplars: at either end that count as evidence.
+        steps: optimization steps of the two pictures.
+        size: input size in pixels; by default the model's own.
+        weights: local file of weights for a model that a word names.
+        trust_pickle: read pickled weights, which can run any code.
+        base: of the folder of a saved model whose base is in a Python file: that network, whose code is then run.
+        seed: root of all random numbers.
+        preprocess: what the model wants done to RGB in [0, 1], where nothing says it.
+        progress: False for no bar; or called with (title, done, total).
+
+    Raises:
+        ModelError: no class can be proved, and none is declared.
+        InconsistentEvidenceError: responses contradict the constant.
+        SnellenError: a bad argument, model, unit or image set.
+    """
+    with told(progress, "loading") as tell:
+        loaded = open_model(
+            model, size=size, preprocess=preprocess, weights=weights, trust_pickle=trust_pickle, base=base
+        )
+        found = expand([str(unit)], loaded)
+        if len(found) > 1:
+            raise UsageError(f'expected one unit, got the {len(found)} of "{unit}"; name one, such as "{found[0]}"')
+        if over is not None:  # a mistyped name gets its hint
+            expand([f"{over}:0"], loaded)
+        shown = open_images(images)
+        shown = shown.subset(range(0, len(shown), max(len(shown) // most, 1))[:most])
+        return certify_unit(loaded, found[0], shown, Asked(over, lipschitz, exemplars, steps, seed), tell=tell)

@@ -1,0 +1,73 @@
+"""Verdicts follow from the strength of the evidence, and say it in words."""
+
+import pytest
+
+from snellen.base import UsageError
+from snellen.findings import Finding, judge
+from snellen.findings.units import UnitRow, verdict_of
+
+UNITS = {f"fc:{i}": "classes" for i in range(8)} | {"conv/pre:3": "conv units"}
+
+
+def check(name, **strengths):
+    rows = [UnitRow(u.replace("_", ":"), f"{name} says {s}", 1.0, None, s) for u, s in strengths.items()]
+    return Finding(name, "t", f"claim of {name}", verdict_of(rows), evidence={"units": [r.as_data() for r in rows]})
+
+
+def path(group, verdict):
+    curves = {"spearman": {"s": [0.1, 0.9]}}
+    return Finding("path-similarity", "t", f"paths of {group}", verdict, evidence={"group": group, "curves": curves})
+
+
+PATHS = [path("classes", "unreliable here"), path("conv units", "consistent")]
+
+
+def verdicts(*findings):
+    judged, model = judge(UNITS, [*PATHS, *findings])
+    return {j.unit: j.verdict for j in judged}, model, {j.unit: j.evidence for j in judged}
+
+
+def test_without_evidence_the_paths_decide():
+    found, model, evidence = verdicts(check("jumps", fc_0=0))
+    assert found == dict.fromkeys(list(UNITS)[:8], "unreliable here") | {"conv/pre:3": "consistent"}
+    assert model.verdict == "unreliable here"
+    assert "No evidence of manipulation in any of 9" in model.claim
+    assert model.evidence["paths"]["last"] == 0.9
+    assert evidence["fc:0"] == (("path-similarity", "paths of classes"), ("jumps", "jumps says 0"))
+
+
+def test_a_proof_is_enough_and_taints_its_layer_only_if_it_is_not_alone():
+    found, model, _ = verdicts(check("jumps", fc_0=2))
+    assert [u for u, v in found.items() if v == "suspicious"] == ["fc:0"]
+    assert model.verdict == "suspicious"
+    assert "1 of 9 units" in model.claim
+    found, _, evidence = verdicts(check("jumps", fc_0=2, fc_1=2))
+    assert [u for u, v in found.items() if v == "suspicious"] == [f"fc:{i}" for i in range(8)]
+    assert evidence["fc:5"][0][0] == "layer"
+    assert found["conv/pre:3"] == "consistent"
+
+
+def test_two_supports_make_a_proof_if_they_come_from_two_checks():
+    found, model, evidence = verdicts(check("agreement", fc_0=1), check("procedure", fc_0=1, fc_1=1))
+    assert [u for u, v in found.items() if v == "suspicious"] == ["fc:0"]
+    assert evidence["fc:0"] == (("agreement", "agreement says 1"), ("procedure", "procedure says 1"))
+    assert model.verdict == "suspicious"
+
+
+def test_a_check_is_suspicious_if_a_row_proves_or_many_support():
+    rows = [UnitRow(f"a:{i}", "w", 1.0) for i in range(6)]
+    odd = [UnitRow(f"b:{i}", "w", 1.0, None, 1) for i in range(4)]
+    assert verdict_of(rows) == "consistent"
+    assert verdict_of([*rows, odd[0]]) == "consistent"
+    assert verdict_of([*rows, *odd]) == "suspicious"
+    assert verdict_of([*rows, UnitRow("c:0", "w", 1.0, None, 2)]) == "suspicious"
+    assert verdict_of([UnitRow("a:0", "w")]) == "unknown"
+    with pytest.raises(UsageError, match="strength"):
+        UnitRow("a:0", "w", strength=3)
+
+
+def test_nothing_known_is_unknown():
+    judged, model = judge({"a:0": "a units"}, [])
+    assert judged[0].verdict == "unknown"
+    assert model.verdict == "unknown"
+    assert judge({}, [])[1].claim == "No unit was examined."
