@@ -228,6 +228,7 @@ REFUSED: dict[str, tuple[Net, str]] = {
     "half precision": (Net(lambda n, x: x.half().float()), "float16"),
     "rounding": (Net(lambda n, x: x.round()), "round"),
     "cancellation": (Net(lambda n, x: (x + 1e8) - 1e8), "rounding"),
+    "cancellation in float64": (Net(lambda n, x: (x.double() + 1e14) - 1e14), "rounding"),
     "a threshold": (Net(lambda n, x: n.l(x), l=nn.Threshold(0.5, 3.0)), "threshold"),
     "a gate": (Net(lambda n, x: x * (x > 0)), "gt"),
     "a square": (Net(lambda n, x: x * x), "mul"),

@@ -26,14 +26,17 @@ def agree(traced: Traced, function: Callable[..., Tensor], inputs: Sequence[Tens
     """
     trials = list(_trials(inputs))
     batch = tuple(torch.cat(parts) for parts in zip(*trials[-_BATCH:], strict=True))
-    alone = [function(*(x.clone() for x in trial)).double() for trial in trials]
+    alone = [function(*(x.clone() for x in trial)) for trial in trials]
     together = function(*(x.clone() for x in batch)).double()
     again = function(*(x.clone() for x in trials[0])).double()
     exact = torch.cat([traced.run(trial)[traced.end] for trial in trials])
-    found = torch.cat(alone)
+    found_in, found = alone[0].dtype, torch.cat(alone).double()
     if together.shape[0] != _BATCH or exact.shape != found.shape or together.shape[1:] != found.shape[1:]:
         raise ModelError("expected a network that answers every image of a batch, got other shapes for a batch")
     scale = float((exact.amax(0) - exact.amin(0)).max()) * _ROUNDING + float(exact.abs().max()) * 1e-5
+    if found_in is torch.float64:  # whose rounding is that of the float64 above
+        narrow = torch.cat([traced.run(trial, dtype=torch.float32)[traced.end] for trial in trials]).double()
+        _compare(narrow, exact, scale, "other results in float32: rounding decides")
     _compare(found, exact, scale, "other results from the network than from its operations: it changes as it runs, or "
                                   "rounding decides")  # fmt: skip
     _compare(again, found[:1], scale, "other results from the same image")

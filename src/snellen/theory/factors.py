@@ -146,9 +146,9 @@ def _matrix_and_sum(call: Call) -> float:
 
 
 def _convolution(call: Call) -> float:
-    source = call.only(0)
+    call.only(0)
     args, _ = arguments(call.node, call.values)
-    x, weight, _bias, stride, _padding, dilation, transposed, _out, groups = args
+    x, weight, _bias, stride, _padding, dilation, transposed, _out, groups = args[:9]
     size = call.output.shape[2:] if transposed else x.shape[2:]
     if call.channels is not None and not transposed:
         if groups == 1:
@@ -158,7 +158,6 @@ def _convolution(call: Call) -> float:
             weight = weight * chosen.to(weight.device).view(-1, *(1,) * (weight.dim() - 1))
     sides = weight.dim() - 2
     steps = [tuple(s) * (sides if len(s) == 1 else 1) for s in (stride, dilation)]
-    del source
     return convolution_norm(Kernel(weight, steps[0], steps[1], groups), tuple(size))
 
 
@@ -260,7 +259,7 @@ SAME = (
 MATRICES: dict[Any, Rule] = {
     **dict.fromkeys((aten.mm.default, aten.bmm.default, aten.mv.default, aten.dot.default, aten.vdot.default), _matrix),
     **dict.fromkeys((aten.addmm.default, aten.baddbmm.default, aten.addmv.default), _matrix_and_sum),
-    aten.convolution.default: _convolution,
+    **dict.fromkeys((aten.convolution.default, aten._convolution.default), _convolution),
 }
 """Linear, every output entry a mixture of channels."""
 

@@ -95,7 +95,8 @@ def prove(
         return Proof(0.0, True, ())
     bound, affine = walk.known[traced.end]
     if walk.values[traced.end].numel() == 1:
-        bound = min(bound, walk.tail())
+        with _one_line("no slope was found for the operations at its end"):
+            bound = min(bound, walk.tail())
     return Proof(bound, affine, tuple(walk.factors))
 
 
@@ -150,7 +151,7 @@ class _Walk:
         """Refuses what is not finite, what is drawn at random, and live values that are no numbers with a fraction."""
         node, target = call.node, call.node.target
         if isinstance(target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
-            raise ModelError(f"expected a network that draws nothing at random, got {call.title}; set it to eval mode")
+            raise ModelError(_UNKNOWN.format(f"{call.title}, which may draw at random"))
         values = call.output if isinstance(call.output, list | tuple) else [call.output]
         tensors = [v for v in values if isinstance(v, Tensor)]
         if not all(bool(torch.isfinite(t).all()) for t in tensors if t.is_floating_point()):
@@ -278,6 +279,8 @@ class _Walk:
         bound = self.known[node][0]
         call = self.call(node, channels)
         moving = call.moving
+        if channels is not None and not len(channels):
+            return 0.0
         if channels is None or len(moving) != 1 or not bound:
             return bound
         if node.target is operator.getitem:

@@ -26,7 +26,7 @@ EMPTY = (aten.empty.memory_format, aten.empty_like.default, aten.new_empty.defau
 """Memory that nothing was written to yet."""
 
 _LEAVING = (Tensor.numpy, Tensor.__array__, Tensor.tolist, Tensor.data_ptr, Tensor.untyped_storage)
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32)
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,40 +47,44 @@ class Traced:
     end: fx.Node
     names: dict[fx.Node, tuple[str, str]]
 
-    def run(self, inputs: Sequence[Tensor]) -> dict[fx.Node, Any]:
-        """Every node's value for some inputs, in float64 throughout."""
-        values: dict[fx.Node, Any] = dict(zip(self.inputs, (x.double() for x in inputs), strict=True))
+    def run(self, inputs: Sequence[Tensor], *, dtype: torch.dtype = torch.float64) -> dict[fx.Node, Any]:
+        """Every node's value for some inputs, in one precision throughout."""
+        values: dict[fx.Node, Any] = dict(zip(self.inputs, (x.to(dtype) for x in inputs), strict=True))
         for node in self.nodes:
             if node not in values:
-                values[node] = self.value(node, values)
+                values[node] = self.value(node, values, dtype=dtype)
         return values
 
     def constants(self) -> list[Tensor]:
         """Weights, buffers and other tensors that it computes with."""
         return [getattr(self.module, str(node.target)) for node in self.nodes if node.op == "get_attr"]
 
-    def value(self, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
-        """One node's value from those before it, in float64; gradients pass where the network cuts them."""
+    def value(self, node: fx.Node, values: dict[fx.Node, Any], *, dtype: torch.dtype = torch.float64) -> Any:
+        """One node's value from those before it; gradients pass where the network cuts them."""
         if node.op == "get_attr":
-            constant = getattr(self.module, str(node.target)).detach()
-            return constant.double() if constant.is_floating_point() else constant
-        args, kwargs = arguments(node, values)
+            return _rounded(getattr(self.module, str(node.target)).detach(), dtype)
+        args, kwargs = arguments(node, values, dtype=dtype)
         if node.target in (aten.detach.default, aten.alias.default):
             return args[0]
         if node.target is aten.copy.default:  # of which PyTorch knows no gradient
             return args[1].to(args[0].dtype).expand_as(args[0])
         value = node.target(*args, **kwargs)  # type: ignore[operator]
         if node.target in EMPTY and value.is_floating_point():
-            return torch.full_like(value, torch.nan, dtype=torch.float64)
-        narrow = isinstance(value, Tensor) and value.is_floating_point()
-        return value.double() if narrow else value
+            return torch.full_like(value, torch.nan, dtype=dtype)
+        return _rounded(value, dtype)
 
 
-def arguments(node: fx.Node, values: dict[fx.Node, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What a node's operation is called with, in float64."""
+def _rounded(value: Any, dtype: torch.dtype) -> Any:
+    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+def arguments(
+    node: fx.Node, values: dict[fx.Node, Any], *, dtype: torch.dtype = torch.float64
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a node's operation is called with, in one precision."""
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
-    wide = {name: torch.float64 if value in _FLOATS else value for name, value in kwargs.items() if name == "dtype"}
-    return args, {**kwargs, **wide}
+    kept = {name: dtype if name == "dtype" and value in _FLOATS else value for name, value in kwargs.items()}
+    return args, kept
 
 
 def trace(function: Callable[..., Tensor], inputs: Sequence[Tensor], module: nn.Module | None = None) -> Traced:
@@ -200,7 +204,7 @@ def _named(module: nn.Module | None, names: dict[int, tuple[str, str]]) -> Itera
 
     with ExitStack() as stack:
         for path, child in module.named_modules():
-            if path:
+            if path and not isinstance(child, torch.jit.ScriptModule):  # those take no hooks
                 stack.callback(child.register_forward_pre_hook(begin, prepend=True).remove)
                 end = child.register_forward_hook(finish((path, type(child).__name__)), always_call=True)
                 stack.callback(end.remove)
