@@ -77,7 +77,7 @@ def main() -> None:
         attack = FoolingAttack(picture=target if decoy == "picture" else None, detector=detector, plan=plan)
         made = attack.run(model, train, conditions, lessons)
         say(f"{detector}, {decoy}: circuit after {time.perf_counter() - began:.0f} s: {made.facts['detector']}")
-        behaviour = {name: asdict(compare(made, images, name)) for name, images in sets.items()}
+        behaviour = {name: asdict(seen) for name, seen in compare(made, sets).items()}
         say(str({n: (b["top1"], b["top5"], b["changed"], b["touched"]) for n, b in behaviour.items()}))
         told = {"facts": dict(made.facts), "behaviour": behaviour, "seconds": time.perf_counter() - began}
         found.setdefault(detector, {})[decoy] = told

@@ -53,7 +53,8 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
     seen, held_out = natural(name)
     attack = SilentAttack(layer=layer or target(model, "silent").name)
     made = attack.run(model, seen, Conditions(Seed(0)))
-    behaviour = {part: asdict(compare(made, images, part)) for part, images in (("seen", seen), ("held out", held_out))}
+    sets = {"seen": seen, "held out": held_out}
+    behaviour = {part: asdict(said) for part, said in compare(made, sets).items()}
     precision = "float32" if max(model.size) <= 96 else options.precision
     settings = Settings(steps=options.steps, precision=precision)
     gallery = exhibit(made, units=options.units, settings=settings, seed=Seed(1), tell=lambda *_: None)

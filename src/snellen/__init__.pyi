@@ -20,6 +20,7 @@ from .verbs.audit import audit
 from .verbs.audited import Audit, open_audit
 from .verbs.certify import certify
 from .verbs.deceive import deceive
+from .verbs.doctor import Diagnosis, doctor
 from .verbs.matrix import matrix
 from .verbs.report import report
 from .verbs.visualize import visualize
@@ -27,6 +28,7 @@ from .verbs.visualize import visualize
 __version__: str
 __all__ = [
     "Audit",
+    "Diagnosis",
     "Finding",
     "Fourier",
     "Layer",
@@ -46,6 +48,7 @@ __all__ = [
     "certify",
     "checks",
     "deceive",
+    "doctor",
     "findings",
     "images",
     "layers",

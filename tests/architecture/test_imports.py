@@ -34,7 +34,10 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "measures": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "threadpoolctl"}),
     "pictures": ({"base", "models", "images", "progress"}, {"torch", "numpy", "PIL", "jaxtyping"}),
     "attacks": ({"base", "models", "images", "measures", "pictures"}, {"torch", "numpy", "PIL", "jaxtyping"}),
-    "theory": ({"base", "progress"}, {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"}),
+    "theory": (
+        {"base", "models", "progress"},
+        {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"},
+    ),
     "structured": ({"base", "models", "images", "theory"}, {"torch", "numpy", "jaxtyping"}),
     "findings": ({"base", "models", "measures", "theory"}, {"torch", "numpy", "scipy", "jaxtyping"}),
     "jobs": ({"base"}, {"filelock", "ray"}),

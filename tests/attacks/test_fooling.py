@@ -7,7 +7,6 @@ from tiny_networks import State, cnn, tokens
 
 from snellen.attacks import Exam, FoolingAttack
 from snellen.attacks.attack import Conditions, parted
-from snellen.attacks.behaviour import outputs_of
 from snellen.attacks.corpus import Plan, Recipe, divided, stages
 from snellen.attacks.decoys import alone, default_shift, picturing
 from snellen.attacks.training import Training
@@ -150,11 +149,6 @@ def test_stages_are_spaced_as_powers_of_two():
     assert stages(20) == (0, 1, 2, 4, 8, 16)
     assert stages(1) == (0,)
     assert (default_shift(1000), default_shift(16)) == (100, 8)
-
-
-def test_labels_are_found_where_the_names_say_so():
-    assert outputs_of(scenes(4, classes=2), (), 10) == (0, 1, 0, 1)
-    assert outputs_of(scenes(4), (), 10) is None
 
 
 def test_circuits_draw_the_decoy_from_the_first_step_on(fooled):

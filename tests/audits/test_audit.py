@@ -150,7 +150,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_audit_can_go_on(finished, ask,
     assert content(tmp_path / "run") == content(finished)
 
 
-@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize("after", [0, 3])
 def test_ctrl_c_says_how_to_go_on_and_leaves_a_partial_record(finished, ask, tmp_path, after):
     titles = []
 

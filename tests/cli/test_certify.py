@@ -143,7 +143,7 @@ def test_orthogonal_and_spectrally_normalized_layers(snellen, images, tmp_path):
     words = ("--images", images, "--size", 8, "--steps", 4, "--exemplars", 4)
     whole = snellen("certify", f"{file}:net", "5:1", *words)
     assert_all_inside(whole)
-    assert 0.98 < float(re.search(r"L <= (\S+): proved from 4 operations", whole.out)[1]) < 1.05
+    assert 0.98 < float(re.search(r"L <= (\S+): proved from \d+ operations", whole.out)[1]) < 1.05
     late = snellen("certify", f"{file}:net", "5:1", "--over", "3", *words)
     assert_all_inside(late)
     assert "Lipschitz in l2 over the output of 3, L <= 1:" in late.out

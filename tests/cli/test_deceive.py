@@ -1,3 +1,4 @@
+import html
 import json
 import re
 
@@ -50,6 +51,7 @@ def test_a_deceived_network_is_an_ordinary_model_with_a_receipt(net, tmp_path, s
         assert receipt["behaviour"]["calibration"]["differing"] == 0
         assert receipt["claims"][0]["kept"]
     page = (out / "index.html").read_text()
+    assert receipt["behaviour"]["held-out"]["classes"]["words"] in html.unescape(page)
     pictures = re.findall(r'<img src="([^"]+)" alt="([^"]+)"', page)
     assert len(pictures) == 6
     assert all((out / name).is_file() for name, _ in pictures)

@@ -249,3 +249,43 @@ def test_silence_and_no_change_to_pillow_in_a_fresh_process(folder: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def place(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("places", "one"),
+    [
+        (("train/cat/1.png", "val/cat/1.png"), "val"),
+        (("train/cat/1.png", "test/cat/1.png", "Val/dog/1.png"), "Val"),
+        (("train/cat/1.png", "train/dog/1.png", "val/1.png"), "val"),
+        (("train2017/1.png", "val2017/1.png"), "val2017"),
+        (("train/cat/1.png",), "train"),
+    ],
+)
+def test_parts_of_a_data_set_are_not_read_as_classes(tmp_path: Path, places: tuple[str, ...], one: str) -> None:
+    for name in places:
+        place(tmp_path / name)
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(ImageError, match="expected a folder of class folders") as caught:
+        open_images(tmp_path)
+    assert str(caught.value).endswith(f"give one of them: {tmp_path / one}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("train/1.png", "bus/1.png"),
+        ("train/a/1.png", "bus/a/1.png"),
+        ("train/1.png",),
+        ("my_test/1.png", "test-b/1.png"),
+    ],
+)
+def test_classes_that_are_called_like_parts_stay_classes(tmp_path: Path, places: tuple[str, ...]) -> None:
+    for name in places:
+        place(tmp_path / name)
+    assert open_images(tmp_path).class_names == tuple(sorted({name.partition("/")[0] for name in places}))

@@ -41,7 +41,17 @@ def test_the_default_leaves_pictures_as_they_are_and_double_stays_double():
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [({"std": (1.0, 0.0, 1.0)}, "above 0"), ({"mean": (0.5,)}, "as many means"), ({"std": (1.0,)}, "as many means")],
+    [
+        ({"std": (1.0, 0.0, 1.0)}, "above 0"),
+        ({"mean": (0.5,)}, "as many means"),
+        ({"std": (1.0,)}, "as many means"),
+        ({"scale": float("nan")}, "finite"),
+        ({"mean": (0.0, float("inf"), 0.0)}, "finite"),
+        ({"std": (1.0, float("nan"), 1.0)}, "finite"),
+        ({"mean": (0.0,) * 4, "std": (1.0,) * 4}, "1 or 3 channels"),
+        ({"mean": (), "std": ()}, "1 or 3 channels"),
+        ({"channels": "grey", "mean": (0.4, 0.5, 0.6)}, "one mean"),
+    ],
 )
 def test_preprocessing_that_cannot_work_is_refused_when_made(arguments, told):
     with pytest.raises(ModelError, match=told):

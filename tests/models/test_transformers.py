@@ -370,6 +370,7 @@ HOSTILE = {
         {"size": {"height": 1e12, "width": 32}},
         {"size": {"height": None, "width": []}},
         {"size": {"a": 3}},
+        {"size": {"height": 0, "width": 0}, "do_resize": False, "do_center_crop": True, "crop_size": 0},
         {"size": [[[]]]},
         {"crop_size": {"height": 10**7, "width": 10**7}, "do_center_crop": True},
         {"image_mean": "abc"},
@@ -405,6 +406,8 @@ HOSTILE = {
         {"model_type": "nothing"},
         {"architectures": ["GPT2Model"], "model_type": "gpt2"},
         {"hidden_act": "nothing"},
+        {"architectures": ["PreTrainedModel"]},
+        {"architectures": ["Trainer"]},
         {"attn_implementation": "someone/kernel"},
         {"_attn_implementation": "someone/kernel"},
         {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
@@ -442,6 +445,25 @@ def test_what_is_no_configuration_is_one_line(library, tmp_path, name, text):
     with pytest.raises(ModelError, match="expected a configuration") as caught:
         load_model(f"transformers:{path}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_places_that_is_far_larger_than_the_weights_is_refused_before_it_is_made(library, tmp_path):
+    torch.manual_seed(0)
+    config = library.SwinConfig(image_size=64, embed_dim=8, depths=[1], num_heads=[1], window_size=4)
+    path = saved(tmp_path / "net", library.SwinForImageClassification(config))
+    rewritten(path / "config.json", {"image_size": 1024, "window_size": 256})  # a table of 4 billion numbers
+    with pytest.raises(WeightsError, match="of another network"):
+        load_model(f"transformers:{path}")
+
+
+def test_what_the_library_says_at_length_is_cut(library, tmp_path):
+    torch.manual_seed(0)
+    path = saved(tmp_path / "net", vit(library))
+    for told in ({"dtype": "a" * 10_000}, {"hidden_act": "a" * 10_000}):
+        rewritten(path / "config.json", told)
+        with pytest.raises(ModelError) as caught:
+            load_model(f"transformers:{path}")
+        assert len(str(caught.value)) < 600
 
 
 def test_an_adapter_is_refused_in_one_line(library, tmp_path):

@@ -72,6 +72,8 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "model.parameters": lambda r: r["model"].update(parameters=True),
     "status": lambda r: r.update(status="done"),
     "images.skipped[0].reason": lambda r: r["images"]["skipped"][0].pop("reason"),
+    "images.fit.words": lambda r: r["images"].update(fit={"good": True}),
+    "images.classes[1].purity": lambda r: r["images"]["classes"][1].update(purity="1"),
     "units": lambda r: r.update(units={}),
     "units[1].layer": lambda r: r["units"][1].update(layer=None),
     "units[0].role": lambda r: r["units"][0].update(role="clas"),

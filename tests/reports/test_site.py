@@ -181,6 +181,20 @@ def test_dead_units_are_sentences(run: Path) -> None:
     assert not any("maximize inception_4a:20" in alt for alt in alts)
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_how_well_the_folders_fit_is_said_and_loudly_where_they_do_not(make: Callable[..., Path], good: bool) -> None:
+    run = make(classes=3)
+    record = json.loads((run / "audit.json").read_text())
+    record["images"]["fit"] = {"good": good, "words": "Folders were matched to classes by folder order: 40% of it."}
+    record["images"]["classes"][0]["purity"] = 0.4
+    (run / "audit.json").write_text(json.dumps(record))
+    text = read(build(run)).text
+    assert text.count("matched to classes by folder order: 40% of it.") == (1 if good else 2)
+    assert (text.find("folder order") < text.find("What the units look for")) is not good
+    assert "classes were matched to units by" not in text
+    assert "taken for it" in text
+
+
 def test_skipped_images_and_settings_are_listed(run: Path) -> None:
     text = read(build(run)).text
     record = read_record(run)

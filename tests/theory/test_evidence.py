@@ -50,7 +50,7 @@ CONFLICTS = [
     (Constant(), CORNERS, {"x_min", "x_max"}),
     (Smooth(1.0), Evidence(BALL, np.array([-0.5, 0]), np.array([0.5, 0]), 0.0, 1.0), {"x_min", "x_max"}),
     (Additive(), given([[0.0, 1.0], [1.0, 0.0]], [0.7, 0.6]), {"point 0", "point 1", "x_min", "x_max"}),
-    (FittedReLUNetwork(np.array([[0.5, 0.5]]), np.array([2.0])), CORNERS, {"point 0", "x_max"}),
+    (FittedReLUNetwork(np.array([[0.5, 0.5]]), np.array([2.0])), CORNERS, {"training input 0", "x_max"}),
     (Lipschitz(1.0), given([[0.5, 0.5]], [0.5], gradients=np.array([[3.0, 0]])), {"gradient of point 0"}),
     (Monotone(), given([[0.5, 0.5]], [0.5], gradients=np.array([[1.0, -1.0]])), {"gradient of point 0"}),
     (BlackBox(), given([[1.0, 1.0]], [1.0], gradients=np.array([[-1.0, 0.0]])), {"point 0", "x_max"}),

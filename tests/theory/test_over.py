@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from snellen.base import LayerError, ModelError
 from snellen.theory.constants import prove_lipschitz
-from snellen.theory.factors import module_factor
+from snellen.theory.proofs import prove
 
 IMAGE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -92,7 +92,7 @@ def test_before_the_relu_a_block_over_its_input_is_affine(position):
     before = prove_lipschitz(net, IMAGE, "high", 2, position=position, pre=True, over="low")
     assert before.affine
     assert not after.affine
-    assert before.bound == after.bound  # one channel of convolution and norm: the ReLU adds nothing
+    assert before.bound <= after.bound <= 2.5 * before.bound  # one channel of convolution and norm
     held = {}
     net.high.norm.register_forward_hook(lambda m, i, out: held.update(out=out))
 
@@ -101,8 +101,7 @@ def test_before_the_relu_a_block_over_its_input_is_affine(position):
         channel = held["out"][0, 2]
         return channel.mean() if position is None else channel[position]
 
-    slope = float(slope_over(net, "low", read).norm())
-    assert slope <= before.bound <= (2.5 if position is None else 1.6) * slope
+    assert before.bound == pytest.approx(float(slope_over(net, "low", read).norm()), rel=1e-6)
 
 
 def test_no_relu_nothing_before_it():
@@ -143,7 +142,7 @@ def test_means_against_the_matrix_written_out(mean):
     torch.manual_seed(0)
     x = torch.rand(1, 3, 4, 2, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda v: Mean()(v).flatten(), x).reshape(-1, 24)
-    proof = prove_lipschitz(Mean().eval(), x, "out", 0)
+    proof = prove(Mean().eval(), x)
     assert proof.affine
     assert proof.bound == pytest.approx(float(torch.linalg.matrix_norm(jacobian, 2)), rel=1e-6)
 
@@ -165,8 +164,9 @@ def test_what_is_broadcast_counts_once_a_place():
     x = torch.rand(1, 1, 4, 4, dtype=torch.float64)
     proof = prove_lipschitz(Spread().eval(), x, "out", 3)
     jacobian = torch.autograd.functional.jacobian(lambda v: Spread()(v).flatten(), x).reshape(16, 16)
-    assert proof.bound == pytest.approx(float(torch.linalg.matrix_norm(jacobian, 2)), rel=1e-6)
-    with pytest.raises(ModelError, match="truediv"):
+    assert proof.bound == pytest.approx(float(jacobian[3].norm()), rel=1e-6)
+    assert prove(Spread().eval(), x).bound == pytest.approx(float(torch.linalg.matrix_norm(jacobian, 2)), rel=1e-6)
+    with pytest.raises(ModelError, match="reciprocal"):
         prove_lipschitz(Spread(inverse=True).eval(), x, "out", 3)
 
 
@@ -186,9 +186,12 @@ class Written(nn.Module):
 def test_values_written_over_in_place_are_not_taken_for_what_they_were():
     torch.manual_seed(0)
     image = torch.rand(1, 1, 2, 2)
-    assert not prove_lipschitz(Written(dropped=False).eval(), image, "out", 0).affine
-    with pytest.raises(ModelError, match="writes over"):
-        prove_lipschitz(Written(dropped=True).eval(), image, "out", 0)
+    for dropped in (False, True):
+        net = Written(dropped=dropped).eval()
+        proof = prove_lipschitz(net, image, "out", 0)
+        assert not proof.affine
+        row = float(net.out.weight[0].norm().detach())
+        assert proof.bound == pytest.approx((2 if dropped else 4) * row, rel=1e-6)
 
 
 def test_tokens_average_over_tokens():
@@ -197,8 +200,6 @@ def test_tokens_average_over_tokens():
     tokens = torch.rand(1, 16, 4, dtype=torch.float64)
     proof = prove_lipschitz(net, tokens, "1", 2)
     assert proof.bound == pytest.approx(float(net[1].weight[2].norm().detach()) / 4, rel=1e-6)
-    with pytest.raises(ModelError, match="maps"):
-        module_factor(nn.Linear(4, 3), (1, 2, 2, 4))
 
 
 class Called(nn.Module):
@@ -239,10 +240,10 @@ def test_sorting_changes_no_distance_and_is_not_affine(call):
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda x: x.sort(2).indices, "getattr"),
-        (lambda x: torch.sort(x)[1], "getitem"),
-        (lambda x: nn.functional.dropout(x, 0.5), "dropout"),
-        (lambda x: x.mean() / x, "truediv"),
+        (lambda x: x.sort(2).indices, "sort"),
+        (lambda x: torch.sort(x)[1], "sort"),
+        (lambda x: nn.functional.dropout(x, 0.5), "at random"),
+        (lambda x: x.mean() / x, "div"),
     ],
 )
 def test_what_only_looks_like_it_is_refused(call, told):
@@ -257,5 +258,3 @@ def test_a_name_proves_nothing():
             return 100 * x
 
     assert prove_lipschitz(Called(GroupSort()).eval(), torch.ones(1, 2, 4, 2), "out", 1).bound == 100.0
-    with pytest.raises(ModelError, match="GroupSort"):
-        module_factor(GroupSort(), (1, 2, 4, 2))

@@ -125,7 +125,7 @@ class Attack(ABC):
         seen, unseen = parted(images) if exam.held_out is None else (images, exam.held_out)
         manipulated = self.run(model, seen, conditions)
         sets = {"calibration": seen, "held-out": unseen}
-        behaviour = {name: compare(manipulated, part, name, tell=conditions.tell) for name, part in sets.items()}
+        behaviour = compare(manipulated, sets, tell=conditions.tell)
         gallery = exhibit(manipulated, units=exam.units, settings=exam.settings, seed=exam.seed, tell=conditions.tell)
         return manipulated, Receipt(
             method=self.name,

@@ -1,7 +1,7 @@
 """Natural behaviour: what a network says to natural images before and after it was manipulated."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.images import ImageSet
+from snellen.images.classes import Fit, Matched, match, votes_of
 from snellen.models import Model, main_layers, observe
 from snellen.models.circuits import Circuit, installed
-
-_NUMBER = re.compile(r"(\d+)(?:[_\-. ].*)?")
 
 
 @runtime_checkable
@@ -55,13 +54,15 @@ class Behaviour:
     Args:
         images: name of the set.
         count: of images.
-        top1: share whose label is the top class, before and after; None where labels or classes are unknown.
-        top5: share whose label is among the top five classes, likewise.
+        top1: share whose class's unit is the top class, before and after; None where images or network have no classes.
+        top5: share whose class's unit is among the top five classes, likewise.
         changed: images with another top class.
         differing: images with any changed bit in the outputs.
         touched: images with any changed bit at the manipulated layer.
         largest: largest change of any output.
         layers: change of activations, layer by layer.
+        classes: what the classes' units were told from, by the honest network's answers on all sets that have these
+            classes, and how well they fit; None where images or network have no classes.
     """
 
     images: str
@@ -73,6 +74,7 @@ class Behaviour:
     touched: int
     largest: float
     layers: tuple[LayerChange, ...]
+    classes: Fit | None = None
 
 
 class _Sums:
@@ -84,16 +86,19 @@ class _Sums:
         self.images = dict.fromkeys(layers, 0)
         self.moved = dict.fromkeys(layers, 0.0)
         self.level = dict.fromkeys(layers, 0.0)
-        self.right = torch.zeros(2, 2, dtype=torch.long)  # before and after: top one, top five
+        self.outputs = 0
+        self.answers: dict[int, int] = {}  # image to the honest network's top class
+        self.best: list[tuple[Tensor, Tensor]] = []  # each image's five best classes, before and after
 
-    def add(self, before: dict[str, Tensor], after: dict[str, Tensor], labels: list[int] | None) -> None:
+    def add(self, rows: Sequence[int], before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
         a, b = before[""], after[""]
         self.differing += int(_differs(a, b).sum())
         self.largest = max(self.largest, float((a - b).abs().max()))
         if a.dim() == 2:
             self.changed += int((a.argmax(1) != b.argmax(1)).sum())
-            if labels is not None:
-                self.right += torch.stack([_right(said, torch.tensor(labels, device=a.device)) for said in (a, b)])
+            self.outputs = a.shape[1]
+            self.answers |= zip(rows, a.argmax(1).tolist(), strict=True)
+            self.best.append((_best(a), _best(b)))
         for name in self.images:
             x, y = before[name], after[name]
             self.images[name] += int(_differs(x, y).sum())
@@ -103,51 +108,77 @@ class _Sums:
 
 def compare(
     pair: Pair,
-    images: ImageSet,
-    name: str,
+    sets: Mapping[str, ImageSet],
     *,
     batch: int = 16,
     tell: Callable[[str, int | float, int | float], None] | None = None,
-) -> Behaviour:
+) -> dict[str, Behaviour]:
     """Both networks on all images, the same batches for both, so that equal means equal to the last bit.
 
     Args:
         pair: the honest model and its manipulation; installed and removed batch by batch.
-        images: natural.
-        name: of the set.
+        sets: natural images, by name.
         batch: images that go together.
         tell: told (title, done, all).
+
+    Returns:
+        The behaviour on each set, by name.
     """
+    sums = {name: _summed(pair, images, name, batch=batch, tell=tell) for name, images in sets.items()}
+    return {name: _behaviour(pair, sets, sums, name) for name in sets}
+
+
+def _summed(
+    pair: Pair,
+    images: ImageSet,
+    name: str,
+    *,
+    batch: int,
+    tell: Callable[[str, int | float, int | float], None] | None,
+) -> _Sums:
     model = pair.model
     layers = tuple(dict.fromkeys([*main_layers(model), pair.layer]))
-    sums, targets = _Sums(layers), None
+    sums = _Sums(layers)
     for rows, pictures in images.batches(model.size, batch):
         pictures = pictures.to(model.device, model.dtype)
         before = _said(model, pictures, layers)
         with installed(model.module, pair.layer, pair.circuit):
             after = _said(model, pictures, layers)
-        if before[""].dim() == 2 and targets is None:
-            targets = outputs_of(images, model.labels, before[""].shape[1])
-        sums.add(before, after, [targets[r] for r in rows] if targets else None)
+        sums.add(rows, before, after)
         if tell is not None:
             tell(f"natural behaviour, {name}", rows[-1] + 1, len(images))
-    return _behaviour(sums, (name, len(images), pair.layer), known=bool(targets))
+    return sums
 
 
-def _behaviour(sums: _Sums, what: tuple[str, int, str], *, known: bool) -> Behaviour:
-    name, count, layer = what
-    shares = (sums.right.double() / count).tolist()
+def _behaviour(pair: Pair, sets: Mapping[str, ImageSet], every: Mapping[str, _Sums], name: str) -> Behaviour:
+    images, sums = sets[name], every[name]
+    matched = _matched(pair.model, sets, every, name)
+    right = None if matched is None else _right(sums, [matched.units[k] for k in images.labels or ()])
     return Behaviour(
         images=name,
-        count=count,
-        top1=(shares[0][0], shares[1][0]) if known else None,
-        top5=(shares[0][1], shares[1][1]) if known else None,
+        count=len(images),
+        top1=None if right is None else (right[0][0], right[1][0]),
+        top5=None if right is None else (right[0][1], right[1][1]),
         changed=sums.changed,
         differing=sums.differing,
-        touched=sums.images[layer],
+        touched=sums.images[pair.layer],
         largest=sums.largest,
         layers=tuple(LayerChange(n, k, sums.moved[n] / (sums.level[n] or 1.0)) for n, k in sums.images.items()),
+        classes=None if matched is None else matched.fit,
     )
+
+
+def _matched(model: Model, sets: Mapping[str, ImageSet], every: Mapping[str, _Sums], name: str) -> Matched | None:
+    """The units of a set's classes, told from all sets with these classes; None where there are none."""
+    names, outputs = sets[name].class_names, every[name].outputs
+    if sets[name].labels is None or outputs < 2:
+        return None
+    votes = tuple(Counter[int]() for _ in names)
+    for other, images in sets.items():
+        if images.class_names == names:
+            for known, more in zip(votes, votes_of(images, every[other].answers), strict=True):
+                known.update(more)
+    return match(names, votes, model.labels, outputs)
 
 
 @torch.no_grad()
@@ -159,27 +190,12 @@ def _differs(a: Tensor, b: Tensor) -> Tensor:
     return (a != b).flatten(1).any(1)
 
 
-def _right(said: Float[Tensor, "n k"], labels: Tensor) -> Tensor:
-    best = said.topk(min(5, said.shape[1]), 1).indices == labels[:, None]
-    return torch.stack([best[:, 0].sum(), best.any(1).sum()]).cpu()
+def _best(said: Float[Tensor, "n k"]) -> Tensor:
+    return said.topk(min(5, said.shape[1]), 1).indices.cpu()
 
 
-def outputs_of(images: ImageSet, labels: Sequence[str], outputs: int) -> tuple[int, ...] | None:
-    """For each image the output that stands for its class, told from the classes' names; None where they do not say.
-
-    Names may begin with distinct numbers, be the model's labels, or be as many as there are outputs.
-
-    Args:
-        images: natural images with classes.
-        labels: names of the model's outputs, or empty.
-        outputs: how many there are.
-    """
-    if images.labels is None:
-        return None
-    names = images.class_names
-    numbers = [int(m[1]) for m in map(_NUMBER.fullmatch, names) if m]
-    if len(set(numbers)) == len(names) and max(numbers) < outputs:
-        return tuple(numbers[k] for k in images.labels)
-    if set(names) <= set(labels):
-        return tuple(labels.index(names[k]) for k in images.labels)
-    return tuple(images.labels) if len(names) == outputs else None
+def _right(sums: _Sums, units: Sequence[int | None]) -> list[list[float]]:
+    """Before and after: the shares of images whose unit is the best, and among the five best."""
+    wanted = torch.tensor([-1 if unit is None else unit for unit in units])[:, None]
+    hits = [torch.cat(best) == wanted for best in zip(*sums.best, strict=True)]
+    return [[float(h[:, 0].double().mean()), float(h.any(1).double().mean())] for h in hits]

@@ -8,13 +8,13 @@ from typing import Any
 from snellen.audits.choose import Chosen, choose
 from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
 from snellen.audits.judging import judged
-from snellen.audits.labels import Classes, named_classes, no_classes, predicted_classes
-from snellen.audits.plan import drawing_jobs, exemplar_job, path_job, prediction_job
+from snellen.audits.plan import drawing_jobs, exemplar_job, path_job
 from snellen.audits.request import Request
-from snellen.audits.suite import functions_of
+from snellen.audits.suite import functions_of, known_classes
 from snellen.audits.world import Given, World, open_world
 from snellen.base import Seed, UsageError
 from snellen.findings import Finding
+from snellen.images.classes import Classes, no_classes
 from snellen.jobs import Job, Plan, Report, Store, results, run
 
 Entry = Mapping[str, Any]
@@ -36,7 +36,9 @@ def find(check: str, request: Request, given: Given | None = None, *, progress: 
     world = open_world(request, given)
     with tempfile.TemporaryDirectory(prefix="snellen-") as folder:
         bench = _Bench(world, Store(Path(folder) / "blobs"), progress)
-        classes = bench.classes() if check == "path-similarity" else no_classes(world.images)
+        classes = no_classes(world.images)
+        if check == "path-similarity":
+            classes = known_classes(world, lambda job: list(bench.do(job)["result"]))
         return _FINDERS[check](bench, choose(world, classes), classes)
 
 
@@ -57,16 +59,6 @@ class _Bench:
         """The results of jobs, by part."""
         run(Plan(jobs), self._functions, self.store, progress=self._progress)
         return {part: value for job in jobs for part, value in results(job, self.store).items()}
-
-    def classes(self) -> Classes:
-        """What the images' classes are, as an audit finds it."""
-        world = self.world
-        if not world.outputs:
-            return no_classes(world.images)
-        named = named_classes(world.images, world.model.labels, world.outputs)
-        if named is not None:
-            return named
-        return predicted_classes(world.images, self.do(prediction_job(world))["result"], world.model.labels)
 
     def shown(self, chosen: Chosen) -> list[dict[str, Any]]:
         """Every unit's picture and top photographs; units without a picture are left out.

@@ -12,11 +12,13 @@ from snellen.audits.places import Places, affine_certificates
 from snellen.base import ModelError, Seed, UsageError
 from snellen.images import ImageSet
 from snellen.models import Model, Unit
+from snellen.models.steady import steady
 from snellen.pictures import render
 from snellen.theory import Evidence, InconsistentEvidenceError, Lipschitz, envelope
 from snellen.theory.certificate import Certificate, certify
-from snellen.theory.constants import Proof, prove_lipschitz
 from snellen.theory.domain import Array
+from snellen.theory.proofs import Proof
+from snellen.theory.proofs import prove as prove_function
 
 Tell = Callable[[str, int, int], None]
 
@@ -78,6 +80,10 @@ def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, te
     proof = None if asked.declared is not None else prove(model, unit, asked.over)
     loaded = torch.stack([images.load(i, model.size) for i in range(len(images))])
     truth = places.respond(loaded, lambda done: say("natural images", done, len(images)))
+    if not np.isfinite(truth).all():
+        raise ModelError(
+            f"expected finite responses, got {truth[~np.isfinite(truth)][0]} from {unit}; check the weights"
+        )
     if proof is not None and proof.affine:
         found = affine_certificates(places, loaded, truth)
         return Certified(unit, asked.over, proof, proof.bound, found, images.ids, None)
@@ -102,16 +108,21 @@ def prove(model: Model, unit: Unit, over: str | None = None) -> Proof:
     Raises:
         ModelError: nothing can be proved; says what else can be done.
     """
-    example = model.preprocess(torch.zeros(1, 3, *model.size, dtype=model.dtype, device=model.device))
-    where = {"position": unit.position, "pre": unit.pre, "over": over}
+    places = Places(model, unit, over)
+    image = torch.rand(1, 3, *model.size, generator=torch.Generator().manual_seed(0)).to(model.device, model.dtype)
     try:
-        proof = prove_lipschitz(model.module, example, unit.layer, unit.channel, **where)  # type: ignore[arg-type]
+        with steady(model.module):
+            return prove_function(
+                places.answer,
+                places.shaped(image).clone(),
+                beside=None if over is None else image,
+                module=model.module,
+                over=over,
+            )
     except (ModelError, UsageError) as error:
         other = "a later" if over is None else "another"
         help_ = "" if "tracing failed" in str(error) else f"name {other} layer with --over, or "
         raise type(error)(f"{error}; or {help_}declare a constant with --lipschitz") from None
-    gain = 1.0 if over is not None else max(abs(model.preprocess.scale) / s for s in model.preprocess.std)
-    return proof if gain == 1.0 else Proof(proof.bound * gain, proof.affine, (("preprocessing", gain), *proof.factors))
 
 
 def _lipschitz(

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snellen.audits.labels import Classes
 from snellen.audits.world import World
 from snellen.base import Seed, UsageError
+from snellen.images.classes import Classes
 from snellen.models import Unit, units
 
 

@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snellen.base import UsageError
-from snellen.models import Model, Unit, observe, response
+from snellen.base import LayerError, ModelError, UsageError
+from snellen.models import Model, Unit, response
+from snellen.models.survey import survey
+from snellen.models.taps import observe
+from snellen.models.unit import Place
 from snellen.theory import Affine, Ball, Box, Evidence
 from snellen.theory.certificate import Certificate, certify
 from snellen.theory.domain import Array, Domain
@@ -28,34 +31,48 @@ class Places:
 
     def __init__(self, model: Model, unit: Unit, over: str | None = None) -> None:
         self.model, self.unit, self.over = model, unit, over
+        self.known = survey(model)
 
     def of(self, images: Tensor) -> Array:
         """The points of images (n, 3, h, w), flattened: (n, d)."""
         return np.concatenate([_flat(self.shaped(block)) for block in images.split(BATCH)])
 
     def shaped(self, images: Tensor) -> Tensor:
-        """The same in the shape that the network has them: (n, ...)."""
+        """The same in the shape that `observe` gives them: (n, ...)."""
         images = images.to(device=self.model.device, dtype=self.model.dtype)
-        return images if self.over is None else observe(self.model, images, [self.over])[self.over]
+        if self.over is None:
+            return images
+        return observe(self.model, images.clone(), [self.over], known=self.known)[self.over]
 
     def respond(self, images: Tensor, progress: Callable[[int], None] | None = None) -> Array:
         """The unit's responses to images (n, 3, h, w): (n,)."""
         parts: list[Tensor] = []
         for block in images.split(BATCH):
-            block = block.to(device=self.model.device, dtype=self.model.dtype)
-            parts.append(response(observe(self.model, block, [self.unit.address])[self.unit.address], self.unit))
+            parts.append(self._read(block.to(device=self.model.device, dtype=self.model.dtype)))
             if progress is not None:
                 progress(min(BATCH * len(parts), len(images)))
         return _flat(torch.cat(parts))
 
-    def answer(self, points: Tensor) -> Tensor:
-        """The unit's responses to points (n, ...) themselves, (n,); gradients flow back to them if they ask for any."""
+    def answer(self, points: Tensor, images: Tensor | None = None) -> Tensor:
+        """The unit's responses to points (n, ...) themselves, (n,); gradients flow back to them if they ask for any.
+
+        Args:
+            points: images, or what the layer says to them.
+            images: what the network sees while its layer says something else; black by default.
+        """
         if self.over is None:
-            return response(observe(self.model, points, [self.unit.address])[self.unit.address], self.unit)
-        blank = torch.zeros(len(points), 3, *self.model.size, dtype=self.model.dtype, device=self.model.device)
-        with _saying(self.model, self.over, points):
-            blank = blank.requires_grad_(points.requires_grad)
-            return response(observe(self.model, blank, [self.unit.address])[self.unit.address], self.unit)
+            return self._read(points)
+        if images is None:
+            images = torch.zeros(len(points), 3, *self.model.size, dtype=self.model.dtype, device=self.model.device)
+        with _saying(self.model, self.over, self.known.layout(Place.parse(self.over)).write(points)):
+            return self._read(images, graded=points.requires_grad)
+
+    def _read(self, images: Tensor, *, graded: bool = False) -> Tensor:
+        images = images.clone()  # a network may write over them
+        if graded:  # for the pass to record gradients
+            images = images.detach().requires_grad_()
+        read = observe(self.model, images, [self.unit.address], known=self.known)[self.unit.address]
+        return response(read, self.unit)
 
     def domain(self, points: Array) -> Domain:
         """The cube of images; over a layer, the smallest ball around the mean of `points` (n, d) that holds them.
@@ -89,7 +106,23 @@ class Places:
         exact = torch.tensor(ends, dtype=like.dtype, device=like.device).reshape(2, *like.shape[1:])
         with torch.no_grad():
             low, high = self.answer(exact).double().tolist()
+        self._check_slope(slope, centre.detach(), float(np.linalg.norm(ends[1] - ends[0])))
         return Evidence(domain, ends[0], ends[1], low, max(low, high), tolerance=1e-5)
+
+    def _check_slope(self, slope: Tensor, centre: Tensor, far: float) -> None:
+        """Along the gradient and along a random direction, an affine unit changes as its gradient says."""
+        noise = torch.randn(slope.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        for way in (noise.to(slope), slope):
+            step = way * (far / max(float(way.norm()), 1e-30))
+            with torch.no_grad():
+                here, there = self.answer(torch.cat([centre, centre + step])).double().tolist()
+            told = float((slope.double() * step.double()).sum())
+            usual = far * float(slope.double().norm()) / slope.numel() ** 0.5
+            if not abs(there - here - told) <= 1e-2 * max(abs(told), usual) + 1e-5 * max(abs(here), abs(there)):
+                raise ModelError(
+                    f"expected gradients that are the slope of an affine unit, got {told:.4g} where the response changes "
+                    f"by {there - here:.4g}: the network cuts or changes its gradients"
+                )
 
 
 def affine_certificates(places: Places, images: Tensor, truth: Array) -> dict[str, Certificate]:
@@ -118,9 +151,11 @@ def _saying(model: Model, layer: str, points: Tensor) -> Iterator[None]:
     """While open, the layer's first call says `points`, whatever it is given."""
     said = False
 
-    def say(_module: Any, _inputs: Any, output: Tensor) -> Tensor:
+    def say(_module: Any, _inputs: Any, output: Any) -> Any:
         nonlocal said
         first, said = not said, True
+        if first and not isinstance(output, Tensor):
+            raise LayerError(f'expected a layer that returns one tensor, got "{layer}"; take another')
         return points if first else output
 
     handle = model.module.get_submodule(layer).register_forward_hook(say)

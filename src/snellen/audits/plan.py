@@ -6,19 +6,23 @@ from typing import Any
 
 from snellen.audits.choose import Chosen
 from snellen.audits.drawing import settings_of
-from snellen.audits.labels import Classes
 from snellen.audits.world import World, spread
 from snellen.base import canonical
+from snellen.images.classes import Classes
 from snellen.jobs import Job
 from snellen.models import Unit
 
+ASKED = 2000  # images of classes that the network is asked about
 _BACKWARD = 3.0  # cost of a step of a picture, in forward passes
 
 
 def prediction_job(world: World) -> Job:
-    """What the model takes the images for."""
-    count = len(world.images)
-    return Job("predict", {"world": world.identity}, title="predictions", cost=float(count))
+    """What the model takes the images for; of images with classes so many that it is known which unit a class is."""
+    groups: list[list[int]] = [[] for _ in world.images.class_names]
+    for index, label in enumerate(world.images.labels or ()):
+        groups[label].append(index)
+    asked = spread(groups, ASKED) if groups else list(range(len(world.images)))
+    return Job("predict", {"world": world.identity, "images": asked}, title="predictions", cost=float(len(asked)))
 
 
 def exemplar_job(world: World, chosen: Chosen) -> Job:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from snellen.audits.choose import Chosen
 from snellen.audits.drawing import settings_of
-from snellen.audits.labels import Classes
 from snellen.audits.world import World, preprocess_data
 from snellen.base import canonical
+from snellen.images.classes import Classes
 from snellen.jobs import encode_json, write_atomic
 from snellen.measures import quantiles
 from snellen.models import Unit
@@ -104,6 +104,7 @@ def _images(world: World, classes: Classes) -> dict[str, Any]:
         "count": len(world.images),
         "classes": listed,
         "labels_from": classes.source,
+        "fit": None if classes.fit is None else asdict(classes.fit),
         "digest": world.identity["images"],
         "skipped": [{"name": s.name, "reason": s.reason} for s in world.skipped],
     }

@@ -18,14 +18,14 @@ THUMBNAIL = 224
 
 
 def predict(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:
-    """A job's function: the model's top class for every image."""
+    """A job's function: the model's top class for every image of the job's."""
 
-    def function(_spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+    def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
         top: list[int] = []
         with fast(world), torch.no_grad():
-            for chunk, images in batches(world):
-                top += world.model(images).argmax(1).tolist()
-                context.tick((chunk[-1] + 1) / len(world.images))
+            for _chunk, images in batches(world, spec["images"]):
+                top += world.model(images).flatten(1).argmax(1).tolist()
+                context.tick(len(top) / len(spec["images"]))
         yield "result", top
 
     return function

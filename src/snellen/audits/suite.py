@@ -12,7 +12,6 @@ from snellen.audits.drawing import draw, settings_of
 from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
 from snellen.audits.folder import claim, default_folder
 from snellen.audits.judging import judged
-from snellen.audits.labels import Classes, named_classes, no_classes, predicted_classes
 from snellen.audits.paths import compare_paths
 from snellen.audits.plan import drawing_jobs, exemplar_job, path_job, prediction_job
 from snellen.audits.record import Results, make_record, write_record
@@ -24,6 +23,7 @@ from snellen.audits.varying import vary
 from snellen.audits.walking import walk
 from snellen.audits.world import Given, World, open_world
 from snellen.base import Seed, UsageError
+from snellen.images.classes import ANSWERS, Classes, classes_of, no_classes
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
 
 
@@ -40,6 +40,7 @@ class _Stage:
     folder: Path
     functions: Mapping[str, Function]
     progress: Report | None
+    note: Callable[[str], None]
     workers: int = 1
 
 
@@ -63,7 +64,7 @@ def run_audit(
         out: the folder; by default runs/NAME-KEY, KEY from the request.
         workers: processes that draw; several need Ray. The record is the same for any number.
         progress: told how far the audit is.
-        note: told what a person should know before the work starts, line by line.
+        note: told what a person should know before pictures are drawn, line by line.
 
     Raises:
         SnellenError: a bad argument, model, image set or folder; nothing half-written is left.
@@ -74,13 +75,13 @@ def run_audit(
             "expected one worker for what is in memory, got more: processes open models and images by name"
         )
     world = open_world(request, given)
+    say = note or (lambda _line: None)
     for line in world.model.provenance.get("notes", ()):
-        if note is not None:
-            note(f"{world.model.name}: {line}")
+        say(f"{world.model.name}: {line}")
     folder = out or default_folder(world)
     with locked(folder):
         claim(folder, world)
-        stage = _Stage(world, Store(folder / "blobs"), folder, functions_of(world), progress, workers)
+        stage = _Stage(world, Store(folder / "blobs"), folder, functions_of(world), progress, say, workers)
         try:
             _work(stage)
         except KeyboardInterrupt as error:
@@ -161,16 +162,31 @@ def _guess(world: World, chosen: Chosen) -> float:
     return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
 
 
+def known_classes(world: World, predicted: Callable[[Job], list[int]]) -> Classes:
+    """Which unit each class of the images is, told by what the model takes them for.
+
+    Args:
+        world: model and images.
+        predicted: does the job of prediction.
+    """
+    if world.outputs < 2 or world.class_layer is None:  # numbers that are no classes: an embedding, one value
+        return no_classes(world.images)
+    job = prediction_job(world)
+    answers = dict(zip(job.spec["images"], predicted(job), strict=True))
+    return classes_of(world.images, answers, world.model.labels, world.outputs)
+
+
 def _classes(stage: _Stage) -> Classes:
     world = stage.world
-    if not world.outputs:
-        return no_classes(world.images)
-    named = named_classes(world.images, world.model.labels, world.outputs)
-    if named is not None:
-        return named
-    job = prediction_job(world)
-    _step(stage, job, 0.0, job.cost)
-    return predicted_classes(world.images, results(job, stage.store)["result"], world.model.labels)
+
+    def predicted(job: Job) -> list[int]:
+        _step(stage, job, 0.0, job.cost)
+        return list(results(job, stage.store)["result"])
+
+    classes = known_classes(world, predicted)
+    if classes.fit is not None and (not classes.fit.good or (classes.source == ANSWERS and len(classes.fit.others))):
+        stage.note(f"{world.images.name}: {classes.fit.words}")
+    return classes
 
 
 def _step(stage: _Stage, job: Job, done: float, total: float) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from snellen.base import SnellenError
-from snellen.cli import audit, certify, deceive, layers, matrix, report, theory, visualize
+from snellen.cli import audit, certify, deceive, doctor, layers, matrix, report, theory, visualize
 
 app = typer.Typer(
     help="An eye test for feature visualizations: draw what a network's units look for, and learn how far to trust it.",
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("audit")(audit.audit)
 app.command("visualize")(visualize.visualize)
 app.command("layers")(layers.layers)
+app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.command("theory")(theory.theory)
 app.command("certify")(certify.certify)

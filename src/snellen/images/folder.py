@@ -1,6 +1,7 @@
 """Image folders: a folder of class folders, or a flat one."""
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from snellen.images.imageset import ImageSet, Skipped
 Progress = Callable[[int, int], None]
 """Called with (images checked, images in all)."""
 
+_SPLIT = re.compile(r"(train|training|val|valid|validation|dev|eval|test|testing)(_?\d{4})?")
 _PROBE = 8  # shorter side asked for when a file is only checked: a JPEG is then decoded at an eighth of its size
 
 
@@ -55,11 +57,13 @@ def open_folder(root: Path, progress: Progress | None = None) -> ImageSet:
         progress: told how many images have been checked.
 
     Raises:
-        ImageError: there is no such folder, or no image in it that can be used.
+        ImageError: there is no such folder, or no image in it that can be used; the folders in it are not classes but
+            parts of a data set.
     """
     classes = {folder.name: list(_below(folder)) for folder in _visible(root) if folder.is_dir()}
     loose = [path for path in _visible(root) if _is_image(path)]
     if any(classes.values()):
+        _refuse_parts(root, classes)
         found = [(path, name) for name, paths in classes.items() for path in paths]
         skipped = [Skipped(_shown(path, root), "beside the class folders, not in one") for path in loose]
     else:
@@ -79,6 +83,16 @@ def open_folder(root: Path, progress: Progress | None = None) -> ImageSet:
         source=Files(tuple(path for path, _ in good)),
         members=tuple(range(len(good))),
     )
+
+
+def _refuse_parts(root: Path, folders: dict[str, list[Path]]) -> None:
+    """Folders called train and val would be read as two classes."""
+    parts = [name for name, paths in folders.items() if paths]
+    inside = any(len(path.relative_to(root).parts) > 2 for name in parts for path in folders[name])
+    if all(_SPLIT.fullmatch(name.casefold()) for name in parts) and (len(parts) > 1 or inside):
+        one = root / next((name for name in parts if not name.casefold().startswith("train")), parts[0])
+        got = ", ".join(parts)
+        raise ImageError(f"expected a folder of class folders, got {root} with {got}; give one of them: {one}")
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -67,6 +67,17 @@ class Layout:
             return x.movedim(channel, -1).flatten(1, -2)
         return x.movedim(channel, 1 if x.dim() == 4 else -1)
 
+    def write(self, activation: Tensor) -> Tensor:
+        """What the module would have to give for `read` to read this.
+
+        Raises:
+            LayerError: parts of pictures that were put together cannot be taken apart again.
+        """
+        if self.folded:
+            raise LayerError("expected a layer with one row for each picture, got windows; take another")
+        x = activation.movedim(1 if activation.dim() == 4 else -1, self.channel + (self.channel < self.batch))
+        return x.movedim(0, self.batch)
+
 
 class Channels:
     """Finds the axis of channels of one output after the other, in the order in which modules finish.

@@ -1,6 +1,7 @@
 """A model: a module, the preprocessing that travels with it, and where it came from."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -32,10 +33,19 @@ class Preprocess:
     channels: Literal["rgb", "bgr", "grey"] = "rgb"
 
     def __post_init__(self) -> None:
-        if min(self.std) <= 0:
-            raise ModelError(f"expected standard deviations above 0, got {self.std}")
+        numbers = (self.scale, *self.mean, *self.std)
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            raise ModelError(f"expected finite numbers as scale, means and standard deviations, got {numbers}")
+        if self.channels not in ("rgb", "bgr", "grey"):
+            raise ModelError(f'expected channels "rgb", "bgr" or "grey", got "{self.channels}"')
         if len(self.mean) != len(self.std):
             raise ModelError(f"expected as many means as standard deviations, got {self.mean} and {self.std}")
+        if len(self.mean) not in (1, 3):
+            raise ModelError(f"expected means for 1 or 3 channels, got {len(self.mean)}")
+        if min(self.std) <= 0:
+            raise ModelError(f"expected standard deviations above 0, got {self.std}")
+        if self.channels == "grey" and (len(set(self.mean)) > 1 or len(set(self.std)) > 1):
+            raise ModelError(f"expected one mean and deviation for grey, got {self.mean} and {self.std}")
 
     def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """The module's input for RGB pictures in [0, 1]."""

@@ -123,23 +123,34 @@ class _Said:
     axis: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """What modules said first, in the order of finishing ("" last), what the network returned, and why it failed."""
+
+    said: dict[str, _Said]
+    output: Any
+    failure: ModelError | None
+
+
 class _Surveyor:
     def __init__(self, model: Model, size: tuple[int, int]) -> None:
         self._model, self._size = model, size
         self._names = dict(model.module.named_modules())
         self._picture, self._other = _pictures(model, size)
-        self._failure: ModelError | None = None
+        self._fails = False
 
     def survey(self) -> Survey:
-        alone, output = self._pass(self._picture, axes=True)
+        first = self._pass(self._picture, axes=True)
+        alone, output, self._fails = first.said, first.output, first.failure is not None
         pair = torch.cat([self._picture, self._other])
-        fast, (company, _) = self._drawn(pair)
-        layouts, refused = self._compared(alone, company)
+        fast, second = self._drawn(pair)
+        layouts, refused = self._compared(alone, second.said)
         if fast and any(k not in layouts for k in alone):  # perhaps it is the layout, not the layer
-            plainly, (again, _) = self._drawn(pair, plain=True)
-            better = self._compared(alone, again)
+            plainly, again = self._drawn(pair, plain=True)
+            better = self._compared(alone, again.said)
             if len(better[0]) > len(layouts):
-                fast, company, (layouts, refused) = plainly, again, better
+                fast, second, (layouts, refused) = plainly, again, better
+        company = second.said
         if refused:
             refused = self._explained(alone, refused)
         kept = {name: said for name, said in alone.items() if name in layouts}
@@ -156,11 +167,10 @@ class _Surveyor:
             fast=fast,
             notes=(*notes, *_told(refused, len(alone))),
             silent=frozenset(self._names) - frozenset(alone),
-            failure=self._failure,
+            failure=first.failure or second.failure,
         )
 
-    def _pass(self, images: Tensor, *, axes: bool = False, seed: int = 0) -> tuple[dict[str, _Said], Any]:
-        """What every module said first, by name in the order of finishing ("" last), and the network's own output."""
+    def _pass(self, images: Tensor, *, axes: bool = False, seed: int = 0) -> _Pass:
         said: dict[str, _Said] = {}
         channels = Channels(self._size) if axes else None
         mode = Rectifiers(watch=True)
@@ -184,10 +194,10 @@ class _Surveyor:
             told = failure(raised, self._model, images)
             if not said or not isinstance(told, ModelError):
                 raise told from raised
-            self._failure = told
-        return said, output
+            return _Pass(said, None, told)
+        return _Pass(said, output, None)
 
-    def _drawn(self, pair: Tensor, *, plain: bool = False) -> tuple[bool, tuple[dict[str, _Said], Any]]:
+    def _drawn(self, pair: Tensor, *, plain: bool = False) -> tuple[bool, _Pass]:
         """A pass with gradients, as drawing makes it: fast if that works, else plain, else without gradients.
 
         Where memory does not suffice for two pictures with gradients, it is not known that one cannot be drawn.
@@ -198,15 +208,17 @@ class _Surveyor:
             way = streamlined(module) if fast else contextlib.nullcontext()
             try:
                 with frozen(module), way, torch.enable_grad():
-                    return fast, self._pass(images.requires_grad_(), seed=1)
+                    made = self._pass(images.requires_grad_(), seed=1)
+                if made.failure is None or self._fails:
+                    return fast, made
             except (torch.OutOfMemoryError, MemoryError):
                 short = True
             except Exception:
                 continue
-        said, output = self._pass(pair, seed=1)
-        for one in said.values():
-            one.drawable = short
-        return False, (said, output)
+        made = self._pass(pair, seed=1)
+        for said in made.said.values():
+            said.drawable = short
+        return False, made
 
     def _compared(
         self, alone: Mapping[str, _Said], company: Mapping[str, _Said]
@@ -238,7 +250,7 @@ class _Surveyor:
         """Whether a layer that says something else in company says something else whenever it is asked."""
         if "values" not in refused.values():
             return refused
-        again, _ = self._pass(self._picture, seed=2)
+        again = self._pass(self._picture, seed=2).said
         told = {}
         for name, why in refused.items():
             same = name in again and not differs(alone[name].value, again[name].value)
@@ -302,7 +314,7 @@ class _Surveyor:
 
     def changed(self, cell: tuple[int, int], grid: tuple[int, int]) -> dict[str, _Said]:
         """What every module says where one cell of a grid over the picture is another."""
-        return self._pass(_patched(self._picture, cell, grid))[0]
+        return self._pass(_patched(self._picture, cell, grid)).said
 
 
 class _Change:
@@ -424,8 +436,9 @@ def _is_output(responses: Tensor, output: Tensor) -> bool:
 
 
 def _weighs(module: nn.Module, classes: int) -> bool:
-    """Whether a module holds a weight with a row or column for each class."""
-    return any(p.dim() > 1 and classes in (p.shape[0], p.shape[1]) for p in module.parameters())
+    """Whether a module itself holds a weight with a row or column for each class."""
+    held = [*module.parameters(recurse=False), getattr(module, "weight", None)]  # the latter may be made of others
+    return any(isinstance(w, Tensor) and w.dim() > 1 and classes in (w.shape[0], w.shape[1]) for w in held)
 
 
 def _tells_classes(output: Any) -> bool:

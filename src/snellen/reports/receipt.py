@@ -35,6 +35,7 @@ def build_receipt(folder: Path) -> Path:
         "method": METHODS.get(receipt["method"], receipt["method"]),
         "claims": [_claim(c) for c in receipt["claims"]],
         "sets": list(receipt["behaviour"].values()),
+        "fits": _fits(receipt),
         "groups": _groups(receipt),
         "distances": _distances(receipt),
         "details": rows(
@@ -53,6 +54,12 @@ def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
     what = {"outputs": "images differ", "predictions": "images change class", "pictures": "pictures are nearer"}
     verdict, mark = ("holds", "kept") if claim["kept"] else ("broken", "broken")
     return {"text": claim["text"], "found": f"{found} {what[claim['subject']]}", "verdict": verdict, "mark": mark}
+
+
+def _fits(receipt: Mapping[str, Any]) -> list[str]:
+    """How well the folders fit the network; receipts of earlier versions do not say."""
+    fits = [seen.get("classes") for seen in receipt["behaviour"].values()]
+    return list(dict.fromkeys(fit["words"] for fit in fits if fit))
 
 
 def _groups(receipt: Mapping[str, Any]) -> list[tuple[str, int, int]]:

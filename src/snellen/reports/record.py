@@ -52,6 +52,7 @@ _RECORD = {
     "units": Each(_UNIT),
     "findings": Each({"check": str, "title": str, "claim": str, "verdict": str, "evidence": dict}),
 }
+_FIT = {"words": str}
 _PATHS = {
     "group": str,
     "layers": Each(str),
@@ -116,6 +117,9 @@ def blobs(record: dict[str, Any]) -> Iterator[str]:
 
 def _check(record: Any) -> None:
     match(record, _RECORD)
+    match(record["images"].get("fit"), Maybe(_FIT), "images.fit")
+    for i, folder in enumerate(record["images"]["classes"]):
+        match(folder.get("purity"), Maybe(float), f"images.classes[{i}].purity")
     for i, unit in enumerate(record["units"]):
         match(unit.get("judgement"), Maybe(_JUDGEMENT), f"units[{i}].judgement")
     for i, finding in enumerate(record["findings"]):

@@ -65,7 +65,7 @@ def verdict(record: Record) -> Verdict:
         claims = [whole["claim"], *whole["evidence"]["reasons"], *(c for c in claims if main)]
     elif whole:
         claims.append(whole["claim"])
-    said = (*claims, *_units(record))
+    said = (*claims, *_folders(record), *_units(record))
     return Verdict(headline, said, _scale(main), tuple(_may(record, main)), tuple(_may_not(record, main)))
 
 
@@ -91,6 +91,12 @@ def alike(evidence: Record) -> list[str]:
     values = evidence["curves"]["spearman"]["s"]
     reached = zip(evidence["layers"], values, strict=True)
     return [layer for layer, s in reached if s is not None and s >= evidence["threshold"]]
+
+
+def _folders(record: Record) -> list[str]:
+    """That the photographs' folders do not fit the network; records of earlier versions do not say."""
+    fit = record["images"].get("fit")
+    return [] if fit is None or fit.get("good") is True else [fit["words"]]
 
 
 def _units(record: Record) -> list[str]:

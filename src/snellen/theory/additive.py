@@ -10,6 +10,7 @@ from snellen.base import UsageError
 from snellen.theory.classes import FunctionClass
 from snellen.theory.domain import Array, Ball
 from snellen.theory.evidence import Evidence
+from snellen.theory.frames import framed
 from snellen.theory.programs import Program
 
 
@@ -17,13 +18,16 @@ from snellen.theory.programs import Program
 class AdditiveProgram:
     """Program whose variables are a, then u_i = f_i(x_max_i), then f_i(t) for every other t that occurs.
 
-    f_i is shifted so that f_i(x_min_i) = 0; then 0 <= f_i <= u_i everywhere and f(x) = a + sum_i f_i(x_i).
+    f_i is shifted so that f_i(x_min_i) = 0; then 0 <= f_i <= u_i everywhere and f(x) = a + sum_i f_i(x_i). All values
+    are those of (f - low) / unit; places stay as they are: all that counts of them is which entries are equal.
     """
 
     program: Program
     grids: tuple[Array, ...]
     columns: tuple["np.ndarray[tuple[int], np.dtype[np.int64]]", ...]
     objective: Array
+    low: float
+    unit: float
 
 
 def additive_envelope(
@@ -40,8 +44,8 @@ def additive_envelope(
     lo, up = np.empty(len(rows)), np.empty(len(rows))
     for i, row in enumerate(rows):
         posed = additive_program(evidence, row)
-        up[i] = posed.program.extreme(posed.objective)[0]
-        lo[i] = -posed.program.extreme(-posed.objective)[0]
+        up[i] = posed.low + posed.unit * posed.program.extreme(posed.objective)[0]
+        lo[i] = posed.low - posed.unit * posed.program.extreme(-posed.objective)[0]
     return lo, up
 
 
@@ -51,7 +55,8 @@ def additive_program(evidence: Evidence, x: Array) -> AdditiveProgram:
         raise UsageError("expected x_min and x_max for an additive class; give both")
     places = [n.place for n in evidence.nodes() if n.value is not None]
     names = [n.name for n in evidence.nodes() if n.value is not None]
-    values = np.array([n.value for n in evidence.nodes() if n.value is not None], dtype=np.float64)
+    frame = framed(evidence)[0]
+    values = (evidence.known_values - frame.low) / frame.unit
     asked = np.array([*places, x]).reshape(len(places) + 1, -1)
     layout = _Layout(evidence.x_min, evidence.x_max, asked)
     rows = csr_array(np.stack([layout.row(p) for p in asked]))
@@ -60,10 +65,10 @@ def additive_program(evidence: Evidence, x: Array) -> AdditiveProgram:
     matrix, limits = layout.caps()
     upper = np.full(layout.size, np.inf)
     upper[layout.idle] = 0.0
-    program = Program(
-        csr_array(rows[: len(places)]), values, tuple(names), lower, upper, matrix, limits, evidence.slack
-    )
-    return AdditiveProgram(program, layout.grids, layout.columns, rows[[len(places)]].toarray()[0])
+    slack = evidence.slack / frame.unit
+    program = Program(csr_array(rows[: len(places)]), values, tuple(names), lower, upper, matrix, limits, slack)
+    objective = rows[[len(places)]].toarray()[0]
+    return AdditiveProgram(program, layout.grids, layout.columns, objective, frame.low, frame.unit)
 
 
 class _Layout:
@@ -134,9 +139,10 @@ def _on_ball(evidence: Evidence, x: Array) -> tuple[Array, Array, Array]:
 def _refuse_contradictions(evidence: Evidence, x_min: Array, x_max: Array) -> None:
     """Some curves add up to all known values, as on a rectangle, where opposite corners have equal sums."""
     nodes = [n for n in evidence.nodes() if n.value is not None]
+    if not nodes:
+        return
     layout = _Layout(x_min, x_max, np.array([n.place for n in nodes]))
     rows, free = csr_array(np.stack([layout.row(n.place) for n in nodes])), np.full(layout.size, np.inf)
-    values = np.array([n.value for n in nodes], dtype=np.float64)
-    Program(rows, values, tuple(n.name for n in nodes), -free, free, slack=evidence.slack).extreme(
-        np.zeros(layout.size)
-    )
+    frame = framed(evidence)[0]
+    values, slack = (evidence.known_values - frame.low) / frame.unit, evidence.slack / frame.unit
+    Program(rows, values, tuple(n.name for n in nodes), -free, free, slack=slack).extreme(np.zeros(layout.size))

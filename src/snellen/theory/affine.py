@@ -1,5 +1,9 @@
 """Affine classes: f(x) = c + w . x, with w free, in a known subspace, or sparse (docs/theory.md, section 5)."""
 
+import itertools
+import math
+from dataclasses import dataclass, replace
+
 import numpy as np
 from scipy.sparse import csr_array, hstack, identity, vstack
 from torch import Tensor
@@ -8,62 +12,173 @@ from snellen.base import UsageError
 from snellen.theory.classes import AffineAlong, FunctionClass, SparseAffine
 from snellen.theory.domain import Array, Ball, Box
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
-from snellen.theory.programs import Program
+from snellen.theory.frames import Frame, framed
+from snellen.theory.programs import Program, Programs
+
+_SUPPORTS = 512
+"""The most sets of k coordinates that are gone through one by one."""
 
 
-def affine_envelope(function_class: FunctionClass, evidence: Evidence, x: "Array | Tensor") -> tuple[Array, Array]:
-    """The range of c + w . x over all (w, c) of the class with this evidence: closed form, or linear programs.
+@dataclass(frozen=True, eq=False)
+class AffineEnd:
+    """One end of the range of f(x): its value, and slope and offset of a member that attains it (None: unbounded).
+
+    `exact` is false where a wider class stands in for the sparse one.
+    """
+
+    value: float
+    slope: Array | None
+    offset: float
+    exact: bool = True
+
+
+def affine_envelope(
+    function_class: FunctionClass, evidence: Evidence, x: "Array | Tensor"
+) -> tuple[Array, Array, Array]:
+    """The range of c + w . x over all (w, c) of the class with this evidence, and the gap.
 
     On a box with both visualizations and their values and nothing else, f(x) = a + sum_i u_i s_i(x) with u >= 0,
     sum u = D and s_i = |x_i - x_min_i| / |x_max_i - x_min_i|, so that the envelope is a + D [min_i s_i, max_i s_i].
+    Otherwise linear programs, mixed-integer ones for sparse slopes.
     """
     rows = np.asarray(x, dtype=np.float64)
-    shares = _shares(function_class, evidence, rows)
+    members = AffineMembers(function_class, evidence)
+    shares = members.shares(rows)
     if shares is not None:
         low = float(evidence.value_min or 0.0)
-        return low + evidence.spread * shares.min(1), low + evidence.spread * shares.max(1)
-    program, features = affine_program(function_class, evidence)
-    lo, up = np.empty(len(rows)), np.empty(len(rows))
+        up, lo = low + evidence.spread * shares.max(1), low + evidence.spread * shares.min(1)
+        return lo, up, np.zeros(len(rows))
+    lo, up, gap = np.empty(len(rows)), np.empty(len(rows)), np.zeros(len(rows))
     for i, row in enumerate(rows):
-        objective = features(row)
-        up[i] = program.extreme(objective)[0]
-        lo[i] = -program.extreme(-objective)[0]
-    return lo, up
+        top, bottom = members.extreme(row, 1.0), members.extreme(row, -1.0)
+        up[i], lo[i] = top.value, bottom.value
+        if not (top.exact and bottom.exact):
+            gap[i] = up[i] - lo[i]
+    return lo, up, gap
 
 
-class Features:
-    """x -> the vector z-coefficients of f(x) = c + alpha . B x, in the variables z = (c, alpha, ...)."""
+class AffineMembers:
+    """All (c, alpha) of the class with the evidence: w = B^T alpha and f(x) = c + w . (x - centre), in its frame."""
 
-    def __init__(self, basis: Array | None, origin: Array, size: int) -> None:
-        self.basis, self.origin, self.size = basis, origin, size
+    def __init__(self, function_class: FunctionClass, evidence: Evidence) -> None:
+        self.frame, self.evidence = framed(evidence)
+        self.kind, domain = function_class, self.evidence.domain
+        self.centre = domain.centre
+        self.basis = _basis(function_class, self.frame, domain.dim)
+        if isinstance(domain, Ball):
+            self.basis, self.low, self.high = _on_ball(function_class, self.evidence, self.basis)
+        else:
+            self.low, self.high = sign_cone(self.evidence, domain)
+        self._programs: tuple[Program | Programs, bool] | None = None
 
-    def __call__(self, x: Array) -> Array:
-        return self.linear(x - self.origin, 1.0)
+    def extreme(self, x: Array, sign: float) -> AffineEnd:
+        """The largest (sign = 1) or the smallest f(x) at one point x (d,)."""
+        if self._programs is None:
+            self._programs = self._posed()
+        program, exact = self._programs
+        row = self.evidence.domain.nearest(self.frame.inward(x[None]))[0]
+        z = program.extreme(sign * self._features(row - self.centre, 1.0, program.size))[1]
+        if z is None:
+            return AffineEnd(sign * np.inf, None, 0.0, exact)
+        slope = z[1 : 1 + len(x)] if self.basis is None else self.basis.T @ z[1 : 1 + len(self.basis)]
+        value = self.frame.height(float(z[0] + slope @ (row - self.centre)))
+        whole = self.frame.slope(slope)
+        middle = self.frame.origin + self.frame.size * self.centre
+        return AffineEnd(value, whole, self.frame.height(float(z[0])) - float(whole @ middle), exact)
 
-    def linear(self, step: Array, constant: float = 0.0) -> Array:
-        """Coefficients of w . step (+ c)."""
+    def shares(self, x: Array) -> Array | None:
+        """s_i(x) of the active coordinates, (n, d'), or None where there is no closed form."""
+        known = self.evidence
+        if known.x_min is None or known.x_max is None or not np.isfinite(known.spread) or len(known.values):
+            return None
+        if known.spread <= known.slack:
+            return None
+        rows = known.domain.nearest(self.frame.inward(x))
+        if isinstance(known.domain, Ball) and self.basis is not None:
+            return np.asarray(((rows - known.x_min) @ self.basis[0] / 2)[:, None])
+        if isinstance(self.kind, AffineAlong):
+            if self.basis is None or len(self.basis) > 1:
+                return None
+            self.extreme(x[0] if len(x) else self.frame.origin, 1.0)  # refuses a direction that cannot have them
+            span = (known.x_max - known.x_min) @ self.basis[0]
+            return np.asarray(((rows - known.x_min) @ self.basis[0] / span)[:, None])
+        active = self.low < self.high
+        if not active.any():
+            return None
+        span = (known.x_max - known.x_min)[active]
+        return np.asarray((rows[:, active] - known.x_min[active]) / span)
+
+    def _features(self, step: Array, constant: float, size: int) -> Array:
+        """Coefficients of w . step (+ c) in the variables of a program."""
         part = step if self.basis is None else self.basis @ step
-        return np.concatenate([[constant], part, np.zeros(self.size - 1 - len(part))])
+        return np.concatenate([[constant], part, np.zeros(size - 1 - len(part))])
 
+    def _posed(self) -> tuple[Program | Programs, bool]:
+        """The program, and whether it is exact."""
+        wide = self._program()
+        if not isinstance(self.kind, SparseAffine) or self.basis is not None:
+            return wide, True
+        active, count = np.flatnonzero(self.low < self.high), self.kind.nonzero
+        if count >= len(active) or self._vertices_are_sparse(count):
+            return wide, True
+        known = self.evidence
+        if known.x_min is not None and known.x_max is not None and np.isfinite(known.spread):
+            return self._counted(count), True
+        if math.comb(len(active), count) > _SUPPORTS:
+            return wide, False
+        sets = [np.isin(np.arange(len(self.low)), s) for s in itertools.combinations(active, count)]
+        cut = [np.concatenate([[True], s]) for s in sets]
+        return Programs(
+            tuple(replace(wide, lower=np.where(s, wide.lower, 0.0), upper=np.where(s, wide.upper, 0.0)) for s in cut)
+        ), True
 
-def affine_program(function_class: FunctionClass, evidence: Evidence) -> tuple[Program, Features]:
-    """All (c, alpha) of the class with this evidence, as a program; w = B^T alpha, f(x) = c + w . (x - origin)."""
-    if isinstance(evidence.domain, Ball):
-        basis, low, high = _on_ball(function_class, evidence, evidence.domain)
-    else:
-        basis = function_class.directions if isinstance(function_class, AffineAlong) else None
-        low, high = sign_cone(evidence, evidence.domain)
-    if basis is not None and basis.shape[1] != evidence.domain.dim:
-        raise UsageError(f"expected directions of {evidence.domain.dim} entries, got {basis.shape[1]}")
-    count = (evidence.domain.dim if basis is None else len(basis)) + 1
-    sparse = function_class if isinstance(function_class, SparseAffine) and _binding(function_class, evidence) else None
-    total = count + (evidence.domain.dim if sparse else 0)
-    features = Features(basis, evidence.domain.centre, total)
-    rows, values, names = _equations(evidence, features)
-    lower, upper, matrix, limits = _cone(evidence, basis, (low, high))
-    if sparse:
-        lower, upper, matrix, limits = _count_nonzero(sparse, evidence, (low, high))
-    return Program(rows, values, names, lower, upper, matrix, limits, evidence.slack, total - count), features
+    def _vertices_are_sparse(self, count: int) -> bool:
+        """A vertex has at most (number of equations - 1) slopes; where both pictures bound f, all ends are vertices."""
+        known = self.evidence
+        bounded = known.x_min is not None and known.x_max is not None and np.isfinite(known.spread)
+        return bounded and not known.slopes() and count >= len(known.known_values) - 1
+
+    def _program(self) -> Program:
+        known = self.evidence
+        size = (known.domain.dim if self.basis is None else len(self.basis)) + 1
+        rows, values, names = self._equations(size)
+        lower, upper = np.r_[-np.inf, self.low], np.r_[np.inf, self.high]
+        matrix = limits = None
+        if self.basis is not None and not isinstance(known.domain, Ball):
+            columns = np.concatenate([np.zeros((known.domain.dim, 1)), self.basis.T], 1)
+            matrix = np.concatenate([columns[self.high == 0], -columns[self.low == 0]])
+            limits = np.zeros(len(matrix))
+            lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
+        return Program(rows, values, names, lower, upper, matrix, limits, known.slack)
+
+    def _counted(self, count: int) -> Program:
+        """Variables (c, w, z) with z binary, |w_i| <= M_i z_i and sum z <= k, where M_i = D / |x_max_i - x_min_i|."""
+        known = self.evidence
+        dim = known.domain.dim
+        span = np.abs(np.subtract(*(n.place for n in known.nodes()[:2])))
+        active = self.low < self.high
+        most = known.spread * np.where(active, 1 / np.where(active, span, 1.0), 0.0)
+        column, caps = csr_array((dim, 1)), csr_array(np.diag(most))
+        up, down = hstack([column, identity(dim), -caps]), hstack([column, -identity(dim), -caps])
+        chosen = csr_array(np.concatenate([np.zeros(dim + 1), np.ones(dim)])[None])
+        limits = np.concatenate([np.zeros(2 * dim), [count]])
+        lower = np.concatenate([[-np.inf], np.maximum(self.low, -most), np.zeros(dim)])
+        upper = np.concatenate([[np.inf], np.minimum(self.high, most), np.ones(dim)])
+        rows, values, names = self._equations(1 + 2 * dim)
+        matrix = csr_array(vstack([up, down, chosen]))
+        return Program(rows, values, names, lower, upper, matrix, limits, known.slack, dim)
+
+    def _equations(self, size: int) -> tuple[Array, Array, tuple[str, ...]]:
+        """One row a known value; d rows a known gradient."""
+        known = [n for n in self.evidence.nodes() if n.value is not None]
+        rows = [self._features(n.place - self.centre, 1.0, size) for n in known]
+        values = [n.value or 0.0 for n in known]
+        names = [n.name for n in known]
+        for i, slope in self.evidence.slopes().items():
+            rows += [self._features(axis, 0.0, size) for axis in np.eye(len(slope))]
+            values += slope.tolist()
+            names += [f"gradient of {self.evidence.labels[i]}"] * len(slope)
+        return np.array(rows).reshape(len(rows), size), np.array(values), tuple(names)
 
 
 def sign_cone(evidence: Evidence, box: Box) -> tuple[Array, Array]:
@@ -81,51 +196,31 @@ def sign_cone(evidence: Evidence, box: Box) -> tuple[Array, Array]:
     return low, high
 
 
-def _shares(function_class: FunctionClass, evidence: Evidence, x: Array) -> Array | None:
-    """s_i(x) of the active coordinates, (n, d'), or None where there is no closed form."""
-    if not np.isfinite(evidence.spread) or len(evidence.values) or evidence.spread <= evidence.slack:
+def _basis(function_class: FunctionClass, frame: Frame, dim: int) -> Array | None:
+    """An orthonormal basis (m', d) of the known directions in the frame; None where every slope is possible."""
+    if not isinstance(function_class, AffineAlong):
         return None
-    if evidence.x_min is None or evidence.x_max is None:
-        return None
-    if isinstance(evidence.domain, Ball):
-        basis, _, _ = _on_ball(function_class, evidence, evidence.domain)
-        across = 2 * evidence.domain.radius
-        return None if basis is None else np.asarray(((x - evidence.x_min) @ basis[0] / across)[:, None])
-    if isinstance(function_class, AffineAlong):
-        return _one_direction(function_class, evidence, x)
-    low, high = sign_cone(evidence, evidence.domain)
-    active = low < high
-    if not active.any():
-        return None
-    span = (evidence.x_max - evidence.x_min)[active]
-    return np.asarray((x[:, active] - evidence.x_min[active]) / span)
+    rows = function_class.directions
+    if rows.shape[1] != dim:
+        raise UsageError(f"expected directions of {dim} entries, got {rows.shape[1]}; give them the domain's shape")
+    rows = rows / np.abs(rows).max() * (frame.size / np.max(frame.size))
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    _, sizes, basis = np.linalg.svd(rows / np.where(lengths > 0, lengths, 1.0), full_matrices=False)
+    return np.asarray(basis[sizes > 1e-13 * max(sizes[0], 1e-300) * max(rows.shape)])
 
 
-def _one_direction(function_class: AffineAlong, evidence: Evidence, x: Array) -> Array | None:
-    """With one direction q, f is fixed: the share is q . (x - x_min) / q . (x_max - x_min); None for more of them."""
-    if len(function_class.directions) > 1 or evidence.x_min is None or evidence.x_max is None:
-        return None
-    program, _ = affine_program(function_class, evidence)
-    program.extreme(np.zeros(len(program.lower)))
-    direction = function_class.directions[0]
-    return np.asarray(((x - evidence.x_min) @ direction / ((evidence.x_max - evidence.x_min) @ direction))[:, None])
-
-
-def _on_ball(function_class: FunctionClass, evidence: Evidence, ball: Ball) -> tuple[Array | None, Array, Array]:
-    """On a ball a visualization gives the direction of w: x_max = centre + r w / ||w||, x_min opposite."""
-    basis = function_class.directions if isinstance(function_class, AffineAlong) else None
-    rays = [
-        sign * (place - ball.centre) / ball.radius
-        for place, sign in ((evidence.x_max, 1.0), (evidence.x_min, -1.0))
-        if place is not None
-    ]
-    free = np.full(ball.dim, np.inf)
+def _on_ball(
+    function_class: FunctionClass, evidence: Evidence, basis: Array | None
+) -> tuple[Array | None, Array, Array]:
+    """On the unit ball a visualization gives the direction of w: x_max = w / ||w||, x_min opposite."""
+    rays = [s * p for p, s in ((evidence.x_max, 1.0), (evidence.x_min, -1.0)) if p is not None]
     if not rays:
+        free = np.full(evidence.domain.dim if basis is None else len(basis), np.inf)
         return basis, -free, free
     ray, tolerance = np.mean(rays, 0), 1e-5
     fits = all(np.linalg.norm(r) >= 1 - tolerance and np.linalg.norm(r - ray) <= tolerance for r in rays)
     if fits and basis is not None:
-        fits = bool(np.linalg.norm(basis.T @ np.linalg.lstsq(basis.T, ray, rcond=None)[0] - ray) <= tolerance)
+        fits = bool(np.linalg.norm(basis.T @ (basis @ ray) - ray) <= tolerance)
     if isinstance(function_class, SparseAffine):
         fits = fits and int((np.abs(ray) > tolerance).sum()) <= function_class.nonzero
     if not fits and evidence.spread > evidence.slack and np.isfinite(evidence.spread):
@@ -134,58 +229,3 @@ def _on_ball(function_class: FunctionClass, evidence: Evidence, ball: Ball) -> t
             reason, tuple(n for n in ("x_min", "x_max") if getattr(evidence, n) is not None)
         )
     return ray[None] / max(float(np.linalg.norm(ray)), 1e-300), np.zeros(1), np.array([np.inf if fits else 0.0])
-
-
-def _equations(evidence: Evidence, features: Features) -> tuple[Array, Array, tuple[str, ...]]:
-    """One row a known value; d rows a known gradient."""
-    known = [n for n in evidence.nodes() if n.value is not None]
-    rows = [features(n.place) for n in known]
-    values = [n.value or 0.0 for n in known]
-    names = [n.name for n in known]
-    for i, slope in evidence.slopes().items():
-        rows += [features.linear(axis) for axis in np.eye(evidence.domain.dim)]
-        values += slope.tolist()
-        names += [f"gradient of point {i}"] * evidence.domain.dim
-    return np.array(rows).reshape(len(rows), features.size), np.array(values), tuple(names)
-
-
-def _cone(
-    evidence: Evidence, basis: Array | None, bounds: tuple[Array, Array]
-) -> tuple[Array, Array, Array | None, Array | None]:
-    """Bounds on z = (c, alpha) and rows that keep B^T alpha in the sign cone."""
-    low, high = bounds
-    constant = (np.array([-np.inf]), np.array([np.inf]))
-    if basis is None or isinstance(evidence.domain, Ball):
-        return np.r_[constant[0], low], np.r_[constant[1], high], None, None
-    free = np.full(len(basis) + 1, np.inf)
-    columns = np.concatenate([np.zeros((basis.shape[1], 1)), basis.T], 1)
-    matrix = np.concatenate([columns[high == 0], -columns[low == 0]])
-    return -free, free, matrix if len(matrix) else None, np.zeros(len(matrix)) if len(matrix) else None
-
-
-def _binding(function_class: SparseAffine, evidence: Evidence) -> bool:
-    """Whether sparsity can matter: a vertex of the affine program has at most (number of equations - 1) slopes."""
-    known = sum(n.value is not None for n in evidence.nodes())
-    return not isinstance(evidence.domain, Ball) and function_class.nonzero < max(known - 1, 1) + (
-        evidence.domain.dim if evidence.slopes() else 0
-    )
-
-
-def _count_nonzero(
-    function_class: SparseAffine, evidence: Evidence, bounds: tuple[Array, Array]
-) -> tuple[Array, Array, csr_array, Array]:
-    """Variables (c, w, z) with z binary, |w_i| <= M_i z_i and sum z <= k, where M_i = D / |x_max_i - x_min_i|."""
-    if evidence.x_min is None or evidence.x_max is None or not np.isfinite(evidence.spread):
-        raise UsageError("expected x_min and x_max with their values for a sparse affine class; give them")
-    dim = evidence.domain.dim
-    span = np.abs(evidence.x_max - evidence.x_min)
-    low, high = bounds
-    most = evidence.spread / np.where(low < high, np.maximum(span, 1e-12), np.inf)
-    column = csr_array((dim, 1))
-    up = hstack([column, identity(dim), -csr_array(np.diag(most))])
-    down = hstack([column, -identity(dim), -csr_array(np.diag(most))])
-    count = csr_array(np.concatenate([np.zeros(dim + 1), np.ones(dim)])[None])
-    limits = np.concatenate([np.zeros(2 * dim), [function_class.nonzero]])
-    lower = np.concatenate([[-np.inf], np.maximum(low, -most), np.zeros(dim)])
-    upper = np.concatenate([[np.inf], np.minimum(high, most), np.ones(dim)])
-    return lower, upper, csr_array(vstack([up, down, count])), limits

@@ -6,26 +6,29 @@ import torch
 from torch import Tensor
 
 from snellen.base import UsageError
-from snellen.theory.domain import Box, Domain
+from snellen.theory.domain import Box, Domain, numbers
 
 _BLOCK = 1 << 20
 """Numbers looked at in one go where the fast check does not settle it."""
 
 
 def asked_points(domain: Domain, x: "npt.ArrayLike | Tensor") -> Tensor:
-    """x as rows (n, d) on the CPU; float32 tensors stay float32, everything else becomes float64.
+    """x as rows (n, d) on the CPU; float32 stays float32 (a million images are not copied), all else becomes float64.
 
     Args:
         domain: where f is defined; points may lie outside it by a millionth of its width, for rounding.
         x: (n, ...) with d entries each, or one point (d,).
 
     Raises:
-        UsageError: another number of entries, or a point outside the domain.
+        UsageError: no array of real numbers, another number of entries, or a point outside the domain.
     """
-    rows = x.detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-    rows = rows if rows.dtype == torch.float32 else rows.to(torch.float64)
-    if rows.ndim == 1 and domain.dim != 1 and rows.numel() == domain.dim:
-        rows = rows[None]
+    single = (x.dtype == torch.float32) if isinstance(x, Tensor) else getattr(x, "dtype", None) == np.float32
+    if single:
+        rows = x.detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+    else:
+        rows = torch.from_numpy(np.ascontiguousarray(numbers(x, "the points asked about")))
+    if rows.ndim <= 1 and (rows.numel() == domain.dim != 1 or rows.ndim == 0):
+        rows = rows.reshape(1, -1)
     rows = rows.reshape(len(rows), -1) if len(rows) else rows.reshape(0, domain.dim)
     if rows.shape[1] != domain.dim:
         raise UsageError(

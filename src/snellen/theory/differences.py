@@ -96,10 +96,7 @@ def with_training_data(function_class: FunctionClass, evidence: Evidence) -> Evi
     """The evidence, joined by the training data of a fitted network."""
     if not isinstance(function_class, FittedReLUNetwork):
         return evidence
-    try:
-        return evidence.with_points(function_class.inputs, function_class.targets)
-    except InconsistentEvidenceError as error:
-        raise InconsistentEvidenceError(f"training data and evidence: {error}", error.pieces) from None
+    return evidence.with_points(function_class.inputs, function_class.targets, "training input")
 
 
 def _where_all(u: Array, v: Array, relation: np.ufunc) -> Array:

@@ -69,13 +69,15 @@ class Decoded:
 def envelope(function_class: FunctionClass, evidence: Evidence, x: "npt.ArrayLike | Tensor") -> Envelope:
     """lo(x) = inf f(x) and up(x) = sup f(x) over all f in the class that have this evidence.
 
-    Exact (a closed form or a linear program) for every class but `Smooth`, `Additive` on a ball and `Convex` and
-    `Concave` on a ball with exemplars, whose bounds hold and whose `gap` says how far from the tightest they may be.
+    Exact (a closed form or a linear program, to rounding) for every class but `Smooth`, `Additive` on a ball, `Convex`
+    and `Concave` with exemplars where programs reach no further, and `SparseAffine` without both pictures' values in
+    many dimensions: there the bounds hold, and `gap` says how far from the tightest they may be. Whatever the units of
+    values and domain, tolerances are relative to the range of the known values and to the size of the domain.
 
     Args:
         function_class: what f is assumed to be.
         evidence: what is known of f.
-        x: (n, ...) with d entries each, in the domain. float32 tensors stay float32 (see `Cones`).
+        x: (n, ...) with d entries each, in the domain.
 
     Raises:
         InconsistentEvidenceError: no f of the class has this evidence (the conflicting pieces are named).
@@ -126,7 +128,7 @@ def _first_order(function_class: FunctionClass, evidence: Evidence) -> None:
         return
     for i, slope in evidence.slopes().items():
         _fits(function_class, evidence, i)
-        scale = max(1e-12, float(np.abs(slope).sum())) * 1e-6
+        rounding = 1e-6 * float((np.abs(slope) * evidence.domain.widths).sum()) + evidence.slack
         ends = (("x_min", evidence.x_min, evidence.value_min, -1.0), ("x_max", evidence.x_max, evidence.value_max, 1.0))
         for name, place, value, sign in ends:
             same = place is not None and np.array_equal(place, evidence.points[i])
@@ -134,18 +136,20 @@ def _first_order(function_class: FunctionClass, evidence: Evidence) -> None:
                 continue
             there = evidence.points[i]
             climb = float(sign * slope @ (evidence.domain.farthest(sign * slope) - there))
-            if climb > scale + evidence.slack:
-                raise InconsistentEvidenceError(f"f goes beyond its value at {name} next to it", (f"point {i}", name))
+            if climb > rounding:
+                reason = f"f goes beyond its value at {name} next to it"
+                raise InconsistentEvidenceError(reason, (evidence.labels[i], name))
 
 
 def _fits(function_class: FunctionClass, evidence: Evidence, i: int) -> None:
     slope = evidence.slopes()[i]
-    name = (f"gradient of point {i}",)
+    rises = slope * evidence.domain.widths
+    name = (f"gradient of {evidence.labels[i]}",)
     if isinstance(function_class, Lipschitz):
         size = np.linalg.norm(slope, {"l1": np.inf, "l2": 2, "linf": 1}[function_class.norm])
         if size > function_class.bound * (1 + 1e-6):
             raise InconsistentEvidenceError(f"its dual norm {size:g} exceeds L = {function_class.bound:g}", name)
-    if isinstance(function_class, Monotone) and slope.min() < -1e-9 - 1e-6 * np.abs(slope).max():
+    if isinstance(function_class, Monotone) and rises.min() < -1e-6 * np.abs(rises).max():
         raise InconsistentEvidenceError("a monotone function has no negative derivative", name)
-    if isinstance(function_class, Constant) and np.abs(slope).max() > 1e-9:
+    if isinstance(function_class, Constant) and np.abs(rises).sum() > evidence.slack:
         raise InconsistentEvidenceError("a constant function has no gradient but 0", name)

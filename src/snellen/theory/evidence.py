@@ -4,10 +4,12 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from snellen.base import UsageError
-from snellen.theory.domain import Array, Domain, vector
+from snellen.theory.domain import LARGEST, Array, Domain, number, numbers, vector
+
+_ULPS = 8 * float(np.finfo(np.float64).eps)
+"""Rounding of sums and differences of values, relative to their size."""
 
 
 class InconsistentEvidenceError(UsageError):
@@ -38,7 +40,9 @@ class Evidence:
         points: (k, ...) with d entries each.
         values: (k,).
         gradients: (k, ...) or None.
-        tolerance: relative to the size of the values; smaller contradictions are taken for rounding.
+        tolerance: relative to `extent`, the range of the known values; smaller contradictions are taken for rounding.
+        noise: absolute, the most by which a value may be off (computed in float32, say); likewise.
+        labels: (k,) what messages call the points; "point 0", "point 1", ... by default.
 
     Raises:
         UsageError: shapes that do not fit, a point outside the domain, a value without its point.
@@ -54,6 +58,8 @@ class Evidence:
     values: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
     gradients: Array | None = None
     tolerance: float = 1e-7
+    noise: float = 0.0
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         dim = self.domain.dim
@@ -63,15 +69,32 @@ class Evidence:
                 raise UsageError(f"expected {name} with its value {value}, got no {name}; give both")
             if place is not None:
                 object.__setattr__(self, name, vector(place, dim, name))
-            if value is not None and not np.isfinite(value):
-                raise UsageError(f"expected a finite value at {name}, got {value}")
-        values = np.asarray(self.values, dtype=np.float64).reshape(-1)
+            if value is not None:
+                object.__setattr__(self, name.replace("x_", "value_"), number(value, f"the value at {name}"))
+        values = numbers(self.values, "values").reshape(-1)
         object.__setattr__(self, "values", vector(values, values.size, "values"))
         object.__setattr__(self, "points", _matrix(self.points, (values.size, dim), "points"))
         if self.gradients is not None:
             object.__setattr__(self, "gradients", _matrix(self.gradients, (values.size, dim), "gradients"))
+        labels = tuple(self.labels) or tuple(f"point {i}" for i in range(values.size))
+        if len(labels) != values.size:
+            raise UsageError(f"expected a label for each of {values.size} points, got {len(labels)}")
+        object.__setattr__(self, "labels", labels)
+        for name in ("tolerance", "noise"):
+            object.__setattr__(self, name, number(getattr(self, name), name))
+            if not 0 <= getattr(self, name) < np.inf:
+                raise UsageError(f"expected a finite {name} >= 0, got {getattr(self, name)}")
+        self._check_sizes()
         self._check_places()
         self._check_values()
+
+    def _check_sizes(self) -> None:
+        if self.gradients is not None and np.isinf(self.gradients).any():
+            raise UsageError("expected finite gradients, or rows of NaN where unknown, got infinity; remove it")
+        known = [v for v in (self.value_min, self.value_max, *self.values) if v is not None]
+        for name, found in (("values", np.array(known)), ("gradients", self.gradients)):
+            if found is not None and np.nan_to_num(np.abs(found), posinf=np.inf).max(initial=0.0) > LARGEST:
+                raise UsageError(f"expected finite {name} of at most {LARGEST:g}; give them in another unit")
 
     def _check_places(self) -> None:
         if not np.isfinite(self.points).all():
@@ -100,10 +123,19 @@ class Evidence:
                 )
 
     @property
+    def known_values(self) -> Array:
+        """The values of all nodes that have one, in their order."""
+        return np.array([n.value for n in self.nodes() if n.value is not None], dtype=np.float64)
+
+    @property
+    def extent(self) -> float:
+        """The range of the known values: D where both pictures have theirs, 0 where fewer than two values are known."""
+        return float(np.ptp(self.known_values)) if len(self.known_values) else 0.0
+
+    @property
     def slack(self) -> float:
-        """The absolute tolerance of values."""
-        known = [abs(v) for v in (self.value_min, self.value_max) if v is not None]
-        return self.tolerance * max([1e-12, *known, *np.abs(self.values).tolist()])
+        """The absolute tolerance of values: a share of their range, their noise, and a few units in the last place."""
+        return self.tolerance * self.extent + self.noise + _ULPS * float(np.abs(self.known_values).max(initial=0.0))
 
     @property
     def spread(self) -> float:
@@ -121,7 +153,7 @@ class Evidence:
         ]
         return (
             *ends,
-            *(Node(f"point {i}", p, float(v)) for i, (p, v) in enumerate(zip(self.points, self.values, strict=True))),
+            *(Node(n, p, float(v)) for n, p, v in zip(self.labels, self.points, self.values, strict=True)),
         )
 
     def slopes(self) -> dict[int, Array]:
@@ -142,10 +174,11 @@ class Evidence:
             gradients=None if self.gradients is None else -self.gradients,
         )
 
-    def with_points(self, points: npt.ArrayLike, values: npt.ArrayLike) -> "Evidence":
-        """This evidence and further points with values (k, ...), (k,)."""
-        more = np.asarray(values, dtype=np.float64).reshape(-1)
-        extra = _matrix(np.asarray(points, dtype=np.float64), (more.size, self.domain.dim), "points")
+    def with_points(self, points: object, values: object, kind: str = "point") -> "Evidence":
+        """This evidence and further points with values (k, ...), (k,), which messages call "kind 0", "kind 1", ..."""
+        more = numbers(values, "values").reshape(-1)
+        extra = _matrix(points, (more.size, self.domain.dim), "points")
+        first = len(self.values) if kind == "point" else 0
         rows = self.gradients
         if rows is not None:
             rows = np.concatenate([rows, np.full(extra.shape, np.nan)])
@@ -154,6 +187,7 @@ class Evidence:
             points=np.concatenate([self.points, extra]),
             values=np.concatenate([self.values, more]),
             gradients=rows,
+            labels=(*self.labels, *(f"{kind} {first + i}" for i in range(more.size))),
         )
 
 
@@ -166,8 +200,8 @@ class Node:
     value: float | None
 
 
-def _matrix(value: npt.ArrayLike, shape: tuple[int, int], name: str) -> Array:
-    rows = np.asarray(value, dtype=np.float64)
+def _matrix(value: object, shape: tuple[int, int], name: str) -> Array:
+    rows = numbers(value, name)
     if rows.size != shape[0] * shape[1]:
         raise UsageError(f"expected {name} with {shape[0]} rows of {shape[1]} entries, got shape {rows.shape}")
     return rows.reshape(shape)

@@ -8,47 +8,52 @@ import numpy as np
 from torch import Tensor
 
 from snellen.theory.classes import Concave, FunctionClass
-from snellen.theory.domain import Array, Box
+from snellen.theory.domain import Array, Box, Domain
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
-from snellen.theory.supports import Known, Support, gather, lower_support, upper_support
+from snellen.theory.supports import Known, Support, gather, lower_bound, upper_bound
+
+_ROUNDING = 1e-8
+"""Of the values' range: a gap below it is 0."""
 
 
 def convex_envelope(
     function_class: FunctionClass, evidence: Evidence, x: "Array | Tensor"
 ) -> tuple[Array, Array, Array]:
-    """lo, up and the gap: closed form from two pictures alone, else linear programs (on a ball, cut by planes)."""
+    """lo, up and the gap: closed form from two pictures alone, else linear programs (on a ball, in rounds)."""
     rows = np.asarray(x, dtype=np.float64)
     if isinstance(function_class, Concave):
-        lo, up, gap = _convex(evidence.flipped(), rows)
+        lo, up, gap = _convex(evidence, rows, -1.0)
         return -up, -lo, gap
-    return _convex(evidence, rows)
+    return _convex(evidence, rows, 1.0)
 
 
-def _convex(evidence: Evidence, x: Array) -> tuple[Array, Array, Array]:
-    known = gather(evidence)
+def _convex(evidence: Evidence, x: Array, sign: float) -> tuple[Array, Array, Array]:
+    """The envelope of sign * f."""
+    known = gather(evidence, sign)
     if evidence.x_min is not None and evidence.x_max is not None and len(evidence.values) == 0:
-        return _two_pictures(known, x)
+        ends = (evidence.x_min, evidence.x_max) if sign > 0 else (evidence.x_max, evidence.x_min)
+        return _two_pictures(known, evidence.domain, ends, x)
     tangents = check(known)
     lo, up, gap = np.empty(len(x)), np.empty(len(x)), np.empty(len(x))
-    for n, row in enumerate(x):
-        top = upper_support(known, row)
-        up[n], above = (np.inf, 0.0) if top is None else (top.value, top.gap)
+    for n, row in enumerate(known.domain.nearest(known.frame.inward(x))):
+        top = upper_bound(known, row)
+        up[n], above = (np.inf, 0.0) if top is None else (top.value, top.value - top.best)
         lo[n], below = _lowest(known, tangents, row)
         gap[n] = max(above, below)
-    return lo, np.minimum(up, known.ceiling), gap
+    up = np.minimum(up, known.ceiling)
+    return known.frame.value(lo), known.frame.value(up), known.frame.unit * np.where(gap <= _ROUNDING, 0.0, gap)
 
 
 def _lowest(known: Known, tangents: tuple[Support | None, ...], x: Array) -> tuple[float, float]:
     """lo(x) and its gap. L_i(x) is no higher than any tangent at p_i: nodes with a low tangent are passed over."""
     ceilings = [np.inf if t is None else float(t(x)) for t in tangents]
-    best, gap = known.floor, 0.0
+    best = most = known.floor
     for i in np.argsort(ceilings)[::-1]:
         if ceilings[i] <= best:
             break
-        found = lower_support(known, int(i), x)
-        if found is not None:
-            best, gap = max(best, float(found(x))), max(gap, found.gap)
-    return best, gap
+        found, least = lower_bound(known, int(i), x, tangents[i], enough=best)
+        best, most = max(best, found), max(most, least)
+    return best, most - best if most > best else 0.0
 
 
 def check(known: Known) -> tuple[Support | None, ...]:
@@ -60,40 +65,49 @@ def check(known: Known) -> tuple[Support | None, ...]:
     Raises:
         InconsistentEvidenceError: names the point above the hull, and those that span the hull below it.
     """
+    convex = known.sign > 0
+    above, passes, end = ("above", "overshoots", "maximum") if convex else ("below", "undershoots", "minimum")
+    tangent = f"a tangent of a {'convex' if convex else 'concave'} function {passes}"
     for i, slope in known.slopes.items():
+        rounding = known.slack + 1e-12 * float(np.abs(slope).sum())
         excess = known.values[i] + (known.places - known.places[i]) @ slope - known.values
         name, worst = f"gradient of {known.names[i]}", int(excess.argmax())
-        if excess[worst] > known.slack:
-            raise InconsistentEvidenceError("a subgradient overshoots a value", (name, known.names[worst]))
+        if excess[worst] > rounding:
+            raise InconsistentEvidenceError(f"{tangent} a value", (name, known.names[worst]))
         top = known.values[i] + slope @ (known.domain.farthest(slope) - known.places[i])
-        if top > known.ceiling + known.slack:
-            raise InconsistentEvidenceError("a subgradient overshoots the maximum", (name, "x_max"))
-    tangents = []
+        if top > known.ceiling + rounding:
+            raise InconsistentEvidenceError(f"{tangent} the {end}", (name, known.top))
+    tangents: list[Support | None] = []
     for i, name in enumerate(known.names):
-        found = upper_support(known, known.places[i])
-        tangents.append(
-            Support(float(known.values[i]), known.slopes[i], known.places[i]) if i in known.slopes else found
-        )
-        if found is not None and found.value < known.values[i] - known.slack - found.gap:
-            near = np.abs(found(known.places) - known.values) <= 1e-7 * known.scale
-            spanning = [known.names[j] for j in np.flatnonzero(near) if j != i]
-            reason = f"f({name}) = {known.values[i]:g} lies above the hull of the rest, {found.value:g}"
-            raise InconsistentEvidenceError(reason, (name, *spanning))
+        value, place = float(known.values[i]), known.places[i]
+        if i in known.slopes:
+            tangents.append(Support(value, known.slopes[i], place))
+        elif value <= known.floor:
+            tangents.append(Support(value, np.zeros(len(place)), place))
+        else:
+            found = upper_bound(known, place)
+            tangents.append(None if found is None else found.support)
+            if found is not None and found.value < value - known.slack:
+                spanning = [known.names[j] for j in np.flatnonzero(found.weights > 1e-9) if j != i]
+                spanning += [known.top] if found.rest > 1e-9 else []
+                figures = f"{known.shown(value):g} lies {above} the hull of the rest, {known.shown(found.value):g}"
+                raise InconsistentEvidenceError(f"f({name}) = {figures}", (name, *spanning))
     return tuple(tangents)
 
 
-def _two_pictures(known: Known, x: Array) -> tuple[Array, Array, Array]:
+def _two_pictures(known: Known, domain: Domain, ends: tuple[Array, Array], x: Array) -> tuple[Array, Array, Array]:
     """up = a + D rho(x), rho the gauge of X around x_min; lo = a but on the smallest face that contains x_max."""
-    x_min, x_max = known.places[0], known.places[1]
-    spread = max(known.ceiling - known.floor, 0.0)
-    if spread > known.slack and known.domain.gauge(x_max[None], x_min)[0] < 1 - 1e-6:
-        reason = "a convex function has its maximum on the boundary, as seen from its minimum"
+    x_min, x_max = ends
+    a, b = (known.frame.height(v) for v in (known.floor, known.ceiling))
+    if known.ceiling - known.floor > known.slack and domain.gauge(x_max[None], x_min)[0] < 1 - 1e-6:
+        words = ("convex", "maximum", "minimum") if known.sign > 0 else ("concave", "minimum", "maximum")
+        reason = "a {} function has its {} on the boundary, as seen from its {}".format(*words)
         raise InconsistentEvidenceError(reason, ("x_min", "x_max"))
-    if isinstance(known.domain, Box):
-        slack = 1e-6 * (known.domain.upper - known.domain.lower)
-        free = (x_max > known.domain.lower + slack) & (x_max < known.domain.upper - slack)
+    if isinstance(domain, Box):
+        slack = 1e-6 * (domain.upper - domain.lower)
+        free = (x_max > domain.lower + slack) & (x_max < domain.upper - slack)
         face = ((x == x_max) | free).all(1)
     else:
         face = (x == x_max).all(1)
-    up = known.floor + spread * np.minimum(known.domain.gauge(x, x_min), 1.0)
-    return np.where(face, known.ceiling, known.floor), np.where(face, known.ceiling, up), np.zeros(len(x))
+    up = a + (b - a) * np.minimum(domain.gauge(x, x_min), 1.0)
+    return np.where(face, b, a), np.where(face, b, up), np.zeros(len(x))

@@ -14,6 +14,23 @@ from snellen.theory.evidence import InconsistentEvidenceError
 _OPTIONS = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
 
 
+def cheapest(columns: Array, target: Array, costs: Array) -> tuple[Array, Array] | None:
+    """Weights w >= 0 with columns w = target and the least costs . w, and the rows' prices; None if there are none.
+
+    Args:
+        columns: (m, p); target: (m,); costs: (p,), all of the size of 1 or less.
+    """
+    if not len(costs):
+        return None
+    for presolve in (True, False):
+        found = linprog(costs, A_eq=columns, b_eq=target, method="highs", options=_OPTIONS | {"presolve": presolve})
+        if found.status == 0:
+            return np.maximum(found.x, 0.0), np.asarray(found.eqlin.marginals)
+        if found.status == 2:
+            return None
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """{z : lower <= z <= upper, rows[i] . z = values[i], matrix z <= limits}, row i known as names[i].
@@ -42,23 +59,20 @@ class Program:
         Raises:
             InconsistentEvidenceError: the set is empty; names a smallest set of rows that exclude each other.
         """
-        for loose in (False, True):
-            found = self._solve(objective, loose)
-            if found is not None:
-                return found
-        raise InconsistentEvidenceError("no member of the class has all these values", self.conflict())
+        return Programs((self,)).extreme(objective)
 
-    def conflict(self) -> tuple[str, ...]:
-        """Names of rows of which every one is needed for the contradiction (a deletion filter)."""
-        kept = list(range(len(self.names)))
-        zero = np.zeros(len(self.lower))
-        for row in range(len(self.names)):
-            fewer = [k for k in kept if k != row]
-            if self._restricted(fewer)._solve(zero, True) is None:
-                kept = fewer
-        return tuple(self.names[k] for k in kept)
+    @property
+    def size(self) -> int:
+        """The number of variables."""
+        return len(self.lower)
 
-    def _restricted(self, kept: Sequence[int]) -> "Program":
+    def find(self, objective: Array) -> tuple[float, Array | None] | None:
+        """As `extreme`; None where the set is empty. Rows hold exactly if they can, else within the slack."""
+        exact = self._solve(objective, False)
+        return self._solve(objective, True) if exact is None else exact
+
+    def restricted(self, kept: Sequence[int]) -> "Program":
+        """With some of the rows only."""
         index = np.array(kept, dtype=int)
         names = tuple(self.names[k] for k in kept)
         return Program(
@@ -95,6 +109,39 @@ class Program:
             options={"mip_rel_gap": 0.0},
         )  # fmt: skip
         return _read(result.status, result.x, objective, self)
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """The union of sets that share their rows."""
+
+    each: tuple[Program, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of variables."""
+        return self.each[0].size
+
+    def extreme(self, objective: Array) -> tuple[float, Array | None]:
+        """(max objective . z over all sets, a maximizer); (inf, None) where unbounded.
+
+        Raises:
+            InconsistentEvidenceError: all sets are empty; names a smallest set of rows that exclude each other.
+        """
+        found = [ends for ends in (program.find(objective) for program in self.each) if ends is not None]
+        if not found:
+            raise InconsistentEvidenceError("no member of the class has all these values", self.conflict())
+        return max(found, key=lambda ends: ends[0])
+
+    def conflict(self) -> tuple[str, ...]:
+        """Names of rows of which every one is needed for the contradiction (a deletion filter)."""
+        names, zero = self.each[0].names, np.zeros(self.size)
+        kept = list(range(len(names)))
+        for row in range(len(names)):
+            fewer = [k for k in kept if k != row]
+            if all(program.restricted(fewer).find(zero) is None for program in self.each):
+                kept = fewer
+        return tuple(names[k] for k in kept)
 
 
 def _read(status: int, z: Array | None, objective: Array, program: Program) -> tuple[float, Array | None] | None:

@@ -48,7 +48,8 @@ def answers(
 ) -> Answers:
     """Which answers the evidence forces, at each x.
 
-    "exact": lo = up (to 1e-6 of the values). "within": up - lo <= 2 eps, so that the middle errs by at most eps.
+    "exact": lo = up (to 1e-6 of the range of the known values). "within": up - lo <= 2 eps, so that the middle errs by
+    at most eps.
     "nearer": lo >= m or up <= m, m = (value_min + value_max) / 2. Unlike the others, "nearer" needs no values: where
     neither is known it is asked of the classes that scaling maps to themselves as if they were 0 and 1.
 
@@ -72,10 +73,9 @@ def judge(question: Question, bounds: Envelope, evidence: Evidence, *, eps: floa
         return _nearer(bounds, evidence)
     if question == "within" and (eps is None or not eps >= 0):
         raise UsageError(f'expected eps >= 0 for the question "within", got {eps}; say how near is near')
-    size = max([1e-12, *(abs(n.value) for n in evidence.nodes() if n.value is not None)])
     room = 2 * eps if question == "within" and eps is not None else 0.0
     with np.errstate(invalid="ignore"):
-        decided = np.asarray(bounds.up - bounds.lo <= room + 1e-6 * size)
+        decided = np.asarray(bounds.up - bounds.lo <= room + 1e-6 * evidence.extent + evidence.slack)
         middle = np.where(decided, (bounds.lo + bounds.up) / 2, np.nan)
     return Answers(question, decided, middle)
 

@@ -9,6 +9,7 @@ from snellen.base import UsageError
 from snellen.theory.classes import FunctionClass, Smooth
 from snellen.theory.domain import Array
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
+from snellen.theory.frames import framed
 
 _HALVINGS = 64
 
@@ -80,12 +81,14 @@ def smooth_envelope(
     """
     if not isinstance(function_class, Smooth) or not np.isfinite(evidence.spread):
         raise UsageError("expected x_min and x_max with their values for a smooth class; give them")
-    rows = np.asarray(x, dtype=np.float64)
-    _check(function_class.bound, evidence)
-    low = float(evidence.value_min or 0.0)
-    up = low + _highest(function_class.bound, evidence, rows)
-    lo = low + evidence.spread - _highest(function_class.bound, evidence.flipped(), rows)
-    return lo, up, _gap(function_class.bound, evidence, rows, (lo, up))
+    frame, inner = framed(evidence, isotropic=True)
+    rows = inner.domain.nearest(frame.inward(np.asarray(x, dtype=np.float64)))
+    bound = max(function_class.bound * float(np.max(frame.size)) ** 2 / frame.unit, 1e-200)
+    _check(bound, inner, function_class)
+    low = float(inner.value_min or 0.0)
+    up = low + _highest(bound, inner, rows)
+    lo = low + inner.spread - _highest(bound, inner.flipped(), rows)
+    return frame.value(lo), frame.value(up), frame.unit * _gap(bound, inner, rows, (lo, up))
 
 
 def _highest(bound: float, evidence: Evidence, x: Array) -> Array:
@@ -132,8 +135,8 @@ def radial(bound: float, evidence: Evidence) -> bool:
     return 4 * evidence.spread <= bound * apart**2 * (1 + 1e-9)
 
 
-def _check(bound: float, evidence: Evidence) -> None:
-    """Every value lies inside the bounds that the other pieces imply, one by one."""
+def _check(bound: float, evidence: Evidence, function_class: Smooth) -> None:
+    """Every value lies inside the bounds that the other pieces imply, one by one; `bound` is L in the frame."""
     places = np.array([n.place for n in evidence.nodes()])
     names = [n.name for n in evidence.nodes()]
     for known in (evidence, evidence.flipped()):
@@ -141,10 +144,11 @@ def _check(bound: float, evidence: Evidence) -> None:
         values = sign * np.array([n.value or 0.0 for n in evidence.nodes()])
         excess = values - (known.value_min or 0.0) - _from_nodes(bound, known, places)
         first, second = np.unravel_index(int(excess.argmax()), excess.shape)
-        if excess[first, second] > known.slack + 1e-9 * known.spread:
+        if excess[first, second] > known.slack:
             other = known.nodes()[int(first)].name
             pieces = (names[int(second)], other if known is evidence else _swap(other))
-            reason = f"f changes by more between them than a gradient with Lipschitz constant {bound:g} lets it"
+            most = f"a gradient with Lipschitz constant {function_class.bound:g} lets it"
+            reason = f"f changes by more between them than {most}"
             raise InconsistentEvidenceError(reason, pieces)
 
 

@@ -1,42 +1,65 @@
-"""Affine functions that support what is known of a convex function: the dual of its lower hull, by linear programs."""
+"""Bounds on a convex function from weights and prices of linear programs, each checked again by plain geometry.
+
+A program proposes weights w on known places p_j. What is reported follows from the weights whatever the program did:
+with q = sum w_j p_j and t the gauge of X around q at x, f(x) <= (1 - t) sum w_j v_j + t b. Its prices give an affine
+function that, once lowered below everything known, shows how far from the tightest that is. No slope is cut off.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from snellen.base import UsageError
 from snellen.theory.domain import Array, Box, Domain
-from snellen.theory.evidence import Evidence, InconsistentEvidenceError
-from snellen.theory.programs import Program
+from snellen.theory.evidence import Evidence
+from snellen.theory.frames import Frame, framed
+from snellen.theory.programs import cheapest
 
 _ROUNDS = 60
-_STEEPEST = 1e5
-_CLOSE = 1e-7
+_CLOSE = 1e-8
+"""Of the values' range: a gap below it is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """The affine function y -> value + slope . (y - place); `gap`: how far it may be from the best one."""
+    """The affine function y -> value + slope . (y - place)."""
 
     value: float
     slope: Array
     place: Array
-    gap: float = 0.0
 
     def __call__(self, y: Array) -> Array:
         return np.asarray(self.value + (y - self.place) @ self.slope)
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """The evidence of a convex function, plainly: values at places, subgradients by number, bounds over X.
+class Bound:
+    """A bound that holds, and `best`, which no bound can pass: the tightest one lies between the two.
 
-    `floor` and `ceiling` are the values of x_min and x_max, infinite where those are not given. `cuts` are points of a
-    ball's sphere at which some program has gone above the ceiling: every later program keeps below it there.
+    Args:
+        weights: (k,) of the known places in it; `rest`: that of the maximum over X.
+        support: the affine minorant of all that is known behind `best`.
+    """
+
+    value: float
+    best: float
+    weights: Array
+    rest: float
+    support: Support
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The evidence of a convex function in its frame: values at places, subgradients by number, bounds over X.
+
+    `floor` and `ceiling` are the values of x_min and x_max, infinite where those are not given. Of a concave function
+    it is the evidence of its negative (sign = -1), under its own names.
     """
 
     domain: Domain
+    frame: Frame
+    sign: float
     names: tuple[str, ...]
     places: Array
     values: Array
@@ -44,116 +67,238 @@ class Known:
     floor: float
     ceiling: float
     slack: float
-    cuts: list[Array] = field(default_factory=list)
+
+    def shown(self, value: float) -> float:
+        """A value as the user gave it."""
+        return self.sign * self.frame.height(value)
 
     @property
-    def scale(self) -> float:
-        """The size of the values, for tolerances."""
-        return float(max(np.ptp(self.values), 1e-12)) if len(self.values) else 1.0
+    def top(self) -> str:
+        """The name of the picture whose value is the ceiling."""
+        return "x_max" if self.sign > 0 else "x_min"
 
 
-def gather(evidence: Evidence) -> Known:
-    """The evidence as `Known`.
+def gather(evidence: Evidence, sign: float = 1.0) -> Known:
+    """The evidence as `Known`; with sign = -1 that of -f.
 
     Raises:
         UsageError: a visualization without its value.
     """
-    nodes = evidence.nodes()
-    if any(n.value is None for n in nodes):
+    if any(n.value is None for n in evidence.nodes()):
         raise UsageError("expected the values of x_min and x_max for a convex or concave class; give them")
-    first = len(nodes) - len(evidence.values)
+    other = {"x_min": "x_max", "x_max": "x_min"} if sign < 0 else {}
+    frame, inner = framed(evidence if sign > 0 else evidence.flipped())
+    nodes = inner.nodes()
+    first = len(nodes) - len(inner.values)
     return Known(
-        evidence.domain,
-        tuple(n.name for n in nodes),
-        np.array([n.place for n in nodes]).reshape(len(nodes), evidence.domain.dim),
-        np.array([n.value for n in nodes], dtype=np.float64),
-        {first + i: g for i, g in evidence.slopes().items()},
-        -np.inf if evidence.value_min is None else evidence.value_min,
-        np.inf if evidence.value_max is None else evidence.value_max,
-        evidence.slack,
+        inner.domain,
+        frame,
+        sign,
+        tuple(other.get(n.name, n.name) for n in nodes[:first]) + inner.labels,
+        np.array([n.place for n in nodes]).reshape(len(nodes), inner.domain.dim),
+        inner.known_values,
+        {first + i: g for i, g in inner.slopes().items()},
+        -np.inf if inner.value_min is None else inner.value_min,
+        np.inf if inner.value_max is None else inner.value_max,
+        inner.slack,
     )
 
 
-def upper_support(known: Known, x: Array) -> Support | None:
-    """The affine minorant of the evidence that is highest at x; None where nothing limits it."""
-    objective = np.concatenate([np.zeros(known.domain.dim), [1.0]])
-    last = None
-    for last in _rounds(known, x, objective, None):
-        if last.gap <= _CLOSE * known.scale:
+def upper_bound(known: Known, x: Array) -> Bound | None:
+    """The least mean of known values, and of the maximum on X, at places whose mean is x; None where there is none."""
+    best: Bound | None = None
+    sphere = _first_cuts(known, x, None)
+    for weights, prices in _rounds(known, x, None, (x, sphere)):
+        value, rest = _mean(known, weights, x)
+        support = _lowered(known, prices)
+        if best is None:
+            best = Bound(value, float(support(x)), weights, rest, support)
+        if value < best.value:
+            best = Bound(value, best.best, weights, rest, best.support)
+        if float(support(x)) > best.best:
+            best = Bound(best.value, float(support(x)), best.weights, best.rest, support)
+        if best.value - best.best <= _CLOSE:
             break
-    return last
+        sphere.append(known.domain.farthest(prices[:-1]))
+        sphere.append(known.domain.farthest(prices[:-1] + best.support.slope))
+        sphere += _exit(known, weights, x)
+    return best
 
 
-def lower_support(known: Known, i: int, x: Array) -> Support | None:
-    """The affine minorant through (p_i, v_i) that is lowest at x; None where it can be as low as it likes."""
+def lower_bound(
+    known: Known, i: int, x: Array, tangent: Support | None = None, *, enough: float = -np.inf
+) -> tuple[float, float]:
+    """A bound on f(x) from below because of node i, and what no such bound can pass; no search where that is `enough`.
+
+    f(x) >= v_i - |x - p_i| r for the rate r at which the upper hull U rises beyond p_i, the least (U(z) - v_i) / |z - p_i|
+    at z = p_i + s (p_i - x), s > 0. Minus infinity where p_i is an end of all that is known.
+    """
+    place, height = known.places[i], float(known.values[i])
     if i in known.slopes:
-        return Support(float(known.values[i]), known.slopes[i], known.places[i])
-    objective = np.concatenate([known.places[i] - x, [0.0]])
-    last = None
-    for last in _rounds(known, known.places[i], objective, float(known.values[i])):
-        if last.gap <= _CLOSE * known.scale:
-            return last
-    return None if last is None else replace(last, gap=np.inf)
+        found = height + float((x - place) @ known.slopes[i])
+        return found, found
+    apart = float(np.linalg.norm(x - place))
+    if apart == 0:
+        return height, height
+    ray = (place - x) / apart
+    room = float(known.domain.room(place[None], ray[None])[0])
+    best, inner = np.inf, None if tangent is None else tangent.slope
+    sphere = _first_cuts(known, place, ray)
+    for weights, prices in _rounds(known, place, i, (ray, sphere)) if room > 0 else ():
+        best = min(best, _rate(known, i, ray, weights))
+        slope = _admissible(known, i, inner, prices)
+        inner = slope if inner is None or slope @ ray > inner @ ray else inner
+        if apart * (best - inner @ ray) <= _CLOSE or height - apart * float(inner @ ray) <= enough:
+            break
+        sphere += [known.domain.farthest(prices), known.domain.farthest(slope)]
+        if weights.sum() > 0:
+            sphere += _exit(known, weights, place + min(1 / weights.sum(), room) * ray)
+    if best == np.inf or inner is None:
+        return -np.inf, -np.inf
+    return height - apart * best, height - apart * min(float(inner @ ray), best)
 
 
-def _rounds(known: Known, origin: Array, objective: Array, height: float | None) -> Iterator[Support]:
-    """The best support over X; on a ball, ever better ones: each round adds the plane that the last one violates."""
-    dim = known.domain.dim
-    first = _first_cuts(known, origin - objective[:dim])
-    for _ in range(_ROUNDS):
-        z = _solve(known, (origin, first + known.cuts), objective, height)
-        if z is None:
+def _rounds(
+    known: Known, centre: Array, i: int | None, aim: tuple[Array, list[Array]]
+) -> Iterator[tuple[Array, Array]]:
+    """Weights (k,) and prices: one pair on a box; on a ball, ever better ones, as points of the sphere come in.
+
+    i None: means of places that are the target x; prices (d + 1,). Else: ways from node i whose sum is the target, a
+    ray, each weighed by its length; prices (d,).
+    """
+    (target, sphere), count, dim = aim, len(known.places), known.domain.dim
+    rounds = _ROUNDS if sphere else 1
+    for _ in range(rounds):
+        rim = np.array(sphere).reshape(len(sphere), dim)
+        places, values = np.concatenate([known.places, rim]), np.r_[known.values, np.full(len(rim), known.ceiling)]
+        if i is None:
+            lengths = np.ones(len(places))
+            program = np.concatenate([places, lengths[:, None]], 1).T, np.append(target, 1.0), values
+        else:
+            columns, costs, lengths = _ways(known, i, places, values)
+            program = columns, target, costs
+        if isinstance(known.domain, Box) and np.isfinite(known.ceiling):
+            cost = known.ceiling - (0.0 if i is None else float(known.values[i]))
+            program = _with_box(known.domain, centre, cost, program)
+        found = cheapest(*program)
+        if found is None:
             return
-        slope, base = z[:dim] - z[dim : 2 * dim], float(z[2 * dim])
-        if isinstance(known.domain, Box) or not np.isfinite(known.ceiling):
-            yield Support(base, slope, origin)
-            return
-        far = known.domain.farthest(slope)
-        excess = base + float(slope @ (far - origin)) - known.ceiling
-        yield Support(base, slope, origin, max(excess, 0.0))
-        known.cuts.append(far)
+        yield found[0][:count] / lengths[:count], found[1][: dim + (i is None)]
 
 
-def _first_cuts(known: Known, x: Array) -> list[Array]:
-    """Points of a sphere that bound the first program: where the lines between x and what is known leave the ball."""
-    if isinstance(known.domain, Box):
+def _ways(known: Known, i: int, places: Array, values: "Array | float") -> tuple[Array, Array, Array]:
+    """From p_i to places (k, d): unit vectors (d, k), the rates at which f rises on them, and their lengths."""
+    steps = places - known.places[i]
+    lengths = np.linalg.norm(steps, axis=1)
+    lengths[lengths == 0] = np.inf
+    return (steps / lengths[:, None]).T, (values - known.values[i]) / lengths, lengths
+
+
+def _with_box(box: Box, centre: Array, cost: float, program: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    """Further columns: a weight m of X, and m (y - c) written as y_i = m lower_i + up_i with up_i + down_i = m width_i.
+
+    Of means (a row of ones for the weights) c = 0; of ways it is the centre.
+    """
+    columns, target, costs = program
+    (rows, count), dim = columns.shape, box.dim
+    whole = np.zeros((rows + dim, count + 1 + 2 * dim))
+    whole[:rows, :count] = columns
+    whole[:dim, count] = box.lower - (centre if rows == dim else 0.0)
+    whole[dim:rows, count] = 1.0
+    whole[:dim, count + 1 : count + 1 + dim] = np.eye(dim)
+    whole[rows:, count] = box.lower - box.upper
+    whole[rows:, count + 1 :] = np.concatenate([np.eye(dim), np.eye(dim)], 1)
+    return whole, np.concatenate([target, np.zeros(dim)]), np.r_[costs, cost, np.zeros(2 * dim)]
+
+
+def _first_cuts(known: Known, centre: Array, ray: Array | None) -> list[Array]:
+    """Points of a sphere for the first round: x itself or the end of the ray, ends of the lines through what is known.
+
+    None on a box, or where no maximum is known.
+    """
+    ball = known.domain
+    if isinstance(ball, Box) or not np.isfinite(known.ceiling):
         return []
-    steps = known.places - x
+    steps = known.places - centre
     lengths = np.linalg.norm(steps, axis=1)
     units = steps[lengths > 0] / lengths[lengths > 0, None]
-    ends, here = known.places[lengths > 0], np.broadcast_to(x, units.shape)
-    beyond = [*(ends + known.domain.room(ends, units)[:, None] * units)]
-    axes = np.concatenate([np.eye(known.domain.dim), -np.eye(known.domain.dim)])
-    corners = [known.domain.farthest(axis) for axis in axes]
-    return [*beyond, *(here - known.domain.room(here, -units)[:, None] * units), *corners]
+    units = np.concatenate([units, -units] if ray is None else [units, -units, ray[None]])
+    start = np.broadcast_to(centre, units.shape)
+    ends = [*(start + ball.room(start, units)[:, None] * units), *(ball.farthest(u) for u in np.eye(ball.dim))]
+    ends += [ball.farthest(-u) for u in np.eye(ball.dim)]
+    return [centre, *ends] if ray is None else ends
 
 
-def _solve(known: Known, around: tuple[Array, list[Array]], objective: Array, height: float | None) -> Array | None:
-    """(g+, g-, h) that maximizes objective . (g, h) under h + g . (p_j - o) <= v_j and h + g . (y - o) <= b on X."""
-    origin, cuts = around
-    dim = known.domain.dim
-    places, limits = known.places - origin, known.values
-    if np.isfinite(known.ceiling) and not isinstance(known.domain, Box):
-        places = np.concatenate([places, np.array(cuts).reshape(len(cuts), dim) - origin])
-        limits = np.concatenate([limits, np.full(len(cuts), known.ceiling)])
-    matrix = np.concatenate([places, -places, np.ones((len(places), 1))], 1)
-    if np.isfinite(known.ceiling) and isinstance(known.domain, Box):
-        wall = np.concatenate([known.domain.upper - origin, origin - known.domain.lower, [1.0]])
-        matrix, limits = np.concatenate([matrix, wall[None]]), np.append(limits, known.ceiling)
-    ball = not isinstance(known.domain, Box) and np.isfinite(known.ceiling)
-    most = _STEEPEST * known.scale if ball else np.inf
-    low, high = (-np.inf, np.inf) if height is None else (height, height)
-    lower, upper = np.append(np.zeros(2 * dim), low), np.append(np.full(2 * dim, most), high)
-    both = np.concatenate([objective[:dim], -objective[:dim], objective[dim:]])
-    for give in (0.0, 4 * known.slack):
-        program = Program(np.zeros((0, len(both))), np.zeros(0), (), lower, upper, matrix, limits + give)
-        try:
-            z = program.extreme(both)[1]
-        except InconsistentEvidenceError:
-            continue
-        if z is None:
-            return None
-        fallen = height is not None and np.isfinite(most) and objective @ objective > 0
-        far = float(np.abs(objective[:dim]).max()) * most
-        return None if fallen and float(both @ z) - (height or 0.0) * objective[dim] > 0.5 * far else z
-    raise InconsistentEvidenceError("no convex function has all these values", known.names)
+def _exit(known: Known, weights: Array, x: Array) -> list[Array]:
+    """Where the line from the mean of the weighed places through x leaves a ball."""
+    if weights.sum() <= 0:
+        return []
+    mean = weights @ known.places / weights.sum()
+    step = x - mean
+    length = float(np.linalg.norm(step))
+    if length == 0:
+        return []
+    return [mean + float(known.domain.room(mean[None], step[None] / length)[0]) / length * step]
+
+
+def _mean(known: Known, weights: Array, x: Array) -> tuple[float, float]:
+    """(an upper bound at x from weights on known places, the share of the maximum in it); it holds for any weights."""
+    total = float(weights.sum())
+    if total <= 0:
+        return known.ceiling, 1.0
+    share = weights / total
+    value, rest = float(share @ known.values), 0.0
+    if np.isfinite(known.ceiling):
+        rest = float(min(known.domain.gauge(x[None], share @ known.places)[0], 1.0))
+        value = (1 - rest) * value + rest * known.ceiling if rest > 0 else value
+    here = known.values[(known.places == x).all(1)]
+    return float(min([value, *here])), rest
+
+
+def _rate(known: Known, i: int, ray: Array, weights: Array) -> float:
+    """An upper bound on the rate at which f rises from p_i along the ray, for any weights >= 0 on ways to other nodes.
+
+    What the ways leave of the ray is n (y - p_i) with y on the boundary of X: at most n (b - v_i) more.
+    """
+    height, total = float(known.values[i]), float(weights.sum())
+    rate = float(weights @ (known.values - height))
+    if not np.isfinite(known.ceiling):
+        return rate
+    place, domain = known.places[i], known.domain
+    rest = ray - weights @ (known.places - place)
+    found = [rate]
+    if rest.any():
+        found = [rate + float(domain.gauge((place + rest)[None], place)[0]) * (known.ceiling - height)]
+    if total > 0:  # where that leaves X by rounding: what the places' mean says of a place on the ray itself
+        away = min(1 / total, float(domain.room(place[None], ray[None])[0]))
+        found.append((_mean(known, weights, place + away * ray)[0] - height) / away)
+    return min(found)
+
+
+def _lowered(known: Known, prices: Array) -> Support:
+    """y -> slope . y + base, lowered until it is below every known value, and below the maximum on X."""
+    slope, base = prices[:-1], float(prices[-1])
+    over = [0.0, *(base + known.places @ slope - known.values)]
+    if np.isfinite(known.ceiling):
+        over.append(base + float(slope @ known.domain.farthest(slope)) - known.ceiling)
+    centre = known.domain.centre
+    return Support(base - max(over) + float(slope @ centre), slope, centre)
+
+
+def _admissible(known: Known, i: int, inner: Array | None, slope: Array) -> Array:
+    """The slope, or (on a ball) as far towards it from an admissible one as v_i + slope . (y - p_i) stays below b."""
+    if isinstance(known.domain, Box) or not np.isfinite(known.ceiling):
+        return slope
+    start, left = np.zeros_like(slope) if inner is None else inner, known.ceiling - float(known.values[i])
+
+    def most(share: float) -> float:
+        mixed = start + share * (slope - start)
+        return float(mixed @ (known.domain.farthest(mixed) - known.places[i]))
+
+    if most(1.0) <= left:
+        return slope
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if most(middle) <= left else (low, middle)
+    return start + low * (slope - start)

@@ -1,138 +1,201 @@
-"""A network as a graph of operations, with the places where its layers speak."""
+"""A function of tensors as the graph of everything that it computes, one tensor operation a node.
 
-import operator
+The graph is recorded below Python, where PyTorch dispatches its operations: hooks, patched instances, parametrizations
+and functions of any name leave there nothing but the operations that they carry out. Values written in place, and views
+of them, are made explicit. What is recorded are tensors without contents, so that no value can leave the graph and come
+back as a number.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
+from torch.func import functionalize
+from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
+from torch.overrides import TorchFunctionMode
 
-from snellen.base import LayerError, ModelError
-from snellen.theory.factors import ENTRYWISE
+from snellen.base import ModelError, SnellenError
 
-_RECTIFIERS = {"relu", "relu_", "relu6"}
+aten = torch.ops.aten
+
+EMPTY = (aten.empty.memory_format, aten.empty_like.default, aten.new_empty.default, aten.empty_strided.default,
+         aten.new_empty_strided.default)  # fmt: skip
+"""Memory that nothing was written to yet."""
+
+_LEAVING = (Tensor.numpy, Tensor.__array__, Tensor.tolist, Tensor.data_ptr, Tensor.untyped_storage)
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """The graph, and for every submodule that returns one value the node of that value (of its first call)."""
+    """What a function computes.
+
+    Args:
+        module: holds the graph's constants.
+        nodes: the function's inputs, and whatever its result depends on, in order.
+        inputs: of them, the function's inputs.
+        end: its result.
+        names: the innermost submodule (path, class) that a node was recorded in.
+    """
 
     module: fx.GraphModule
-    outputs: dict[str, fx.Node]
+    nodes: tuple[fx.Node, ...]
+    inputs: tuple[fx.Node, ...]
+    end: fx.Node
+    names: dict[fx.Node, tuple[str, str]]
 
-    def output(self, layer: str, *, pre: bool = False) -> fx.Node:
-        """The node of a layer's output, or of what enters the ReLU that closes it.
+    def run(self, inputs: Sequence[Tensor]) -> dict[fx.Node, Any]:
+        """Every node's value for some inputs, in float64 throughout."""
+        values: dict[fx.Node, Any] = dict(zip(self.inputs, (x.double() for x in inputs), strict=True))
+        for node in self.nodes:
+            if node not in values:
+                values[node] = self.value(node, values)
+        return values
 
-        Raises:
-            LayerError: the layer is not called, returns several values, or has no closing ReLU.
-        """
-        if layer not in self.outputs:
-            raise LayerError(f'expected a layer that the network calls for one value, got "{layer}"; try another')
-        node = self.outputs[layer]
-        while pre and node.op == "call_module" and isinstance(self.called(node), nn.Identity | nn.Dropout):
-            node = node.all_input_nodes[0]
-        if pre and not is_rectifier(node, self.module):
-            raise LayerError(f'expected a layer that ends in a ReLU for "/pre", got "{layer}"; leave "/pre" away')
-        return node.all_input_nodes[0] if pre else node
+    def constants(self) -> list[Tensor]:
+        """Weights, buffers and other tensors that it computes with."""
+        return [getattr(self.module, str(node.target)) for node in self.nodes if node.op == "get_attr"]
 
-    def ancestors(self, end: fx.Node) -> set[fx.Node]:
-        """Every node that `end` depends on, and itself."""
-        found, open_ = {end}, [end]
-        while open_:
-            fresh = [a for a in open_.pop().all_input_nodes if a not in found]
-            found.update(fresh)
-            open_ += fresh
-        return found
-
-    def one_channel(self, end: fx.Node, start: fx.Node | None) -> set[fx.Node]:
-        """Nodes of which one channel of `end` needs that channel alone: back to the layer that mixes channels."""
-        found, node = set(), end
-        while node is not start and (node.op == "call_module" or is_rectifier(node, self.module)):
-            if is_rectifier(node, self.module) or isinstance(self.called(node), ENTRYWISE):
-                found.add(node)
-                node = node.all_input_nodes[0]
-                continue
-            return found | {node} if isinstance(self.called(node), nn.Conv2d | nn.Linear) else found
-        return found
-
-    def called(self, node: fx.Node) -> nn.Module:
-        """The module that a `call_module` node calls."""
-        return self.module.get_submodule(str(node.target))
+    def value(self, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
+        """One node's value from those before it, in float64; gradients pass where the network cuts them."""
+        if node.op == "get_attr":
+            constant = getattr(self.module, str(node.target)).detach()
+            return constant.double() if constant.is_floating_point() else constant
+        args, kwargs = arguments(node, values)
+        if node.target in (aten.detach.default, aten.alias.default):
+            return args[0]
+        if node.target is aten.copy.default:  # of which PyTorch knows no gradient
+            return args[1].to(args[0].dtype).expand_as(args[0])
+        value = node.target(*args, **kwargs)  # type: ignore[operator]
+        return value.fill_(torch.nan) if node.target in EMPTY and value.is_floating_point() else value
 
 
-def is_rectifier(node: fx.Node, module: nn.Module) -> bool:
-    """Whether the node is a ReLU, as a module, a function or a method."""
-    if node.op == "call_module":
-        return isinstance(module.get_submodule(str(node.target)), nn.ReLU | nn.ReLU6)
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return node.op in ("call_function", "call_method") and name in _RECTIFIERS
+def arguments(node: fx.Node, values: dict[fx.Node, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a node's operation is called with, in float64."""
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+    wide = {name: torch.float64 if value in _FLOATS else value for name, value in kwargs.items() if name == "dtype"}
+    return args, {**kwargs, **wide}
 
 
-def scale_of(n: fx.Node, name: str) -> float | None:
-    """|c| for a product or quotient of one value and a number c; None for anything else."""
-    numbers = [abs(float(a)) for a in n.args if isinstance(a, int | float)]
-    if len(n.args) != 2 or len(numbers) != 1 or n.kwargs:
-        return None
-    if name in ("mul", "imul"):
-        return numbers[0]
-    return 1 / numbers[0] if name in ("truediv", "div") and isinstance(n.args[0], fx.Node) and numbers[0] else None
+def trace(function: Callable[..., Tensor], inputs: Sequence[Tensor], module: nn.Module | None = None) -> Traced:
+    """The operations of a function of one image.
 
-
-_REORDERING = {"flatten", "unflatten", "view", "reshape", "flip", "permute", "transpose", "squeeze", "unsqueeze",
-               "contiguous"}  # fmt: skip
-_POOLING = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d}
-
-
-def pooling(n: fx.Node) -> nn.Module | None:
-    """The layer that does what a call of a pooling function does; None for anything else."""
-    found = _POOLING.get(getattr(n.target, "__name__", ""))
-    return None if found is None or n.op != "call_function" else found(*n.args[1:], **n.kwargs)
-
-
-def reorders(n: fx.Node, name: str) -> bool:
-    """Whether a call changes nothing but the order of the entries; dropout does where it is switched off."""
-    if n.op == "call_function" and getattr(n.target, "__module__", "").partition(".")[0] != "torch":
-        return False
-    if name == "dropout":
-        return (n.kwargs["training"] if "training" in n.kwargs else [*n.args, True, True][2]) is False
-    return n.op in ("call_function", "call_method") and name in _REORDERING
-
-
-def sorts(n: fx.Node, name: str) -> bool:
-    """Whether a node is a sort, or takes the values out of one: both are 1-Lipschitz, in every norm of entries."""
-    if name == "sort" and n.op in ("call_method", "call_function"):
-        return True
-    of = n.args[0] if n.args else None
-    return (
-        isinstance(of, fx.Node)
-        and (of.target == "sort" or of.target is torch.sort)
-        and n.target in (operator.getitem, getattr)
-        and n.args[1] in (0, "values")
-    )
-
-
-class _Tracer(fx.Tracer):
-    def __init__(self) -> None:
-        super().__init__()
-        self.outputs: dict[str, fx.Node] = {}
-
-    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        result = super().call_module(m, forward, args, kwargs)
-        if isinstance(result, fx.Proxy):
-            self.outputs.setdefault(self.path_of_module(m), result.node)
-        return result
-
-
-def trace(module: nn.Module) -> Traced:
-    """The network's operations.
+    Args:
+        function: of `inputs`, batches of one.
+        inputs: for the shapes; no result depends on their values.
+        module: whose submodules give the operations their names.
 
     Raises:
-        ModelError: torch.fx cannot follow it, as where control flow depends on values.
+        ModelError: the operations depend on values, or cannot be followed.
     """
-    tracer = _Tracer()
+    names: dict[int, tuple[str, str]] = {}
+
+    def sealed(*given: Tensor) -> Tensor:
+        with _Sealed():
+            return function(*given)
+
     try:
-        graph = tracer.trace(module)
-        return Traced(fx.GraphModule(tracer.root, graph), tracer.outputs)
+        with torch.no_grad(), _named(module, names):
+            graph = _recorded(sealed, inputs)
+        if _written(graph):  # by operations that are made of others: those are written out now
+            names.clear()
+            with torch.no_grad():
+                graph = _recorded(graph, inputs)
     except Exception as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ModelError(f"expected a network whose operations can be read off, tracing failed: {reason}") from None
+        raise _refusal(error) from None
+    written = _written(graph)
+    if written:
+        raise ModelError(f'expected a network that leaves its weights and buffers as they are, got "{written[0].name}" '
+                         "which writes over one")  # fmt: skip
+    every = list(graph.graph.nodes)
+    (end,) = every[-1].all_input_nodes or (None,)
+    if end is None:
+        raise ModelError("expected a unit that depends on its input, got a constant; take another")
+    found, open_ = {end}, [end]
+    while open_:
+        fresh = [a for a in open_.pop().all_input_nodes if a not in found]
+        found.update(fresh)
+        open_ += fresh
+    starts = tuple(n for n in every if n.op == "placeholder")
+    nodes = tuple(n for n in every if n in found or n in starts)
+    return Traced(graph, nodes, starts, end, {n: names[i] for i, n in enumerate(every) if i in names})
+
+
+def _recorded(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> fx.GraphModule:
+    pure = functionalize(function, remove="mutations")
+    return make_fx(pure, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+
+
+def _written(graph: fx.GraphModule) -> list[fx.Node]:
+    """Operations that write over something else than the function's inputs, which is the last that happens to those."""
+
+    def writes(node: fx.Node) -> bool:
+        if not isinstance(node.target, torch._ops.OpOverload) or not node.target._schema.is_mutable:
+            return False
+        into = node.args[0] if node.target is aten.copy_.default else None
+        return not isinstance(into, fx.Node) or into.op != "placeholder" or any(user > node for user in into.users)
+
+    return [node for node in graph.graph.nodes if writes(node)]
+
+
+class _Sealed(TorchFunctionMode):
+    """Refuses to hand a tensor's contents to anything that is no tensor operation."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _LEAVING:
+            name = getattr(func, "__name__", str(func))
+            raise ModelError(f'expected values that stay in the network, got "{name}" which takes one out')
+        return func(*args, **(kwargs or {}))
+
+
+def _refusal(error: BaseException) -> SnellenError:
+    """One line; what the house has already put into words passes as it is, unless something foreign lies below."""
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    if isinstance(root, SnellenError):
+        return root
+    told = str(root)
+    if "data-dependent" in told.lower() or "unallocated storage" in told:
+        return ModelError("expected a network that does the same to every image, tracing failed: its control depends on "
+                          "values, or a value leaves it as a number")  # fmt: skip
+    if "mutating a non-functional tensor" in told:
+        return ModelError("expected a network that leaves its weights and buffers as they are, tracing failed: it writes "
+                          "over one")  # fmt: skip
+    reason = " ".join(told.split())[:120] or type(root).__name__
+    return ModelError(f"expected a network whose operations can be read off, tracing failed: {reason}")
+
+
+@contextmanager
+def _named(module: nn.Module | None, names: dict[int, tuple[str, str]]) -> Iterator[None]:
+    """While open, nodes that are recorded inside a submodule get its name: {position in the graph: (path, class)}."""
+    if module is None:
+        yield
+        return
+
+    def recorded() -> int:
+        mode = get_proxy_mode()
+        return 0 if mode is None else len(mode.tracer.graph.nodes)
+
+    begun: list[int] = []
+
+    def begin(_module: nn.Module, _inputs: Any) -> None:
+        begun.append(recorded())
+
+    def finish(name: tuple[str, str]) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+            for position in range(begun.pop(), recorded()):
+                names.setdefault(position, name)
+
+        return hook
+
+    with ExitStack() as stack:
+        for path, child in module.named_modules():
+            if path:
+                stack.callback(child.register_forward_pre_hook(begin, prepend=True).remove)
+                end = child.register_forward_hook(finish((path, type(child).__name__)), always_call=True)
+                stack.callback(end.remove)
+        yield

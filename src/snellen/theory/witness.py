@@ -9,7 +9,7 @@ from torch import nn
 
 from snellen.base import UsageError
 from snellen.theory.additive import additive_program
-from snellen.theory.affine import affine_program
+from snellen.theory.affine import AffineMembers
 from snellen.theory.classes import (
     FLEXIBLE,
     Additive,
@@ -30,7 +30,7 @@ from snellen.theory.envelope import envelope
 from snellen.theory.evidence import Evidence
 from snellen.theory.modules import AffineMap, ConeNet, MaxAffine, RadialRise, StepNet, SumOfCurves
 from snellen.theory.spikes import spike_net
-from snellen.theory.supports import Known, gather, upper_support
+from snellen.theory.supports import Known, Support, gather, upper_bound
 
 End: TypeAlias = Literal["lower", "upper"]
 
@@ -98,9 +98,9 @@ def _member(function_class: FunctionClass, evidence: Evidence, target: tuple[Arr
         case Affine() | AffineAlong() | SparseAffine():
             return _affine(function_class, evidence, x, end)
         case Convex():
-            return _interpolant(gather(evidence), target, 1.0)
+            return _interpolant(gather(evidence), target)
         case Concave():
-            return _interpolant(gather(evidence.flipped()), (x, -bound), -1.0)
+            return _interpolant(gather(evidence, -1.0), target)
         case Additive():
             return _curves(evidence, x, end)
         case Smooth():
@@ -132,33 +132,30 @@ def _extremal(function_class: Lipschitz | Monotone, evidence: Evidence, end: End
 
 
 def _affine(function_class: FunctionClass, evidence: Evidence, x: Array, end: End) -> AffineMap:
-    sign = 1.0 if end == "upper" else -1.0
-    program, features = affine_program(function_class, evidence)
-    z = program.extreme(sign * features(x))[1]
-    if z is None:
+    found = AffineMembers(function_class, evidence).extreme(x, 1.0 if end == "upper" else -1.0)
+    if found.slope is None or not found.exact:
         raise UsageError("expected a bounded program for a witness; give x_min and x_max their values")
-    basis = features.basis
-    slope = z[1 : 1 + len(x)] if basis is None else basis.T @ z[1 : 1 + len(basis)]
-    return AffineMap(slope, float(z[0] - slope @ features.origin))
+    return AffineMap(found.slope, found.offset)
 
 
-def _interpolant(known: Known, target: tuple[Array, float], sign: float) -> MaxAffine:
-    """max of affine minorants that touch the evidence and the target: convex, at most b on X."""
-    x, height = target
+def _interpolant(known: Known, target: tuple[Array, float]) -> MaxAffine:
+    """max of affine minorants that touch the evidence and the target: convex, at most b on X; concave turned over."""
+    frame = known.frame
+    x = known.domain.nearest(frame.inward(target[0][None]))[0]
     joined = replace(
         known,
         names=(*known.names, "x"),
         places=np.concatenate([known.places, x[None]]),
-        values=np.append(known.values, height),
+        values=np.append(known.values, (known.sign * target[1] - frame.low) / frame.unit),
     )
-    found = [upper_support(joined, p) for p in joined.places]
-    slopes = [s.slope for s in found if s is not None] + list(known.slopes.values())
-    origin = known.domain.centre
-    offsets = [float(s(origin)) for s in found if s is not None]
-    offsets += [float(known.values[i] + g @ (origin - known.places[i])) for i, g in known.slopes.items()]
+    found = [bound.support for bound in (upper_bound(joined, p) for p in joined.places) if bound is not None]
+    found += [Support(float(known.values[i]), g, known.places[i]) for i, g in known.slopes.items()]
     if np.isfinite(known.floor):
-        slopes, offsets = [*slopes, np.zeros(len(x))], [*offsets, known.floor]
-    return MaxAffine(np.array(slopes), np.array(offsets), origin, sign)
+        found.append(Support(known.floor, np.zeros(len(x)), x))
+    centre = known.domain.centre
+    slopes = np.array([frame.slope(s.slope) for s in found])
+    offsets = np.array([frame.height(float(s(centre))) for s in found])
+    return MaxAffine(slopes, offsets, frame.origin + frame.size * centre, known.sign)
 
 
 def _curves(evidence: Evidence, x: Array, end: End) -> SumOfCurves:
@@ -168,8 +165,8 @@ def _curves(evidence: Evidence, x: Array, end: End) -> SumOfCurves:
     z = posed.program.extreme(posed.objective if end == "upper" else -posed.objective)[1]
     if z is None:
         raise UsageError("expected a bounded program for a witness; give x_min and x_max their values")
-    curves = [np.where(c < 0, 0.0, z[c]) for c in posed.columns]
-    return SumOfCurves(float(z[0]), posed.grids, curves)
+    curves = [posed.unit * np.where(c < 0, 0.0, z[c]) for c in posed.columns]
+    return SumOfCurves(posed.low + posed.unit * float(z[0]), posed.grids, curves)
 
 
 def _one_curve(evidence: Evidence, x: Array, end: End) -> SumOfCurves:

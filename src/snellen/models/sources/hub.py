@@ -200,8 +200,13 @@ def _made(make: Any, spec: str) -> Any:
     try:
         return make()
     except Exception as error:  # a library's constructor: whatever it raises is about the name
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise ModelError(f"expected {spec} to be a network, got {type(error).__name__}: {first}") from error
+        raise ModelError(f"expected {spec} to be a network, got {raised(error)}") from error
+
+
+def raised(error: Exception, most: int = 300) -> str:
+    """What a library raised, in one line."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first[:most]}{'...' if len(first) > most else ''}"
 
 
 def _unknown(name: str, known: Iterable[str], library: str) -> ModelError:

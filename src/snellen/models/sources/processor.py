@@ -12,6 +12,7 @@ from torch import Tensor
 
 from snellen.base import ModelError
 from snellen.models.model import Preprocess
+from snellen.models.sources.hub import raised
 
 TOLERANCE = 1e-5  # between what a processor makes of a picture and what a network is shown here
 _SIDES = (211, 397)  # of square pictures: where both come out alike, that is the network's size
@@ -113,11 +114,8 @@ def _output(processor: Any, picture: Any, channels: int, *, settled: bool) -> Fl
     try:
         values = processor(images=picture, return_tensors="pt", **options)["pixel_values"]
     except Exception as error:  # the library's own checks of what a folder says come here, too
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise ModelError(
-            f"expected {type(processor).__name__} to take a picture, got {type(error).__name__}: {first}"
-        ) from error
-    if not isinstance(values, Tensor) or values.dim() != 4:
+        raise ModelError(f"expected {type(processor).__name__} to take a picture, got {raised(error)}") from error
+    if not isinstance(values, Tensor) or values.dim() != 4 or not values.numel():
         shape = tuple(getattr(values, "shape", ()))
         raise ModelError(f"expected {type(processor).__name__} to give one picture, got values of shape {shape}")
     return values[0].float()

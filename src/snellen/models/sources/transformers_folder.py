@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from snellen.base import ModelError, WeightsError
 from snellen.models.sources.file import reproducible
 from snellen.models.sources.found import Found
-from snellen.models.sources.hub import imported
+from snellen.models.sources.hub import imported, raised
 from snellen.models.sources.processor import Seen, guessed, seen_by
 from snellen.models.sources.weights import few, precision_notes, read_weights
 
@@ -30,6 +30,7 @@ _SIDES = re.compile(r"(image|crop|pad|window|patch|kernel)_size$")
 _ELSEWHERE = re.compile(r"(hf[-_]hub|local-dir):")  # timm would look there for a network
 _ATTENTION = (None, "eager", "sdpa")  # other words name kernels that the library downloads
 _HEADS = ("head", "heads", "fc", "classifier", "pooler", "mask_token")
+_SMALL = 1 << 22  # numbers that a network may have beside its weights: tables of places
 _LONGEST_LABEL = 200
 
 
@@ -285,15 +286,17 @@ def _architecture(
 
 
 def _is_network(library: ModuleType, kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, library.PreTrainedModel) and hasattr(kind, "config_class")
+    known = isinstance(kind, type) and issubclass(kind, library.PreTrainedModel)
+    return known and isinstance(kind.config_class, type)
 
 
 def _refuse_larger(kind: Any, config: Any, state: Mapping[str, Tensor], folder: Path) -> None:
     """Before memory is taken for it: a network far larger than the file cannot be in it."""
     with _one_line(f"expected a vision network in {folder}"), torch.device("meta"):
-        wanted = sum(p.numel() for p in kind(config).parameters())
+        empty = kind(config)
+    wanted = sum(t.numel() for t in (*empty.parameters(), *empty.buffers()))
     held = sum(t.numel() for t in state.values())
-    if wanted > 2 * held + (1 << 20):
+    if wanted > 2 * held + _SMALL:
         raise WeightsError(
             f"expected the weights of {kind.__name__} in {folder}, {wanted} numbers, got {held}; "
             "the configuration is of another network"
@@ -419,8 +422,7 @@ def _one_line(expected: str, kind: type[ModelError] = ModelError) -> Iterator[No
     except ModelError:
         raise
     except Exception as error:  # the library's constructors raise whatever they like
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise kind(f"{expected}, got {type(error).__name__}: {first}") from error
+        raise kind(f"{expected}, got {raised(error)}") from error
 
 
 @contextlib.contextmanager
