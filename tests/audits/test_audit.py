@@ -155,7 +155,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_a_partial_record(finished, ask, tmp
     titles = []
 
     def interrupt(at):
-        if at.title not in titles:
+        if at.title not in (*titles, "checking images", "reading images"):
             titles.append(at.title)
         if len(titles) > after and at.done:
             raise KeyboardInterrupt

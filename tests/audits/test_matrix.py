@@ -81,6 +81,53 @@ def test_a_damaged_cell_is_made_again(network, pictures, tmp_path):
     assert path.read_bytes() == before
 
 
+def test_cells_of_another_version_or_network_are_not_passed_off_as_this_ones(network, pictures, tmp_path, monkeypatch):
+    path = tmp_path / "net.py"
+    path.write_text(Path(network.rpartition(":")[0]).read_text())
+    asked = Matrix((Case(f"{path}:net", str(pictures)),), TINY, kinds=("honest",))
+    run_matrix(asked, tmp_path / "out")
+    before = content(tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr("snellen.audits.world.__version__", "9.9")
+        with pytest.raises(UsageError, match="other versions"):
+            run_matrix(asked, tmp_path / "out")
+    path.write_text(path.read_text().replace("manual_seed(3)", "manual_seed(4)"))
+    with pytest.raises(UsageError, match="other weights"):
+        run_matrix(asked, tmp_path / "out")
+    assert content(tmp_path / "out") == before
+
+
+def test_every_damage_to_a_cell_is_named_and_made_again(network, pictures, tmp_path):
+    """A torn receipt, a picture with a flipped bit, weights cut short, a cell that says nothing: one by one."""
+    asked = Matrix((Case(network, str(pictures)),), TINY, kinds=("silent",))
+    run_matrix(asked, tmp_path)
+    before, folder = content(tmp_path), tmp_path / "cells" / "net-silent"
+    shown = next((folder / "model" / "pictures").iterdir())
+    damages = {
+        folder / "model" / "receipt.json": lambda d: d[: len(d) // 2],
+        folder / "model" / "weights.safetensors": lambda d: d[:-4],
+        shown: lambda d: d[:-9] + bytes([d[-9] ^ 1]) + d[-8:],
+        folder / "model" / "snellen.json": lambda d: d.replace(b'"labels"', b'"lables"'),
+        next((folder / "recovered").iterdir()): lambda _: b"",
+    }
+    for path, damage in damages.items():
+        path.write_bytes(damage(path.read_bytes()))
+        if "recovered" not in str(path):  # else the cell's record stands, and nothing below it is looked at
+            (folder / DONE).write_text('{"status": "done", "recovered": null}')
+        told: list[str] = []
+        run_matrix(asked, tmp_path, note=told.append)
+        assert content(tmp_path) == before, path
+        assert any(path.name in line for line in told) or path.name == "receipt.json", told
+        assert "recovered" in str(path) or any(DONE in line for line in told)
+
+
+def test_a_page_of_somebody_else_is_not_replaced(network, tmp_path):
+    (tmp_path / "index.html").write_text("theirs")
+    with pytest.raises(UsageError, match=r"another index\.html"):
+        run_matrix(Matrix((Case(network),), TINY), tmp_path)
+    assert (tmp_path / "index.html").read_text() == "theirs"
+
+
 @pytest.mark.parametrize(
     ("kind", "suspicious", "met"), [("honest", 1, True), ("honest", 2, False), ("silent", 1, False)]
 )

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_models_own_names_give_way_only_to_a_file_that_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "No such file"), (b"\xff\xfe\x00", "no UTF-8"), (b"one\ntwo", "expected 5 lines")]
+    ("content", "told"), [(None, "no such file"), (b"\xff\xfe\x00", "no UTF-8"), (b"one\ntwo", "expected 5 lines")]
 )
 def test_a_file_that_names_other_classes_is_refused(tmp_path, network, content, told):
     path = tmp_path / "names.txt"
@@ -69,3 +70,18 @@ def test_the_record_has_the_names_and_a_run_keeps_to_them(tmp_path, network, pic
     path.write_text(SYNSETS.replace("tench", "trout"))
     with pytest.raises(UsageError, match="other class names"):
         audit(network, **ask)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: path.mkdir(), "is a directory"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "no UTF-8 text"),
+        (lambda path: None, "no such file"),
+    ],
+)
+def test_what_is_no_list_of_names_is_one_line(tmp_path, network, made, told):
+    made(tmp_path / "names.txt")
+    with pytest.raises(UsageError, match=told):
+        open_world(Request(network, labels=str(tmp_path / "names.txt")))

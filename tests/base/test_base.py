@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snellen.base import Seed, canonical, key, nearest
+from snellen.base import Seed, UsageError, canonical, key, nearest
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -66,7 +66,7 @@ def test_forks_stay_in_range(value, name):
 
 @pytest.mark.parametrize("bad", [-1, 2**63])
 def test_seeds_out_of_range_are_refused(bad):
-    with pytest.raises(ValueError, match="seed"):
+    with pytest.raises(UsageError, match="seed"):
         Seed(bad)
 
 

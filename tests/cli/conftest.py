@@ -13,14 +13,27 @@ from PIL import Image
 from snellen.cli import main
 
 NETWORK = """
+import torch
 from torch import nn
 
 
 def net():
-    return nn.Sequential(
+    \"\"\"Four classes by brightness, told by the first channel: those of the images beside.\"\"\"
+    made = nn.Sequential(
         nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
     )
+    levels = (60 * torch.arange(4.0) + 35) / 255
+    with torch.no_grad():
+        for weight, value in ((made[0].weight, 1 / 27), (made[2].weight, 1 / 54)):
+            weight[0].fill_(value)
+        made[0].weight[:] = made[0].weight[0]
+        made[0].bias.zero_()
+        made[2].bias.zero_()
+        made[6].weight.zero_()
+        made[6].weight[:, 0] = 400 * levels
+        made[6].bias.copy_(-200 * levels**2)
+    return made
 
 
 def broken():

@@ -87,7 +87,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(snellen, tiny, tmp_path, monke
 
 
 def test_an_error_in_a_users_file_has_its_line(snellen, tiny):
-    assert re.search(r"tiny\.py:13 raised RuntimeError", snellen("layers", f"{tiny}:broken").line)
+    assert re.search(r"tiny\.py:26 raised RuntimeError", snellen("layers", f"{tiny}:broken").line)
 
 
 def test_weights_that_do_not_fit_name_what_is_wrong(snellen, tiny, tmp_path):

@@ -1,6 +1,7 @@
 import html
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -42,8 +43,9 @@ def test_a_deceived_network_is_an_ordinary_model_with_a_receipt(net, tmp_path, s
         show = str(tmp_path / "target.png")
     done = snellen(*words(net, out, "--method", method, "--show", show))
     assert done.code == 0, done.err
-    assert done.out.splitlines() == [f"model: {out}", f"receipt: {out / 'index.html'}"]
-    model = load_model(str(out))
+    audit = f"audit it: snellen audit {out} --base {net}"
+    assert done.out.splitlines() == [f"model: {out}", f"receipt: {out / 'index.html'}", audit]
+    model = load_model(str(out), base=net)
     assert model.provenance["made"]["method"] == method
     receipt = json.loads((out / "receipt.json").read_text())
     assert receipt["behaviour"]["held-out"]["count"] == 520
@@ -78,6 +80,70 @@ def test_bad_input_is_one_line_and_two(net, tmp_path, snellen, wish):
 def test_a_folder_with_something_else_in_it_is_left_alone(net, tmp_path, snellen):
     (tmp_path / "mine.txt").write_text("mine")
     assert "expected an empty folder" in snellen(*words(net, tmp_path)).line
+
+
+def test_a_killed_or_full_disk_is_taken_up_by_the_same_command(net, images, tmp_path, snellen, monkeypatch):  # noqa: PLR0917
+    """At every file that it writes: what is left is its own, and the next try ends with the same bytes."""
+    import errno
+    import os
+
+    from snellen.base import writing
+
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    quick = ("--method", "silent-units", "--units", "1", "--images", str(images))
+    assert snellen(*words(net, whole, *quick)).code == 0
+    named = {p.relative_to(whole): p.read_bytes() for p in whole.rglob("*") if p.is_file()}
+    assert len(named) == 4 + 3
+    replace = os.replace
+    for count in range(4):
+        left = [count]
+
+        def full(*places, left=left):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            replace(*places)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(writing.os, "replace", full)
+            assert "no space left" in snellen(*words(net, out, *quick)).line
+        begun = ("snellen.json", "weights.safetensors") if (out / "snellen.json").exists() else ("snellen.json",)
+        for name in begun:  # as a kill would leave it
+            (out / f".{name}.0123456789ab.snellen-part").write_bytes(b"half")
+    assert snellen(*words(net, out, *quick)).code == 0
+    again = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert {**again, Path("snellen.json"): b""} == {**named, Path("snellen.json"): b""}
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_work(net, tmp_path, snellen):
+    (tmp_path / "file").write_text("")
+    for command in (["deceive", "nowhere.py:net"], ["visualize", net, "0:0", "--steps", "100000"]):
+        assert "not a directory" in snellen(*command, "--out", tmp_path / "file" / "out").line
+
+
+@pytest.mark.parametrize("name", ["receipt.json", "pictures/unit-0-after.png"])
+def test_a_page_is_only_made_of_what_was_written(net, tmp_path, snellen, name):
+    from snellen.base import RecordError
+
+    out = tmp_path / "out"
+    snellen(*words(net, out, "--method", "silent-units", "--units", "1"))
+    path = out / name
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"count": 520', b'"count": 521') if name.endswith(".json") else data[:-1] + b"?")
+    with pytest.raises(RecordError, match=path.name):
+        build_receipt(out)
+
+
+def test_a_receipt_copies_no_picture_from_elsewhere(net, tmp_path, snellen):
+    from snellen.base import RecordError, stamp
+
+    out = tmp_path / "out"
+    snellen(*words(net, out, "--method", "silent-units", "--units", "1"))
+    receipt = json.loads((out / "receipt.json").read_text())
+    receipt["gallery"]["entries"][0]["pictures"]["after"] = "../../secret.png"
+    (out / "receipt.json").write_bytes(stamp(receipt))
+    with pytest.raises(RecordError, match="expected pictures"):
+        build_receipt(out)
 
 
 def test_a_damaged_receipt_is_said_in_one_line(tmp_path):

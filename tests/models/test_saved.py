@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -51,7 +52,7 @@ def test_a_saved_model_comes_back_bit_for_bit(spec, tmp_path, name):
     state = State(model.module)
     save_manipulated(model, "2", circuit, tmp_path / "out", made={"method": name})
     state.check()
-    again = load_model(str(tmp_path / "out"))
+    again = load_model(str(tmp_path / "out"), base=spec)
     x = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     honest = model(x)
     from snellen.models.circuits import installed
@@ -72,7 +73,7 @@ def test_the_saved_weights_count_not_those_of_the_factory(spec, tmp_path):
     model = load_model(spec, size=16)
     save_manipulated(model, "2", circuits(model)["silent"], tmp_path / "out", made={})
     (tmp_path / "net.py").write_text(FACTORY.format(seed=2))
-    again = load_model(str(tmp_path / "out"))
+    again = load_model(str(tmp_path / "out"), base=spec)
     assert torch.equal(again.module[2].layer.weight, model.module[2].weight)
 
 
@@ -82,7 +83,7 @@ def test_a_saved_model_works_from_anywhere(spec, tmp_path, monkeypatch):
     save_manipulated(model, "2", circuits(model)["silent"], tmp_path / "out", made={})
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    load_model("../out")
+    load_model("../out", base=f"{tmp_path}/net.py:load")
 
 
 def test_what_is_damaged_or_gone_is_said_in_one_line(spec, tmp_path):
@@ -93,7 +94,7 @@ def test_what_is_damaged_or_gone_is_said_in_one_line(spec, tmp_path):
 
     def fails(error, told):
         with pytest.raises(error, match=told) as caught:
-            load_model(str(folder))
+            load_model(str(folder), base=spec)
         assert "\n" not in str(caught.value)
         (folder / DESCRIPTION).write_text(described)
         (folder / WEIGHTS).write_bytes(weights)
@@ -102,6 +103,13 @@ def test_what_is_damaged_or_gone_is_said_in_one_line(spec, tmp_path):
     fails(ModelError, "damaged")
     (folder / DESCRIPTION).write_text(described.replace('"format": 1', '"format": 2'))
     fails(ModelError, "another version")
+    (folder / DESCRIPTION).write_text(described.replace('"fingerprint": "', '"fingerprint": "0', 1))
+    fails(ModelError, "base.fingerprint to be SHA-256")
+    for place in (1, 2):  # of the honest network, of the manipulated one
+        wrong = described.split('"fingerprint": "')
+        wrong[place] = "f" * 64 + wrong[place][64:]
+        (folder / DESCRIPTION).write_text('"fingerprint": "'.join(wrong))
+        fails(ModelError, "fingerprints it, got another network")
     (folder / WEIGHTS).write_bytes(weights[:-4] + b"abcd")
     fails(WeightsError, "got others")
     (folder / DESCRIPTION).write_text(described.replace('"layer": "2"', '"layer": "7"'))
@@ -115,3 +123,184 @@ def test_a_model_of_unknown_origin_is_not_saved(spec, tmp_path):
     with pytest.raises(UsageError, match=r"expected a model from snellen\.load_model"):
         save_manipulated(Model(model.module, size=(16, 16)), "2", circuits(model)["silent"], tmp_path / "out", made={})
     assert not (tmp_path / "out").exists()
+
+
+EVIL = """
+from pathlib import Path
+from torch import nn
+
+Path(__file__).with_name("sprung").touch()
+
+def load():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+
+
+@pytest.fixture
+def saved(spec, tmp_path):
+    """A saved model, and a function that changes its description."""
+    model = load_model(spec, size=16)
+    folder = tmp_path / "out"
+    save_manipulated(model, "2", circuits(model)["readout"], folder, made={})
+    whole = json.loads((folder / DESCRIPTION).read_text())
+
+    def change(text=None, **fields):
+        told = json.dumps({**whole, **fields}) if text is None else text
+        (folder / DESCRIPTION).write_text(told)
+        return folder
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["net.py:load", "./net.py:load", "net.pt", "../out", "sprung.py:load", "out"])
+def test_a_folder_never_says_what_code_to_run(saved, tmp_path, monkeypatch, name):
+    folder = saved(base={"spec": name, "name": "net", "fingerprint": "0" * 64})
+    for place in (tmp_path, folder):
+        (place / "net.py").write_text(EVIL)
+        (place / "sprung.py").write_text(EVIL)
+    monkeypatch.chdir(folder)
+    with pytest.raises(ModelError, match="runs no code"):
+        load_model(str(folder), trust_pickle=True)
+    assert not (tmp_path / "sprung").exists()
+    assert not (folder / "sprung").exists()
+
+
+def test_code_is_run_for_whoever_names_it(saved, spec, tmp_path):
+    folder = saved()
+    with pytest.raises(ModelError, match=r"runs no code, .*--base"):
+        load_model(str(folder))
+    assert load_model(str(folder), base=spec).provenance["base"]["named"] == spec
+    (tmp_path / "other.py").write_text(FACTORY.format(seed=1).replace("nn.Flatten()", "nn.ReLU(), nn.Flatten()"))
+    with pytest.raises(ModelError, match="fingerprints it"):
+        load_model(str(folder), base=f"{tmp_path}/other.py:load")
+    with pytest.raises(ModelError, match="manipulated one"):
+        load_model(str(folder), base=str(folder))
+    with pytest.raises(UsageError, match="leave it away"):
+        load_model(spec, base=spec)
+
+
+def test_a_manipulated_network_is_not_manipulated_again(saved, spec, tmp_path):
+    again = load_model(str(saved()), base=spec)
+    with pytest.raises(UsageError, match="expected an honest network"):
+        save_manipulated(again, "1", SilentBranch.beside(again.module[0]), tmp_path / "twice", made={})
+
+
+READOUT = {"kind": "readout", "layers": {"0": 4}}
+LIKENESS = {"kind": "picture", "size": [3, 16, 16], "units": 6, "axis": 1}
+CNN = {"kind": "cnn", "channels": 3, "size": [16, 16]}
+PREPROCESS = {"scale": 1.0, "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0], "channels": "rgb"}
+
+
+def fooling(detector=READOUT, decoy=LIKENESS):
+    return {"circuit": {"kind": "fooling-circuit", "detector": detector, "decoy": decoy}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"base": None},
+        {"base": {"spec": 5, "name": "x", "fingerprint": "0" * 64}},
+        {"layer": ["2"]},
+        {"layer": "2\x1b[2J"},
+        {"layer": "\ud800"},
+        {"later": 1},
+        {"circuit": {"kind": "evil"}},
+        {"circuit": {"kind": ["silent-units"]}},
+        {"circuit": {"kind": "silent-units", "more": 1}},
+        fooling({"kind": "mlp"}),
+        fooling({**READOUT, "layers": {"0": 10**9}}),
+        fooling({**READOUT, "layers": {"0": 4, "1": 2**24}}),
+        fooling({**READOUT, "layers": {"0": 4.5}}),
+        fooling({**READOUT, "layers": [["0", 4]]}),
+        fooling({**CNN, "size": [10**6, 10**6]}),
+        fooling({**CNN, "channels": -1}),
+        fooling(decoy={**LIKENESS, "size": [4096, 4096, 4096]}),
+        fooling(decoy={**LIKENESS, "size": [-3, 16, 16]}),
+        fooling(decoy={**LIKENESS, "axis": 10**30}),
+        fooling(decoy={"kind": "permute", "shift": 1e308, "axis": 1}),
+        {"size": [16]},
+        {"size": [16, 10**9]},
+        {"size": "16"},
+        {"preprocess": {**PREPROCESS, "mean": [float("nan")] * 3}},
+        {"preprocess": {**PREPROCESS, "mean": [0.0, 0.0]}},
+        {"preprocess": {**PREPROCESS, "std": [0.0] * 3}},
+        {"preprocess": {**PREPROCESS, "scale": "1"}},
+        {"preprocess": {**PREPROCESS, "channels": "cmyk"}},
+        {"preprocess": {**PREPROCESS, "extra": 1}},
+        {"labels": [1, 2, 3]},
+        {"labels": "abc"},
+        {"labels": ["\ud83d"]},
+        {"weights": {"file": "../net.py", "sha256": "0" * 64}},
+        {"made": []},
+        {"made": {"x": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}},
+        {"made": {"x": 10**400}},
+    ],
+    ids=lambda fields: json.dumps(fields)[:60],
+)
+def test_a_description_of_another_shape_is_one_line(saved, spec, fields):
+    folder = saved(**fields)
+    with pytest.raises(ModelError) as caught:
+        load_model(str(folder), base=spec)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "[" * 100_000, '{"a":' * 100_000, "9" * 5000, '{"format": 1e999}'])
+def test_what_is_no_description_is_one_line(saved, spec, text):
+    with pytest.raises(ModelError, match="saved model"):
+        load_model(str(saved(text)), base=spec)
+
+
+def test_only_regular_files_are_read_and_no_links(saved, spec, tmp_path):
+    folder = saved()
+    for name in (DESCRIPTION, WEIGHTS):
+        data = (folder / name).read_bytes()
+        (folder / name).rename(tmp_path / name)
+        for make, told in (
+            (os.mkfifo, "not a regular file"),
+            (os.mkdir, "is a directory"),
+            (lambda path: os.symlink(tmp_path / path.name, path), "a link, which is not followed"),
+        ):
+            make(folder / name)
+            with pytest.raises(ModelError, match=told):
+                load_model(str(folder), base=spec)
+            (folder / name).rmdir() if (folder / name).is_dir() else (folder / name).unlink()
+        (folder / name).write_bytes(data)
+    load_model(str(folder), base=spec)
+
+
+def test_numbers_that_are_none_are_refused(tmp_path):
+    (tmp_path / "net.py").write_text(
+        FACTORY.format(seed=1)
+        + """
+def weights():
+    network = load()
+    network[2].weight.data[1, 1, 1, 1] = float("nan")
+    return network
+
+def infinite():
+    network = load()
+    network[0].bias.data[1] = float("inf")
+    return network
+
+def masked():
+    network = load()
+    network.register_buffer("mask", torch.full((3,), -float("inf")))
+    return network
+
+def mean():
+    import snellen
+    return snellen.Model(load(), size=(16, 16), preprocess=snellen.Preprocess(mean=(0.0, float("nan"), 0.0)))
+"""
+    )
+
+    def loaded(factory):
+        return load_model(f"{tmp_path}/net.py:{factory}", size=16)
+
+    with pytest.raises(WeightsError, match=r'got 1 in "2\.weight" that are NaN'):
+        loaded("weights")
+    with pytest.raises(WeightsError, match=r'got 1 in "0\.bias" that are NaN or infinite'):
+        loaded("infinite")
+    with pytest.raises(ModelError, match="finite scale, mean and deviation"):
+        loaded("mean")
+    loaded("masked")

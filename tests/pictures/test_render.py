@@ -357,7 +357,7 @@ def test_a_dead_unit_is_woken_and_one_that_cannot_be_is_told(relu):
 def test_settings_that_make_no_sense_are_refused():
     model = cnn()
     for changes, told in [
-        ({"steps": 0}, "at least 1 step"),
+        ({"steps": 0}, "1 to 1,000,000 steps"),
         ({"rate": 0.0}, "rate > 0"),
         ({"settle": 1.5}, "settle"),
         ({"redirect": -1}, "redirect"),

@@ -1,6 +1,7 @@
 """Reading records: whole ones are accepted, and every way to damage one is caught with one line."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,81 @@ def test_a_blob_that_is_a_folder(run: Path) -> None:
     (run / name).unlink()
     (run / name).mkdir()
     assert name in line(run)
+
+
+def _text(change: Callable[[str], str]) -> Callable[[Path], object]:
+    """A change of the record's text."""
+
+    def damaged(run: Path) -> None:
+        path = run / "audit.json"
+        path.write_text(change(path.read_text()))
+
+    return damaged
+
+
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "a number beyond all": lambda run: damage(run, lambda r: r["units"][0]["pictures"][0].update(response=1e308)),
+    "a number beyond floats": _text(lambda text: text.replace('"threshold": 0.7', '"threshold": 1e999')),
+    "a whole number beyond 64 bits": lambda run: damage(run, lambda r: r["model"].update(parameters=10**400)),
+    "more digits than Python reads": _text(lambda text: text.replace("6998552", "9" * 5000)),
+    "a whole number below zero": lambda run: damage(run, lambda r: r["images"].update(count=-1)),
+    "true for a number": lambda run: damage(run, lambda r: r["units"][0].update(channel=True)),
+    "an object for a number": lambda run: damage(run, lambda r: r["units"][0]["pictures"][0].update(response={})),
+    "an object for a setting, deep": lambda run: damage(run, lambda r: r["settings"].update(x=nested(40))),
+    "half a surrogate pair": lambda run: damage(run, lambda r: r["model"].update(name="\ud83d")),
+    "half a surrogate pair for a key": lambda run: damage(run, lambda r: r["settings"].update({"\udc00": 1})),
+    "quantiles out of order": lambda run: damage(run, lambda r: r["units"][0]["natural"]["quantiles"].reverse()),
+    "reasons that are none": lambda run: damage(run, lambda r: judge(r, {})),
+    "paths that are none": lambda run: damage(run, lambda r: judge(r, {"reasons": [], "paths": {"last": "x"}})),
+    "classes that are no number": lambda run: damage(run, lambda r: r["findings"][0]["evidence"].update(classes="x")),
+    "resamples below zero": lambda run: damage(run, lambda r: r["findings"][0]["evidence"].update(resamples=-1)),
+    "a pipe": lambda run: ((run / "audit.json").unlink(), os.mkfifo(run / "audit.json")),
+    "a link": lambda run: (
+        (run / "audit.json").rename(run.parent / "elsewhere.json"),
+        (run / "audit.json").symlink_to(run.parent / "elsewhere.json"),
+    ),
+}
+
+
+def nested(depth: int) -> list[object]:
+    inner: list[object] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+def judge(record: dict[str, Any], evidence: dict[str, Any]) -> None:
+    told = {"check": "judgement", "title": "", "claim": "", "verdict": "consistent", "evidence": evidence}
+    record["findings"].append(told)
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_hostile_records_are_one_line(run: Path, how: str) -> None:
+    HOSTILE[how](run)
+    assert line(run).isprintable()
+
+
+@pytest.mark.parametrize("tiny", [5e-324, -5e-324, 1e-310, 1e150, -1e150, 0.0])
+def test_numbers_at_the_ends_of_what_there_is_are_shown(run: Path, tiny: float) -> None:
+    def change(record: dict[str, Any]) -> None:
+        for unit in record["units"]:
+            unit["natural"].update(quantiles=[tiny] * 101, own_class_mean=tiny)
+            for picture in unit["pictures"]:
+                picture.update(response=tiny, history=[tiny, -tiny, 0.0])
+
+    damage(run, change)
+    build(run)
+
+
+def test_a_blob_that_is_a_pipe_or_a_link_is_not_opened(run: Path) -> None:
+    name = next(blobs(read_record(run)))
+    (run / name).rename(run.parent / "elsewhere")
+    (run / name).symlink_to(run.parent / "elsewhere")
+    assert "a link, which is not followed" in line(run)
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    assert "not a regular file" in line(run)
+    (run / name).unlink()
+    (run / name).parent.rename(run.parent / "folder")
+    (run / name).parent.symlink_to(run.parent / "folder")
+    assert "a link, which is not followed" in line(run)

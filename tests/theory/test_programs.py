@@ -51,7 +51,14 @@ def all_first(walk, call):
 def everything_known(walk, call):
     """An operation that nobody knows stretches nothing."""
     node = call.node
-    if node.target in (tracing.aten._local_scalar_dense.default, *proofs._FACTORS, *factors.SUMS, *factors.JOINS, proofs.operator.getitem, tracing.aten.copy.default):
+    if node.target in (
+        tracing.aten._local_scalar_dense.default,
+        *proofs._FACTORS,
+        *factors.SUMS,
+        *factors.JOINS,
+        proofs.operator.getitem,
+        tracing.aten.copy.default,
+    ):
         return STRETCH(walk, call)
     return max(walk.known[n][0] for n in call.moving), False
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from snellen.base import UsageError
 from snellen.theory import Affine, BlackBox, Convex, Evidence, FittedReLUNetwork, Lipschitz, envelope
-from snellen.theory.entries import ENTRIES, corners
+from snellen.theory.entries import ENTRIES, corners, lipschitz
 from snellen.theory.growth import growth
 from snellen.theory.page import percent, symbols, write_page
 from snellen.theory.questions import answers
@@ -42,6 +43,54 @@ def test_the_papers_verdicts(rows):
     for name in ("affine-1d", "constant", "affine-ball"):
         assert max(rows[name].worst) <= 1e-9
         assert [c.verdict for c in rows[name].cells] == ["yes"] * 3
+
+
+ATTESTED = {
+    "black-box",
+    "relu",
+    "fitted-relu",
+    "piecewise-affine",
+    "lipschitz-l2",
+    "monotone",
+    "convex",
+    "affine-1d",
+    "constant",
+}
+"""The nine verdicts of the paper that are attested; that on affine functions of d > 1 is inferred."""
+
+
+def test_whose_every_verdict_is(rows):
+    """Attested where the paper's verdict on the class is the cell's; nothing else speaks as of the paper."""
+    for name, row in rows.items():
+        source = row.entry.paper
+        expected = "attested" if name in ATTESTED else "inferred" if name == "affine" else "ours"
+        assert source.mark == expected, name
+        assert bool(source.verdict) == (expected != "ours")
+        said = {"impossible": "no", "possible": "yes"}.get(source.verdict)
+        assert [c.paper for c in row.cells] == [expected if c.verdict == said else "ours" for c in row.cells]
+        assert str(source).startswith("Beyond the paper") == (expected == "ours")
+    assert rows["convex"].paper == "attested ours ours"
+    assert rows["monotone"].paper == "attested"
+    assert "norm" in rows["lipschitz-l2"].entry.paper.note
+    assert "d = 1 alone" in rows["affine"].entry.paper.note
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
+@pytest.mark.parametrize("dim", [2, 5, 8])
+def test_three_times_the_least_constant_is_useless_in_every_norm(norm, dim):
+    """Whichever norm the paper means, its verdict is the one of the row with the large L."""
+    function_class, evidence = lipschitz(norm, 3.0)(dim)
+    x = np.concatenate([np.full((1, dim), 0.5), (np.arange(dim) % 2).astype(float)[None]])
+    assert envelope(function_class, evidence, x).width.max() == pytest.approx(1.0)
+
+
+def test_the_table_in_the_docs_is_the_one_computed(rows):
+    text = (Path(__file__).parents[2] / "docs" / "theory.md").read_text()
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    shown = {line[0]: line[1:] for line in lines if line[0] in rows}
+    assert shown == {
+        name: [*(c.verdict for c in row.cells), *(c.paper for c in row.cells)] for name, row in rows.items()
+    }
 
 
 def test_every_no_is_backed_by_two_members_that_disagree(rows):
@@ -135,6 +184,11 @@ def test_the_page(tmp_path):
     page = write_page(rows[:1], tmp_path / "page").read_text()
     assert page.count("<img") == page.count('alt="Convex') == 4
     assert "two networks" not in page
+    assert page.count(">ours</span>, beyond the paper") == 2
+    assert page.count(">attested</span></span>") == 1
+    table = page[page.index('class="verdicts"') : page.index("Class by class")]
+    words = re.findall(r'class="paper">(.*?)</td>', table)
+    assert [re.sub("<[^>]*>", " ", w).split() for w in words] == [["attested", "ours", "ours"]]
     assert "http" not in page.replace("http-equiv", "")
     for file in [part.split('"')[0] for part in page.split('src="')[1:]]:
         assert (tmp_path / "page" / file).stat().st_size > 2000

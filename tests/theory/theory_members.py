@@ -374,3 +374,83 @@ def asked(case: Case, seed: int, count: int) -> np.ndarray:
     between = share * places[one] + (1 - share) * places[other]
     every = np.concatenate([inside, edge, between, places])
     return every if count > len(every) else every[rng.choice(len(every), count, replace=False)]
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """x -> origin + size x and v -> low + unit v: a change of units of domain and values."""
+
+    origin: np.ndarray
+    size: np.ndarray
+    low: float
+    unit: float
+
+    def place(self, x):
+        return self.origin + self.size * x
+
+    def back(self, x):
+        return (x - self.origin) / self.size
+
+    def value(self, v):
+        return self.low + self.unit * v
+
+
+ISOTROPIC = ("lipschitz-l1", "lipschitz-l2", "lipschitz-linf", "smooth")
+
+
+def random_units(name: str, case: Case, rng: np.random.Generator, most: float = 12.0) -> Units:
+    """Units of 1e-12 to 1e12, of every coordinate alone where the class allows it, and shifts of up to 100 times those."""
+    domain = case.evidence.domain
+    size = 10.0 ** rng.uniform(-most, most, domain.dim)
+    if isinstance(domain, Ball) or name in ISOTROPIC:
+        size[:] = size[0]
+    unit = float(10.0 ** rng.uniform(-most, most))
+    shift = rng.uniform(-100, 100, domain.dim + 1) * (rng.random(domain.dim + 1) < 0.5)
+    return Units(shift[1:] * size, size, float(shift[0] * unit), unit)
+
+
+def in_units(case: Case, units: Units) -> Case:
+    """The same function in other units, with evidence that it has there to the last bit."""
+    evidence, kind = case.evidence, case.function_class
+
+    def f(x):
+        return units.value(case.f(units.back(x)))
+
+    def slope(x):
+        return units.unit / units.size * case.slope(units.back(x))
+
+    domain = evidence.domain
+    if isinstance(domain, Ball):
+        inner = Ball(units.place(domain.centre), float(domain.radius * units.size[0]))
+    else:
+        inner = Box(units.place(domain.lower), units.place(domain.upper))
+    ends = {}
+    for place, value in (("x_min", "value_min"), ("x_max", "value_max")):
+        if getattr(evidence, place) is not None:
+            ends[place] = units.place(getattr(evidence, place))
+            if getattr(evidence, value) is not None:
+                ends[value] = float(f(ends[place][None])[0])
+    points = units.place(evidence.points)
+    rows = evidence.gradients
+    moved = Evidence(
+        inner,
+        **ends,
+        points=points,
+        values=f(points) if len(points) else np.zeros(0),
+        gradients=None if rows is None else rows * units.unit / units.size,
+    )
+    return Case(rescaled(kind, units, f), moved, f, None if case.slope is None else slope, case.nonlinear)
+
+
+def rescaled(kind: FunctionClass, units: Units, f: Callable[[np.ndarray], np.ndarray]) -> FunctionClass:
+    """The class in other units."""
+    match kind:
+        case Lipschitz(bound=bound, norm=norm):
+            return Lipschitz(float(bound * units.unit / units.size[0]), norm)
+        case Smooth(bound=bound):
+            return Smooth(float(bound * units.unit / units.size[0] ** 2))
+        case FittedReLUNetwork(inputs=inputs):
+            return FittedReLUNetwork(units.place(inputs), f(units.place(inputs)))
+        case AffineAlong(directions=directions):
+            return AffineAlong(directions / units.size)
+    return kind

@@ -110,7 +110,9 @@ def pick(draw: random.Random) -> Callable[[list[Value]], Value]:
 def _conv(made: Program, draw: random.Random) -> Statement:
     side, groups = draw.choice((1, 3)), draw.choice((1, 1, 2))
     dilation = draw.choice((1, 1, 2)) if side == 3 else 1
-    mode = draw.choice(("zeros", "zeros", "reflect", "circular", "replicate")) if side == 3 and dilation == 1 else "zeros"
+    mode = (
+        draw.choice(("zeros", "zeros", "reflect", "circular", "replicate")) if side == 3 and dilation == 1 else "zeros"
+    )
     conv = nn.Conv2d(2, 2, side, padding=side // 2 * dilation, dilation=dilation, groups=groups, padding_mode=mode)
     return _called(made, draw, conv)
 
@@ -192,7 +194,9 @@ def _pool(made: Program, draw: random.Random) -> Statement:
         return lambda self, pool: pool.append(
             F.interpolate(F.adaptive_avg_pool2d(take(pool), out), (4, 4), mode="bilinear", align_corners=align)
         )
-    return lambda self, pool: pool.append(take(pool) + F.avg_pool2d(take(pool), 3, 2, ceil_mode=True).mean((2, 3), True))
+    return lambda self, pool: pool.append(
+        take(pool) + F.avg_pool2d(take(pool), 3, 2, ceil_mode=True).mean((2, 3), True)
+    )
 
 
 def _sum(made: Program, draw: random.Random) -> Statement:

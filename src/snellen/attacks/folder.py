@@ -1,10 +1,10 @@
 """The folder of a manipulated model: weights and description, the receipt's figures, and its pictures."""
 
 import io
-import json
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,15 +13,48 @@ from torch import Tensor
 
 from snellen import __version__
 from snellen.attacks.attack import Manipulated, layer_of
-from snellen.attacks.receipt import Receipt
-from snellen.base import OutputError
-from snellen.models.sources.saved import save_manipulated
+from snellen.attacks.receipt import FORMAT, Receipt
+from snellen.base import (
+    OutputError,
+    RecordError,
+    UsageError,
+    altered,
+    digest,
+    is_file,
+    read_stamped,
+    reason,
+    stamp,
+    sweep,
+    try_folder,
+    write_atomic,
+)
+from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
 
-RECEIPT = "receipt.json"
+RECEIPT, PICTURES = "receipt.json", "pictures"
+
+
+def claim(folder: Path) -> None:
+    """See that a manipulated model can be written into a folder, before the work; takes up what a killed one left.
+
+    Raises:
+        UsageError: the folder holds something else.
+        OutputError: it cannot be written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"expected a folder for --out, got the file {folder}; choose another place")
+    try_folder(folder)
+    if not folder.is_dir():
+        return
+    sweep(folder, (DESCRIPTION,))
+    if is_file(folder / DESCRIPTION):
+        sweep(folder, (WEIGHTS, RECEIPT, "index.html"))
+        sweep(folder / PICTURES)
+    elif any(folder.iterdir()):
+        raise UsageError(f"expected an empty folder or that of an earlier deceit, got {folder}; choose another --out")
 
 
 def write_folder(folder: Path, manipulated: Manipulated, receipt: Receipt) -> Path:
-    """Write everything but the page; pictures go to FOLDER/pictures.
+    """Write everything but the page; pictures go to FOLDER/pictures, and the receipt, with all digests, comes last.
 
     Args:
         folder: made if missing.
@@ -34,37 +67,54 @@ def write_folder(folder: Path, manipulated: Manipulated, receipt: Receipt) -> Pa
     Raises:
         OutputError: the folder cannot be written to.
     """
-    model = manipulated.model
+    model, path = manipulated.model, folder / RECEIPT
     versions = {"snellen": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
     made = {"method": receipt.method, "layer": receipt.layer, "facts": dict(receipt.facts), "versions": versions}
+    try:
+        path.unlink(missing_ok=True)  # where there is one, the folder is whole
+    except OSError as error:
+        raise OutputError(f"cannot replace {path}: {reason(error)}; choose another --out") from error
     save_manipulated(model, manipulated.layer, manipulated.circuit, folder, made=made)
     data = receipt.as_data()
     labels = model.labels if layer_of(model, manipulated.layer).units == len(model.labels) else ()
     for entry in data["gallery"]["entries"]:
-        entry["pictures"] = {
-            kind: f"pictures/unit-{entry['unit']}-{kind}.png" for kind in ("original", "decoy", "after")
-        }
+        entry["pictures"] = {kind: _name(entry["unit"], kind) for kind in ("original", "decoy", "after")}
         for name in ("unit", "partner"):
             number = entry[name]
             entry[f"{name}_label"] = labels[number] if labels and number is not None else None
-    data |= {"model": model.name, "versions": versions, "base": str(model.provenance.get("spec", ""))}
-    try:
-        (folder / "pictures").mkdir(exist_ok=True)
-        for name, png in _pictures(receipt):
-            (folder / name).write_bytes(png)
-        (folder / RECEIPT).write_text(json.dumps(data, indent=2, allow_nan=False))
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise OutputError(
-            f"expected to write the receipt into {folder}, got: {reason}; choose another --out"
-        ) from error
-    return folder / RECEIPT
+    files = {name: digest((folder / name).read_bytes()) for name in (WEIGHTS, DESCRIPTION)}
+    for name, png in _pictures(receipt):
+        write_atomic(folder / name, png)
+        files[name] = digest(png)
+    data |= {"model": model.name, "versions": versions, "base": str(model.provenance.get("spec", "")), "files": files}
+    write_atomic(path, stamp(data))
+    return path
+
+
+def read_receipt(folder: Path) -> dict[str, Any]:
+    """The receipt of a folder that is whole: every file is as it was written.
+
+    Raises:
+        RecordError: the receipt is missing, damaged or of another version, or a file is not as it was written.
+    """
+    data = read_stamped(folder / RECEIPT)
+    if data is None or data.get("format") != FORMAT:
+        raise RecordError(
+            f"expected a receipt of format {FORMAT} in {folder}, got none that is as it was written; make it again"
+        )
+    if lost := altered(folder, data["files"]):
+        raise RecordError(f"expected {folder / lost[0]} as it was written, got other bytes or none; make it again")
+    return data
+
+
+def _name(unit: int, kind: str) -> str:
+    return f"{PICTURES}/unit-{unit}-{kind}.png"
 
 
 def _pictures(receipt: Receipt) -> Iterator[tuple[str, bytes]]:
     for entry in receipt.gallery.entries:
         for kind, image in (("original", entry.original), ("decoy", entry.decoy), ("after", entry.after)):
-            yield f"pictures/unit-{entry.unit}-{kind}.png", _png(image)
+            yield _name(entry.unit, kind), _png(image)
 
 
 def _png(image: Float[Tensor, "3 h w"]) -> bytes:

@@ -40,7 +40,7 @@ def asked(
     pixels = images is None or isinstance(images, str | Path)
     opened = None
     if not named or preprocess is not None:
-        words = {name: options[name] for name in ("size", "weights", "trust_pickle") if name in options}
+        words = {name: options[name] for name in ("size", "weights", "trust_pickle", "base") if name in options}
         opened = open_model(model, preprocess=preprocess, device=device, **words)
     request = Request(
         model=str(model) if named else MEMORY,

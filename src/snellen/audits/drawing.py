@@ -81,9 +81,7 @@ def _entry(drawn: Render, index: int, spec: Mapping[str, Any], context: Context)
     steps, history = thin(drawn.history[index].tolist())
     image = None
     if status != "dead":
-        name = context.keys[spec["units"][index]]
-        context.store.put(name, ".png", png(drawn.images[index]))
-        image = context.store.name(name, ".png")
+        image = context.store.put_blob(context.keys[spec["units"][index]], ".png", png(drawn.images[index]))
     return {
         "direction": spec["direction"],
         "image": image,

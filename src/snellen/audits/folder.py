@@ -2,15 +2,21 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from snellen.audits.record import NAME
 from snellen.audits.world import World
-from snellen.base import OutputError, UsageError, key
-from snellen.jobs import encode_json, sweep, write_atomic
+from snellen.base import OutputError, UsageError, encode_json, key, sweep, write_atomic
+from snellen.base.files import read_json, why
+from snellen.base.shape import Option, ShapeError
+from snellen.jobs import Store
 
-IDENTITY = "request.json"
+IDENTITY, BLOBS = "request.json", "blobs"
+_IDENTITY = {"command": str, "device": str, "world": dict, "labels": Option(dict)}
+_WRITTEN = (NAME, "index.html", "pages", BLOBS)
+"""What an audit and its report write beside the identity."""
 
 
 def default_folder(world: World) -> Path:
@@ -27,40 +33,63 @@ def identity(world: World) -> dict[str, Any]:
 
 
 def claim(folder: Path, world: World) -> None:
-    """Mark a folder as this audit's, or find that it is; what killed writers left is swept away.
+    """Mark a folder as this audit's, or find that it is; what killed writers left in such a folder is swept away.
 
     Call with the folder's lock held.
 
     Raises:
-        UsageError: the folder holds another audit, or the record of one that cannot be continued.
+        UsageError: the folder holds another audit, or files of somebody else that an audit would replace.
         OutputError: the folder cannot be written to.
     """
     mine = json.loads(encode_json(identity(world)))
     path = folder / IDENTITY
-    try:
-        held = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"expected {path} to be readable, got {type(error).__name__}; choose another --out"
-        ) from error
-    if held is not None and held != mine:
+    held = read_identity(path)
+    if held is None:
+        for name in _WRITTEN:
+            if (folder / name).exists() or (folder / name).is_symlink():
+                raise UsageError(
+                    f"expected a folder for this audit, got {folder} with a {name} of unknown origin; "
+                    "choose another --out"
+                )
+        sweep(folder, (IDENTITY,))
+        write_atomic(path, encode_json(mine))
+        return
+    if held != mine:
         raise UsageError(
             f"expected a folder for this audit, got {folder} with {_difference(held, mine)}; choose another --out"
         )
-    if held is None and (folder / NAME).exists():
-        raise UsageError(
-            f"expected a folder for this audit, got {folder} with a record of unknown origin; choose another --out"
-        )
-    sweep(folder)
-    if held is None:
-        write_atomic(path, encode_json(mine))
+    sweep(folder, (IDENTITY, NAME))
+    Store(folder / BLOBS).sweep()
+
+
+def read_identity(path: Path) -> dict[str, Any] | None:
+    """What a file says about whose folder it lies in; None where there is no such file.
+
+    Raises:
+        OutputError: it cannot be read, or is damaged.
+    """
+    if not path.exists() and not path.is_symlink():
+        return None
+    try:
+        return dict(read_json(path, _IDENTITY, within=path.parent))
+    except (OSError, ShapeError) as error:
+        told = why(error) if isinstance(error, OSError) else str(error)
+        raise OutputError(f"expected {path} to say whose run it is, got: {told}; choose another --out") from error
 
 
 def _difference(held: dict[str, Any], mine: dict[str, Any]) -> str:
     if held.get("command") != mine["command"]:
         return f'that of "{held.get("command")}"'
-    theirs, world = held.get("world", {}), mine["world"]
-    for name, told in (("model", "other weights"), ("images", "other images"), ("environment", "other versions")):
-        if theirs.get(name) != world[name]:
-            return f"the same audit of {told}"
+    other = other_world(held.get("world"), mine["world"])
+    if other is not None:
+        return f"the same audit of {other}"
     return "the same audit of other class names" if held.get("labels") != mine.get("labels") else "another audit"
+
+
+def other_world(held: Any, mine: Mapping[str, Any]) -> str | None:
+    """In which way results do not come from this network, these images and these versions; None where they do."""
+    theirs = held if isinstance(held, dict) else {}
+    for name, told in (("model", "other weights"), ("images", "other images"), ("environment", "other versions")):
+        if theirs.get(name) != mine[name]:
+            return told
+    return None

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from snellen.audits.drawing import finite, png, thin
 from snellen.audits.suite import Interrupted
-from snellen.base import Seed, UsageError, canonical
-from snellen.jobs import encode_json, write_atomic
+from snellen.base import Seed, UsageError, canonical, encode_json, sweep, try_folder, write_atomic
 from snellen.models import Model, Unit, units
 from snellen.pictures import Render, Settings, canvas_named, render, usual_batch
 
@@ -74,6 +73,8 @@ def visualize(
         raise UsageError('expected at least one unit, as in "layer:3", got none')
     drawn_on = canvas_named(canvas)
     settings = Settings(steps=steps, canvas=drawn_on, precision=precision, compiled=compiled)  # type: ignore[arg-type]
+    try_folder(out)
+    sweep(out, {f"{_stem(unit, direction)}{suffix}" for unit in chosen for suffix in (".png", ".json")})
     width = usual_batch(model.device.type, model.size)
     written: list[Picture] = []
     for start in range(0, len(chosen), width):
@@ -98,7 +99,7 @@ class _Ticker:
 
 def _write(drawn: Render, index: int, unit: Unit, place: tuple[str, Path]) -> Picture:
     direction, out = place
-    stem = re.sub(r"[^\w.@,-]+", "_", str(unit)) + f"-{direction}"
+    stem = _stem(unit, direction)
     status, response = drawn.status[index], finite(float(drawn.responses[index]))
     path = None if status == "dead" else out / f"{stem}.png"
     if path is not None:
@@ -114,3 +115,7 @@ def _write(drawn: Render, index: int, unit: Unit, place: tuple[str, Path]) -> Pi
     }
     write_atomic(out / f"{stem}.json", encode_json(told))
     return picture
+
+
+def _stem(unit: Unit, direction: str) -> str:
+    return re.sub(r"[^\w.@,-]+", "_", str(unit)) + f"-{direction}"

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from snellen.attacks import Attack, Conditions, Exam, FoolingAttack, SilentAttack
 from snellen.attacks.corpus import Plan
-from snellen.attacks.folder import RECEIPT, write_folder
+from snellen.attacks.folder import RECEIPT, read_receipt, write_folder
 from snellen.audits.cells import Case, Cell, Size, target
-from snellen.base import Seed
+from snellen.base import RecordError, Seed
 from snellen.images import ImageSet, open_images
 from snellen.models import Model
 from snellen.models.sources import load_model
@@ -23,22 +23,27 @@ Tell = Callable[[str, float], None]
 """Told a title and the finished share of the cell, in [0, 1]."""
 
 
-def deceive(cell: Cell, folder: Path, tell: Tell) -> Path:
-    """Make the manipulated network of a cell, unless it is there; its receipt is written last.
+def deceive(cell: Cell, folder: Path, tell: Tell, *, note: Callable[[str], None] | None = None) -> Path:
+    """Make the manipulated network of a cell, unless it is there whole; its receipt is written last.
 
     Args:
         cell: not an honest one.
         folder: of the cell; the network goes to folder/model.
         tell: told what happens.
+        note: told what was damaged and is made again.
     """
     made = folder / "model"
-    if (made / RECEIPT).is_file():
+    try:
+        read_receipt(made)
         return made
+    except RecordError as error:
+        if note is not None and (made / RECEIPT).exists():
+            note(str(error))
     tell(f"{cell.name}: loading", 0.0)
     case = cell.case
     model = load_model(case.model)
     size = cell.size.fit(model)
-    seen, held_out = natural_images(case, size)
+    seen, held_out = natural_images(case, size, lambda done, total: tell(f"{cell.name}: checking images", 0.0))
     settings, seed = Settings(steps=size.steps), Seed(cell.seed)
     exam = Exam(held_out=held_out, units=size.shown, settings=settings, seed=seed.fork("exam"))
     conditions = Conditions(seed.fork("attack"), lambda title, done, total: tell(f"{cell.name}: {title}", 0.0))
@@ -64,13 +69,15 @@ def boldest(images: ImageSet, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
     return tried[int(parts.std(2).mean(1).argmax())]
 
 
-def natural_images(case: Case, size: Size) -> tuple[ImageSet, ImageSet | None]:
+def natural_images(
+    case: Case, size: Size, progress: Callable[[int, int], None] | None = None
+) -> tuple[ImageSet, ImageSet | None]:
     """The attacker's photographs, and those that the receipt measures with: the auditor's, unless they are the same."""
     mine = case.attacker or ("builtin:train" if case.images is None else case.images)
-    seen = _thin(open_images(mine), size.natural)
+    seen = _thin(open_images(mine, progress=progress), size.natural)
     if mine == case.images:
         return seen, None
-    return seen, _thin(open_images(case.images or "builtin"), size.natural // 2)
+    return seen, _thin(open_images(case.images or "builtin", progress=progress), size.natural // 2)
 
 
 def _thin(images: ImageSet, most: int) -> ImageSet:

@@ -9,12 +9,16 @@ from typing import Any
 import torch
 
 from snellen import __version__
-from snellen.attacks.folder import RECEIPT
+from snellen.attacks.folder import PICTURES, read_receipt
 from snellen.audits.cells import KINDS, Case, Cell, Size
+from snellen.audits.folder import other_world, read_identity
 from snellen.audits.manipulating import Tell, deceive
-from snellen.audits.tally import examine, recovered, tally
-from snellen.base import OutputError, UsageError
-from snellen.jobs import encode_json, sweep, write_atomic
+from snellen.audits.request import Request
+from snellen.audits.tally import RECOVERED, examine, recovered, tally
+from snellen.audits.world import open_world
+from snellen.base import UsageError, altered, encode_json, read_stamped, stamp, sweep, write_atomic
+from snellen.images import open_images
+from snellen.jobs import locked
 
 TABLE, ASKED, DONE = "matrix.json", "asked.json", "cell.json"
 FORMAT = 1
@@ -64,51 +68,73 @@ def run_matrix(
     *,
     tell: Callable[[str, float, float], None] | None = None,
     wrote: Callable[[Path], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Path:
     """Work on all cells and return the table, OUT/matrix.json, which is written anew after each.
 
     What OUT holds is not made again: finished cells are read, a manipulated network is audited, a begun audit goes on.
+    What is damaged is made again.
 
     Args:
         matrix: what is asked for.
         out: the folder; cells go to OUT/cells/NAME.
         tell: told (title, cells done, all cells).
         wrote: told the folder of every cell that is finished, once the table is written.
+        note: told what was damaged and is made again, line by line.
 
     Raises:
-        UsageError: OUT holds a cell of this name that was asked for otherwise.
+        UsageError: OUT holds a cell of this name that was asked for otherwise, or made of other weights, images or by
+            other versions; or it holds somebody else's files.
         SnellenError: whatever loading, attacks and audits raise.
     """
-    cells = matrix.cells
+    with locked(out):
+        quiet = lambda *_: None  # noqa: E731 - tells nobody
+        return _run(matrix, out, tell=tell or quiet, wrote=wrote or quiet, note=note or quiet)
+
+
+def _run(
+    matrix: Matrix,
+    out: Path,
+    *,
+    tell: Callable[[str, float, float], None],
+    wrote: Callable[[Path], None],
+    note: Callable[[str], None],
+) -> Path:
+    cells, worlds = matrix.cells, {}
+    if not (out / TABLE).exists() and not (out / "cells").exists() and (out / "index.html").exists():
+        raise UsageError(f"expected a folder for a matrix, got {out} with another index.html; choose another --out")
+    for case in matrix.cases:
+        worlds[case.name] = _identity(case, lambda title: tell(title, 0, len(cells)))
     for cell in cells:
-        _claim(cell, out / "cells" / cell.name)
-    found: dict[str, dict[str, Any]] = {c.name: known for c in cells if (known := _finished(out, c)) is not None}
+        _claim(cell, out / "cells" / cell.name, worlds[cell.case.name])
+    sweep(out, (TABLE, "index.html"))
+    found: dict[str, dict[str, Any]] = {c.name: known for c in cells if (known := _finished(out, c, note)) is not None}
     for number, cell in enumerate(cells):
         if cell.name not in found:
-            found[cell.name] = work(cell, out / "cells" / cell.name, _part(tell, number, len(cells)))
+            found[cell.name] = work(cell, out / "cells" / cell.name, _part(tell, number, len(cells)), note=note)
             write_table(out, matrix, found)
-            if wrote is not None:
-                wrote(out / "cells" / cell.name)
+            wrote(out / "cells" / cell.name)
     return write_table(out, matrix, found)
 
 
-def work(cell: Cell, folder: Path, tell: Tell) -> dict[str, Any]:
+def work(cell: Cell, folder: Path, tell: Tell, *, note: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Make, audit and count one cell; its record is written last, whole or not at all.
 
     Args:
         cell: which.
         folder: its own.
         tell: told what happens.
+        note: told what was damaged and is made again.
     """
     honest = cell.kind == "honest"
-    spec = cell.case.model if honest else str(deceive(cell, folder, tell))
-    record = examine(cell, spec, folder, tell)
-    receipt = None if honest else json.loads((folder / "model" / RECEIPT).read_bytes())
+    spec = cell.case.model if honest else str(deceive(cell, folder, tell, note=note))
+    record = examine(cell, spec, folder, tell, note=note)
+    receipt = None if honest else read_receipt(folder / "model")
     counted = tally(cell, record, receipt)
     counted["met"] = meets(counted)
     counted["recovered"] = None if receipt is None else recovered(cell, folder, receipt, tell)
-    write_atomic(folder / DONE, encode_json(counted))
-    return counted
+    write_atomic(folder / DONE, stamp(counted))
+    return dict(json.loads((folder / DONE).read_bytes()))
 
 
 def meets(cell: Mapping[str, Any]) -> bool:
@@ -137,32 +163,51 @@ def _open(cell: Cell) -> dict[str, Any]:
     return {"name": cell.name, "case": cell.case.name, "kind": cell.kind, "status": "open"}
 
 
-def _claim(cell: Cell, folder: Path) -> None:
+def _identity(case: Case, say: Callable[[str], None]) -> dict[str, Any]:
+    """What every cell of a case depends on beside what is asked for: network, photographs, versions."""
+
+    def checked(_done: int, _total: int) -> None:
+        say(f"{case.name}: checking images")
+
+    say(f"{case.name}: loading")
+    world = open_world(Request(case.model, case.images), progress=checked)
+    attacker = None if case.attacker is None else open_images(case.attacker, progress=checked).digest()
+    return {**world.identity, "attacker": attacker}
+
+
+def _claim(cell: Cell, folder: Path, world: Mapping[str, Any]) -> None:
     """Mark a folder as this cell's, or find that it is."""
-    path, mine = folder / ASKED, encode_json(cell.asked())
-    try:
-        held = path.read_bytes() if path.is_file() else None
-    except OSError as error:
-        raise OutputError(f"expected {path} to be readable, got {error.strerror}; choose another --out") from error
-    if held is not None and held != mine:
-        raise UsageError(f"expected {folder} to be empty or of this matrix, got other settings; choose another --out")
-    sweep(folder)
+    path = folder / ASKED
+    mine = json.loads(encode_json({"cell": cell.asked(), "world": world}))
+    held = read_identity(path)
     if held is None:
-        write_atomic(path, mine)
+        sweep(folder, (ASKED,))
+        write_atomic(path, encode_json(mine))
+        return
+    if held != mine:
+        other = other_world(held.get("world"), mine["world"]) if held.get("cell") == mine["cell"] else "other settings"
+        got = other or "other photographs of the attacker"
+        raise UsageError(f"expected {folder} to be empty or of this matrix, got {got}; choose another --out")
+    sweep(folder, (DONE,))
+    for below in ("model", f"model/{PICTURES}", RECOVERED):
+        sweep(folder / below)
 
 
-def _finished(out: Path, cell: Cell) -> dict[str, Any] | None:
-    """The record of a cell, if it is finished; a damaged one is made again."""
-    try:
-        known = json.loads((out / "cells" / cell.name / DONE).read_bytes())
-    except (OSError, ValueError):
+def _finished(out: Path, cell: Cell, note: Callable[[str], None]) -> dict[str, Any] | None:
+    """The record of a cell, if it is finished; one that is damaged is made again."""
+    folder = out / "cells" / cell.name
+    path = folder / DONE
+    if not path.exists():
         return None
-    return known if isinstance(known, dict) and known.get("status") == "done" and "recovered" in known else None
+    known = read_stamped(path)
+    lost = [DONE] if known is None else altered(folder, (known["recovered"] or {}).get("files", {}))
+    if lost:
+        note(f"{folder}: damaged or gone, and made again: {', '.join(lost)}")
+    return None if lost else known
 
 
-def _part(tell: Callable[[str, float, float], None] | None, number: int, total: int) -> Tell:
+def _part(tell: Callable[[str, float, float], None], number: int, total: int) -> Tell:
     def told(title: str, share: float) -> None:
-        if tell is not None:
-            tell(title, number + share, total)
+        tell(title, number + share, total)
 
     return told

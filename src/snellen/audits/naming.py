@@ -5,7 +5,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from snellen.base import UsageError
+from snellen.base import UsageError, brief
+from snellen.base.files import read_file, why
 from snellen.models import Model
 
 FILES = ("labels.txt", "classes.txt", "synset_words.txt", "LOC_synset_mapping.txt", "imagenet_classes.txt")
@@ -46,10 +47,10 @@ def named(model: Model, outputs: int, *, labels: str | None, images: str | None)
 
 def _read(path: Path) -> tuple[str, ...]:
     try:
-        lines = path.read_text(encoding="utf-8").strip().splitlines()
+        lines = read_file(path).decode().strip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no UTF-8 text"
-        raise UsageError(f"expected a text file of class names, got {path}: {reason}") from error
+        reason = why(error) if isinstance(error, OSError) else "no UTF-8 text"
+        raise UsageError(f"expected a text file of class names, got {brief(str(path))}: {reason}") from error
     return tuple(match[1].split(",")[0].strip() for line in lines if (match := _LINE.fullmatch(line.strip())))
 
 

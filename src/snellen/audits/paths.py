@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from snellen.audits.drawing import from_png
+from snellen.audits.pictures import stacked
 from snellen.audits.seeing import Counter, batches, fast
 from snellen.audits.world import World
 from snellen.base import Seed
@@ -66,11 +65,10 @@ def compare_paths(world: World) -> Callable[[Mapping[str, Any], Context], Iterat
     """A job's function: measures all images at all layers once; a finding for every group (a part each)."""
 
     def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
-        root = context.store.root.parent
-        pictures = [_read(root, name) for name in spec["pictures"]]
-        stacked = torch.stack(pictures) if pictures else torch.empty(0, 3, *world.model.size)
-        total = len(spec["natural"]) + len(pictures)
-        source = Activations(world, spec["natural"], stacked, Counter(2 * total, context.tick).more)
+        names = spec["pictures"]
+        drawn = stacked(context, names) if names else torch.empty(0, 3, *world.model.size)
+        total = len(spec["natural"]) + len(names)
+        source = Activations(world, spec["natural"], drawn, Counter(2 * total, context.tick).more)
         paths = measure_paths(source, spec["layers"], total)
         for group in spec["groups"]:
             members = tuple(Group(tuple(g["images"]), tuple(g["pictures"])) for g in group["groups"])
@@ -84,7 +82,3 @@ def compare_paths(world: World) -> Callable[[Mapping[str, Any], Context], Iterat
             yield group["name"], finding.as_data()
 
     return function
-
-
-def _read(root: Path, name: str) -> Tensor:
-    return from_png((root / name).read_bytes())

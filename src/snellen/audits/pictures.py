@@ -14,10 +14,9 @@ from snellen.jobs import Context
 
 def stacked(context: Context, names: Sequence[str]) -> Float[Tensor, "p 3 h w"]:
     """Pictures by the names of their blobs, at least one."""
-    root = context.store.root.parent
-    return torch.stack([from_png((root / name).read_bytes()) for name in names])
+    return torch.stack([from_png(context.store.blob(name)) for name in names])
 
 
 def natural_responses(context: Context, entries: Sequence[Mapping[str, Any]]) -> Float[np.ndarray, "u n"]:
     """Every unit's responses to all natural images, from the exemplar job's results."""
-    return np.array([context.store.get_json(entry["seen"])["responses"] for entry in entries], np.float64)
+    return np.array([context.store.get(entry["seen"])["responses"] for entry in entries], np.float64)

@@ -11,9 +11,8 @@ import numpy as np
 from snellen.audits.choose import Chosen
 from snellen.audits.drawing import settings_of
 from snellen.audits.world import World, preprocess_data
-from snellen.base import canonical
+from snellen.base import canonical, encode_json, is_file, write_atomic
 from snellen.images.classes import Classes
-from snellen.jobs import encode_json, write_atomic
 from snellen.measures import quantiles
 from snellen.models import Unit
 
@@ -59,21 +58,35 @@ def make_record(world: World, chosen: Chosen, classes: Classes, results: Results
     }
 
 
-def write_record(folder: Path, record: Mapping[str, Any], *, created: str) -> None:
+def write_record(folder: Path, record: Mapping[str, Any], *, created: str) -> bool:
     """Write RUN/audit.json whole or not at all; a record that differs in nothing but its time stays as it is.
+
+    So does one that was made with another number of threads, which changes no result.
+
+    Returns:
+        Whether a record was there that is damaged.
 
     Raises:
         OutputError: it cannot be written.
     """
-    path = folder / NAME
-    if path.is_file():
+    path, damaged = folder / NAME, False
+    if path.exists():
         try:
-            old = json.loads(path.read_bytes())
-            if {**old, "created": None} == json.loads(encode_json({**record, "created": None})):
-                return
-        except (ValueError, OSError, TypeError):
-            pass
+            old = json.loads(path.read_bytes()) if is_file(path) else None
+            if not isinstance(old, dict):
+                damaged = True
+            elif _lasting(old) == json.loads(encode_json(_lasting(record))):
+                return False
+        except (ValueError, OSError, RecursionError):
+            damaged = True
     write_atomic(path, encode_json({**record, "created": created}))
+    return damaged
+
+
+def _lasting(record: Mapping[str, Any]) -> dict[str, Any]:
+    environment = record.get("environment")
+    known = {**environment, "threads": None} if isinstance(environment, Mapping) else None
+    return {**record, "created": None, "environment": known}
 
 
 def _model(world: World) -> dict[str, Any]:

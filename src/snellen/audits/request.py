@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass, fields
 from typing import Any
 
-from snellen.base import UsageError
+from snellen.base import UsageError, check_seed, check_steps
 from snellen.models import Preprocess
 from snellen.pictures import canvas_named
 
@@ -33,6 +33,7 @@ class Request:
         canvas: "fourier" or "pixel".
         labels: text file with a name for each class, line by line.
         preprocess: instead of the model's own; None for that.
+        base: of a saved model, the honest network it is built from, as `snellen.load_model` takes it.
     """
 
     model: str = "builtin"
@@ -51,15 +52,15 @@ class Request:
     canvas: str = "fourier"
     labels: str | None = None
     preprocess: Preprocess | None = None
+    base: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise UsageError(f'expected the precision "float32" or "bfloat16", got "{self.precision}"')
         canvas_named(self.canvas)
-        if self.steps is not None and self.steps < 1:
-            raise UsageError(f"expected at least 1 step, got {self.steps}")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"expected a seed in [0, 2**63), got {self.seed}")
+        if self.steps is not None:
+            check_steps(self.steps)
+        check_seed(self.seed)
 
     @property
     def scale(self) -> "Scale":
@@ -83,6 +84,7 @@ class Request:
             "--precision": self.precision if self.precision != "float32" else None,
             "--canvas": self.canvas if self.canvas != "fourier" else None,
             "--labels": self.labels,
+            "--base": self.base,
         }
         words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
         words += ["--quick"] * self.quick + ["--compile"] * self.compiled + ["--trust-pickle"] * self.trust_pickle

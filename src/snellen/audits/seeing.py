@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -41,10 +42,11 @@ def find_exemplars(world: World) -> Callable[[Mapping[str, Any], Context], Itera
             found = exemplars(
                 world.model, world.images, units, most=spec["most"], batch=world.batch, progress=count.more
             )
+        thumbnail = cache(partial(_thumbnail, world, context))
         rows = zip(found.responses.tolist(), found.top.tolist(), found.bottom.tolist(), strict=True)
         for unit, (responses, top, bottom) in zip(units, rows, strict=True):
             ends = {"top": top[:shown], "bottom": bottom[:shown]}
-            blobs = {end: [_thumbnail(world, i, context) for i in picked] for end, picked in ends.items()}
+            blobs = {end: [thumbnail(i) for i in picked] for end, picked in ends.items()}
             yield str(unit), {"responses": responses, "top": top, "shown": ends, "blobs": blobs}
 
     return function
@@ -82,8 +84,6 @@ def fast(world: World) -> Iterator[None]:
         yield
 
 
-def _thumbnail(world: World, index: int, context: Context) -> str:
+def _thumbnail(world: World, context: Context, index: int) -> str:
     name = key({"thumbnail": world.images.ids[index], "px": THUMBNAIL, "images": world.identity["images"]})
-    if not context.store.has(name, ".jpg"):
-        context.store.put(name, ".jpg", world.images.thumbnail(index, THUMBNAIL))
-    return context.store.name(name, ".jpg")
+    return context.store.put_blob(name, ".jpg", world.images.thumbnail(index, THUMBNAIL))

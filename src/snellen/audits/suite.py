@@ -10,10 +10,11 @@ from snellen.audits.agreeing import agree, compare_procedures
 from snellen.audits.choose import Chosen, choose
 from snellen.audits.drawing import draw, settings_of
 from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
-from snellen.audits.folder import claim, default_folder
+from snellen.audits.folder import BLOBS, claim, default_folder
 from snellen.audits.judging import judged
 from snellen.audits.paths import compare_paths
 from snellen.audits.plan import drawing_jobs, exemplar_job, path_job, prediction_job
+from snellen.audits.record import NAME as RECORD
 from snellen.audits.record import Results, make_record, write_record
 from snellen.audits.request import Request
 from snellen.audits.scanning import scan
@@ -22,9 +23,12 @@ from snellen.audits.sharing import draw_shared
 from snellen.audits.varying import vary
 from snellen.audits.walking import walk
 from snellen.audits.world import Given, World, open_world
-from snellen.base import Seed, UsageError
+from snellen.base import RecordError, Seed, UsageError, try_folder
 from snellen.images.classes import ANSWERS, Classes, classes_of, no_classes
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
+
+NAMED = 3
+"""Damaged files that a line names."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -64,7 +68,7 @@ def run_audit(
         out: the folder; by default runs/NAME-KEY, KEY from the request.
         workers: processes that draw; several need Ray. The record is the same for any number.
         progress: told how far the audit is.
-        note: told what a person should know before pictures are drawn, line by line.
+        note: told what a person should know, line by line: before the work starts, and what was damaged.
 
     Raises:
         SnellenError: a bad argument, model, image set or folder; nothing half-written is left.
@@ -74,14 +78,17 @@ def run_audit(
         raise UsageError(
             "expected one worker for what is in memory, got more: processes open models and images by name"
         )
-    world = open_world(request, given)
+    if out is not None:
+        try_folder(out)
+    world = open_world(request, given, progress=_counting("checking images", progress))
+    world.images.digest(_counting("reading images", progress))
     say = note or (lambda _line: None)
     for line in world.model.provenance.get("notes", ()):
         say(f"{world.model.name}: {line}")
     folder = out or default_folder(world)
     with locked(folder):
         claim(folder, world)
-        stage = _Stage(world, Store(folder / "blobs"), folder, functions_of(world), progress, say, workers)
+        stage = _Stage(world, Store(folder / BLOBS), folder, functions_of(world), progress, say, workers)
         try:
             _work(stage)
         except KeyboardInterrupt as error:
@@ -113,6 +120,8 @@ def _work(stage: _Stage) -> None:
     comparing = _guess(world, chosen)
     done, total = 0.0, seeing.cost + sum(job.cost for job in drawing) + comparing
     if stage.workers != 1:
+        for job in drawing:
+            _heal(job, stage)
         draw_shared(world.request, drawing, stage.store.root, workers=stage.workers, progress=stage.progress)
     for job in (seeing, *drawing):
         _step(stage, job, done, total)
@@ -202,17 +211,28 @@ def _step(stage: _Stage, job: Job, done: float, total: float) -> None:
 
 
 def _heal(job: Job, stage: _Stage) -> None:
-    """Forget results whose blobs are gone, so that they are made again."""
-    for part, value in results(job, stage.store).items():
-        if not all((stage.folder / blob).is_file() for blob in _blobs(value)):
-            stage.store.discard(job.keys[part], ".json")
+    """Forget results that are damaged, or whose blobs are, so that they are made again; say which."""
+    store, lost = stage.store, []
+    for key in job.keys.values():
+        if not store.has(key):
+            continue
+        try:
+            bad = [blob for blob in _blobs(store.get(key)) if not store.intact(blob)]
+        except RecordError:
+            bad = [store.path(key).relative_to(stage.folder).as_posix()]
+        if bad:
+            store.discard(key)
+            lost += bad
+    if lost:
+        names = ", ".join(lost[:NAMED]) + (f" and {len(lost) - NAMED} more" if len(lost) > NAMED else "")
+        stage.note(f"{stage.folder}: damaged or gone, and made again: {names}")
 
 
 def _blobs(value: Any) -> list[str]:
     if not isinstance(value, dict):
         return []
     image, shown = value.get("image"), value.get("blobs", {})
-    return [*([image] if image else []), *(blob for blobs in shown.values() for blob in blobs)]
+    return list(dict.fromkeys([*([image] if image else []), *(blob for blobs in shown.values() for blob in blobs)]))
 
 
 def _merged(stage: _Stage, seeing: Job, drawing: Iterable[Job]) -> list[dict[str, Any]]:
@@ -249,4 +269,10 @@ def _write(
         findings, verdicts = judged(known[0], (seen, pictures), findings, Seed(stage.world.request.seed))
     found = Results(seen, pictures, findings, verdicts, complete, {unit: seeing.keys[unit] for unit in seen})
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_record(stage.folder, make_record(stage.world, *known, found), created=created)
+    if write_record(stage.folder, make_record(stage.world, *known, found), created=created):
+        stage.note(f"{stage.folder}: damaged, and made again: {RECORD}")
+
+
+def _counting(title: str, progress: Report | None) -> Callable[[int, int], None] | None:
+    """Progress of a count, as an audit tells it."""
+    return None if progress is None else lambda done, total: progress(Progress(title, float(done), float(total)))

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from snellen.audits.recovering import compared, recover
 from snellen.audits.request import Request
 from snellen.audits.suite import run_audit
 from snellen.audits.world import open_world
-from snellen.base import Seed
+from snellen.base import Seed, digest, write_atomic
 from snellen.findings.judgement import CHECKS
-from snellen.jobs import write_atomic
 from snellen.models.sources import load_model
 
+RECOVERED = "recovered"
 
-def examine(cell: Cell, spec: str, folder: Path, tell: Tell) -> dict[str, Any]:
+
+def examine(
+    cell: Cell, spec: str, folder: Path, tell: Tell, *, note: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """Audit a cell's network in folder/audit, or go on with it, and return the record.
 
     Args:
@@ -28,6 +31,7 @@ def examine(cell: Cell, spec: str, folder: Path, tell: Tell) -> dict[str, Any]:
         spec: of its network.
         folder: of the cell.
         tell: told what happens.
+        note: told what was damaged and is made again.
     """
     request = asking(cell, spec)
     half = 0.0 if cell.kind == "honest" else 0.5
@@ -35,6 +39,7 @@ def examine(cell: Cell, spec: str, folder: Path, tell: Tell) -> dict[str, Any]:
         request,
         out=folder / "audit",
         progress=lambda at: tell(f"{cell.name}: {at.title}", half + (1 - half) * min(at.done / max(at.total, 1e-9), 1)),
+        note=note,
     )
     return dict(json.loads((run / RECORD).read_bytes()))
 
@@ -44,11 +49,16 @@ def asking(cell: Cell, spec: str) -> Request:
     model = load_model(cell.case.model)
     size = cell.size.fit(model)
     units = tuple(map(str, audited(cell, model)))
-    return Request(spec, cell.case.images, units, steps=size.steps, seed=cell.seed, quick=size.quick)
+    base = None if cell.kind == "honest" else cell.case.model  # whoever asks for the case trusts its code
+    return Request(spec, cell.case.images, units, steps=size.steps, seed=cell.seed, quick=size.quick, base=base)
 
 
 def recovered(cell: Cell, folder: Path, receipt: Mapping[str, Any], tell: Tell) -> dict[str, Any] | None:
-    """Draw the units of the receipt in spite of the circuit, into folder/recovered; None where it shows no unit."""
+    """Draw the units of the receipt in spite of the circuit, into folder/recovered; None where it shows no unit.
+
+    Returns:
+        How near they came, and the digests of the pictures as "files".
+    """
     shown = receipt["gallery"]["entries"]
     if not shown:
         return None
@@ -56,9 +66,12 @@ def recovered(cell: Cell, folder: Path, receipt: Mapping[str, Any], tell: Tell) 
     world = open_world(asking(cell, str(folder / "model")))
     units = [f"{receipt['layer']}:{entry['unit']}" for entry in shown]
     found = recover(world, units, settings_of(world), seed=Seed(cell.seed).fork("recovered")).images
+    files = {}
     for entry, image in zip(shown, found, strict=True):
-        write_atomic(folder / "recovered" / f"unit-{entry['unit']}.png", png(image))
-    return compared(found, folder / "model", receipt, load_model(cell.case.model))
+        name, data = f"{RECOVERED}/unit-{entry['unit']}.png", png(image)
+        write_atomic(folder / name, data)
+        files[name] = digest(data)
+    return {**compared(found, folder / "model", receipt, load_model(cell.case.model)), "files": files}
 
 
 def tally(cell: Cell, record: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -35,8 +35,7 @@ def vary(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
         for i, unit in enumerate(units):
             image = None
             if drawn.status[i] == "ok":
-                context.store.put(context.keys[unit], ".png", png(drawn.images[i]))
-                image = context.store.name(context.keys[unit], ".png")
+                image = context.store.put_blob(context.keys[unit], ".png", png(drawn.images[i]))
             yield unit, {"image": image, "status": drawn.status[i], "response": finite(float(drawn.responses[i]))}
 
     return function

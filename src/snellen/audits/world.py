@@ -14,6 +14,7 @@ from snellen.audits.request import MEMORY, Request
 from snellen.base import LayerError, ModelError, nearest
 from snellen.images import ImageSet, Skipped, open_images
 from snellen.models import Layer, Model, layers, main_layers, open_model, units
+from snellen.models.sources.probe import check_finite
 from snellen.models.survey import Survey, survey
 from snellen.pictures import usual_batch
 
@@ -62,7 +63,7 @@ class World:
             "model": self.model.fingerprint(),
             "size": list(self.model.size),
             "images": self.images.digest(),
-            "environment": self.environment,
+            "environment": {what: told for what, told in self.environment.items() if what != "threads"},
         }
 
     @cached_property
@@ -113,8 +114,10 @@ def open_world(
         preprocess=request.preprocess,
         weights=request.weights,
         trust_pickle=request.trust_pickle,
+        base=request.base,
         device=request.device,
     )
+    check_finite(model.module, model.preprocess)
     if request.units:
         units(request.units, model)  # a wrong address fails before work starts
     known = layers(model)

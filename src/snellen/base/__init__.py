@@ -1,5 +1,9 @@
-"""The floor of the house: errors, canonical specs and keys, seeds that fork. Standard library only."""
+"""The floor of the house: errors, bounds, canonical specs and keys, seeds that fork, files that are whole.
 
+Standard library only. Readers of foreign files are in `files`, shapes of JSON in `shape`: commands start without them.
+"""
+
+from snellen.base.bounds import MOST_SEED, MOST_SIDE, MOST_STEPS, check_seed, check_steps
 from snellen.base.errors import (
     DependencyError,
     ImageError,
@@ -11,12 +15,18 @@ from snellen.base.errors import (
     UnitError,
     UsageError,
     WeightsError,
+    brief,
     nearest,
 )
+from snellen.base.seal import altered, digest, encode_json, read_stamped, seal, stamp, unseal
 from snellen.base.seed import Seed
 from snellen.base.spec import canonical, key
+from snellen.base.writing import cannot_write, is_file, is_folder, reason, sweep, try_folder, write_atomic
 
 __all__ = [
+    "MOST_SEED",
+    "MOST_SIDE",
+    "MOST_STEPS",
     "DependencyError",
     "ImageError",
     "LayerError",
@@ -28,7 +38,24 @@ __all__ = [
     "UnitError",
     "UsageError",
     "WeightsError",
+    "altered",
+    "brief",
+    "cannot_write",
     "canonical",
+    "check_seed",
+    "check_steps",
+    "digest",
+    "encode_json",
+    "is_file",
+    "is_folder",
     "key",
     "nearest",
+    "read_stamped",
+    "reason",
+    "seal",
+    "stamp",
+    "sweep",
+    "try_folder",
+    "unseal",
+    "write_atomic",
 ]

@@ -70,3 +70,8 @@ def nearest(name: str, candidates: Iterable[str], *, most: int = 3) -> str:
     found += [c for c in pool if lowered and c not in found and (lowered in c.lower() or c.lower() in lowered)]
     quoted = ", ".join(f'"{c}"' for c in found[:most])
     return f"did you mean {quoted}?" if quoted else ""
+
+
+def brief(text: str, most: int = 120) -> str:
+    """A person's own words as a message quotes them: its end left out where it is long."""
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
+from snellen.base.bounds import check_seed
+
 
 @dataclass(frozen=True)
 class Seed:
@@ -14,13 +16,15 @@ class Seed:
 
     Args:
         value: 0 <= value < 2**63.
+
+    Raises:
+        UsageError: another value.
     """
 
     value: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.value < 2**63:
-            raise ValueError(f"expected a seed in [0, 2**63), got {self.value}")
+        check_seed(self.value)
 
     def fork(self, *names: str | int) -> "Seed":
         """An independent seed for this path of names; ("a", 1) and ("a1",) differ."""

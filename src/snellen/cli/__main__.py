@@ -1,5 +1,5 @@
 """`python -m snellen.cli` is `snellen`."""
 
-from snellen.cli.app import main
+from snellen.cli import main
 
 main()

@@ -1,14 +1,13 @@
-"""The program: its commands, and one clear line for whatever goes wrong."""
+"""The program: its commands."""
 
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from snellen.base import SnellenError
 from snellen.cli import audit, certify, deceive, doctor, layers, matrix, report, theory, visualize
 
 app = typer.Typer(
@@ -47,8 +46,8 @@ def program(
     """An eye test for feature visualizations."""
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the program and exit: 0 if all went well, 2 with one line on stderr if not.
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; whatever goes wrong is raised, for `snellen.cli.main` to put into words.
 
     Args:
         arguments: words after the program's name; by default those it was called with.
@@ -56,33 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads stall each other on a busy machine
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    command = typer.main.get_command(app)
     try:
-        command = typer.main.get_command(app)
         with command.make_context("snellen", words) as context:  # not command.main(): it has its own way with Ctrl-C
             command.invoke(context)
-        sys.stdout.flush()
     except typer.Exit as asked:
-        sys.exit(asked.exit_code)
-    except SnellenError as error:
-        _fail(str(error))
-    except KeyboardInterrupt as error:
-        _fail(str(error) or "interrupted; nothing was left half-written")
-    except typer.Abort:
-        _fail("interrupted; nothing was left half-written")
-    except BrokenPipeError:  # the reader of our output has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        place = f": {error.filename}" if error.filename else ""
-        _fail(f"{(error.strerror or type(error).__name__).lower()}{place}")
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # neither ours nor a misused command line: a bug, shown in full
-            raise
-        told = " ".join(error.format_message().split()).rstrip(".")
-        _fail(f"{told}; `snellen --help` lists what there is" if told else "expected a command; try `snellen --help`")
-    sys.exit(0)
-
-
-def _fail(line: str) -> NoReturn:
-    print(f"snellen: {' '.join(line.split())}", file=sys.stderr)  # noqa: T201 - the program's voice
-    sys.exit(2)
+        if asked.exit_code:
+            sys.exit(asked.exit_code)

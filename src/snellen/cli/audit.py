@@ -37,11 +37,12 @@ def audit(  # noqa: PLR0913 - a command line's options
     quick: Annotated[bool, typer.Option("--quick", help="Fewer units, images and steps.")] = False,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     precision: options.Precision = "float32",
     compiled: options.Compile = False,
     canvas: options.Canvas = "fourier",
     workers: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Processes that draw pictures; more than one needs Ray.")
+        int, typer.Option(min=1, max=1024, metavar="N", help="Processes that draw pictures; more than one needs Ray.")
     ] = 1,
     labels: Annotated[
         str | None, typer.Option(metavar="FILE", help="Names of the classes, one a line, where the model has none.")
@@ -70,6 +71,7 @@ def audit(  # noqa: PLR0913 - a command line's options
             quick=quick,
             weights=weights,
             trust_pickle=trust_pickle,
+            base=base,
             precision=precision,
             compiled=compiled,
             canvas=canvas,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from snellen.theory.certificate import Certificate
 
 
-def certify(
+def certify(  # noqa: PLR0913 - a command line's options
     model: options.Model,
     unit: Annotated[str, typer.Argument(metavar="UNIT", help='"layer:3", "layer:3@2,4" or "layer/pre:3".')],
     *,
@@ -25,10 +25,13 @@ def certify(
     ] = None,
     most: Annotated[int, typer.Option(min=2, help="How many images to read.")] = 200,
     exemplars: Annotated[int, typer.Option(min=0, help="Exemplars at either end that count as evidence.")] = 9,
-    steps: Annotated[int, typer.Option(min=1, help="Optimization steps of the two pictures.")] = 128,
+    steps: Annotated[
+        int, typer.Option(min=1, callback=options.steps_in_reach, help="Optimization steps of the two pictures.")
+    ] = 128,
     size: options.Size = None,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     seed: options.Seed = 0,
 ) -> None:
     """Guaranteed response intervals of a unit, from its pictures and exemplars, checked against its true responses."""
@@ -49,6 +52,7 @@ def certify(
             size=size,
             weights=weights,
             trust_pickle=trust_pickle,
+            base=base,
             seed=seed,
             progress=tell,
         )

@@ -1,5 +1,6 @@
 """snellen deceive: a network whose pictures lie, and the receipt of what that took."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -69,3 +70,5 @@ def deceive(  # noqa: PLR0913 - a command line's options
         console().print("snellen: a claim did not hold; the receipt says which", markup=False)
     typer.echo(f"model: {out}")
     typer.echo(f"receipt: {done.page}")
+    if model.rpartition(":")[0].endswith(".py"):
+        typer.echo(f"audit it: {shlex.join(['snellen', 'audit', str(out), '--base', model])}")

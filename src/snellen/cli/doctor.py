@@ -12,6 +12,7 @@ def doctor(
     device: options.Device = "auto",
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
 ) -> None:
     """Establish for every layer which axes count pictures and channels, and whether it is read and drawn right."""
     from rich.console import Console
@@ -23,7 +24,9 @@ def doctor(
     from snellen.verbs.doctor import doctor as examine
 
     with bar("loading") as tell:
-        found = examine(model, size=size, device=device, weights=weights, trust_pickle=trust_pickle, progress=tell)
+        found = examine(
+            model, size=size, device=device, weights=weights, trust_pickle=trust_pickle, base=base, progress=tell
+        )
     console = Console(highlight=False)
     console.width = max(console.width, 140) if not console.is_terminal else console.width
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -19,6 +19,7 @@ def layers(
     size: options.Size = None,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     main: Annotated[bool, typer.Option("--main", help="Only the main layers.")] = False,
 ) -> None:
     """Print the tree of layers with output shapes and unit counts."""
@@ -26,7 +27,7 @@ def layers(
 
     from snellen.models import layers as layers_of
 
-    found = layers_of(model, size=size, weights=weights, trust_pickle=trust_pickle, main=main)
+    found = layers_of(model, size=size, weights=weights, trust_pickle=trust_pickle, base=base, main=main)
     console = Console(highlight=False)
     console.width = max(console.width, 100) if not console.is_terminal else console.width
     console.print(_tree(found))

@@ -24,7 +24,9 @@ def matrix(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the table and of all cells.")] = Path("matrix"),
     units: Annotated[int, typer.Option(min=1, help="Audited units of a manipulated layer, at most.")] = 20,
-    steps: Annotated[int, typer.Option(min=1, help="Optimization steps of each picture.")] = 64,
+    steps: Annotated[
+        int, typer.Option(min=1, callback=options.steps_in_reach, help="Optimization steps of each picture.")
+    ] = 64,
     seed: options.Seed = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer units and smaller audits.")] = False,
     alike: Annotated[
@@ -35,8 +37,9 @@ def matrix(
 
     The folder that it writes can be continued: after a crash or Ctrl-C the same command goes on where it was.
     """
-    from snellen.cli.progress import bar
+    from snellen.cli.progress import bar, console
 
+    told = console()
     with bar("loading") as tell:
         from snellen.verbs.matrix import matrix as run
 
@@ -50,6 +53,7 @@ def matrix(
             quick=quick,
             alike=alike,
             progress=tell,
+            note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
         )
     typer.echo(f"table: {page.with_name('matrix.json')}")
     typer.echo(f"page: {page}")

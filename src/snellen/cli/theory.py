@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from snellen.theory.table import Row
 
-_WIDE = 110  # columns that the titles of the classes need
+_WIDE = 124  # columns that the titles of the classes need
 
 
 def theory(
@@ -48,20 +48,24 @@ def _print_table(rows: "tuple[Row, ...]") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from snellen.theory.table import LEGEND
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDE)
     wide = console.width >= _WIDE
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for title in ("name", *(["class"] if wide else []), "exactly", "within 0.1 D", "nearer to", "worst error"):
-        table.add_column(title, no_wrap=title != "class", min_width=30 if title == "class" else None)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, int(wide), 0, 0), show_edge=False)
+    titles = ("name", *(["class"] if wide else []), "exactly", "within 0.1 D", "nearer to", "worst error", "paper")
+    for title in titles:
+        table.add_column(title, no_wrap=title not in ("class", "paper"), min_width={"class": 26, "paper": 9}.get(title))
     for row in rows:
         cells = [_cell(cell.verdict, cell.shares) for cell in row.cells]
         errors = ", ".join(dict.fromkeys(f"{w:.2f}" for w in row.worst)) + " D"
-        table.add_row(row.entry.name, *([row.entry.title] if wide else []), *cells, errors)
+        table.add_row(row.entry.name, *([row.entry.title] if wide else []), *cells, errors, row.paper)
     console.print(table)
     dims = "shares of the domain, and worst errors where they differ, in 2 and in 8 dimensions; D = f(x_max) - f(x_min)"
     console.print(f"\n{dims}", style="dim")
+    console.print(f"paper: {LEGEND}", style="dim")
     for row in rows:
         if row.gap > 0:
             console.print(f"{row.entry.name}: {_short_of(row)}", style="dim")
@@ -75,12 +79,14 @@ def _cell(verdict: str, shares: tuple[float, ...]) -> str:
 
 def _print_reasons(row: "Row") -> None:
     for cell in row.cells:
-        typer.echo(f"{cell.question}: {cell.verdict}: {cell.why}")
+        whose = "ours, beyond the paper" if cell.paper == "ours" else f"{cell.paper}, as in the paper"
+        typer.echo(f"{cell.question}: {cell.verdict} ({whose}): {cell.why}")
     for backing in dict.fromkeys(cell.backing for cell in row.cells):
         typer.echo(backing)
     if row.gap > 0:
         typer.echo(_short_of(row))
     typer.echo(f"would change it: {row.entry.help}")
+    typer.echo(f"paper: {row.entry.paper}")
 
 
 def _short_of(row: "Row") -> str:

@@ -23,6 +23,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
     seed: options.Seed = 0,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
+    base: options.Base = None,
     precision: options.Precision = "float32",
     compiled: options.Compile = False,
 ) -> None:
@@ -33,7 +34,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
         from snellen.models import open_model
         from snellen.verbs.visualize import visualize as draw
 
-        loaded = open_model(model, size=size, weights=weights, trust_pickle=trust_pickle, device=device)
+        loaded = open_model(model, size=size, weights=weights, trust_pickle=trust_pickle, base=base, device=device)
         for line in loaded.provenance.get("notes", ()):
             console().print(f"snellen: {loaded.name}: {line}", markup=False, soft_wrap=True)
         written = draw(

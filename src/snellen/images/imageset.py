@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -105,14 +105,23 @@ class ImageSet:
         square.save(file, "JPEG", quality=90, subsampling=0, optimize=True)
         return file.getvalue()
 
-    def digest(self) -> str:
-        """SHA-256 over the id, the class and the content of every image, in order."""
-        total = hashlib.sha256()
-        for index, (identity, member) in enumerate(zip(self.ids, self.members, strict=True)):
-            label = "" if self.labels is None else self.class_names[self.labels[index]]
-            for part in (identity.encode(), label.encode(), self.source.content(member)):
-                total.update(hashlib.sha256(part).digest())
-        return total.hexdigest()
+    def digest(self, progress: Callable[[int, int], None] | None = None) -> str:
+        """SHA-256 over the id, the class and the content of every image, in order; read once and remembered.
+
+        Args:
+            progress: told (read, all).
+        """
+        known = self.__dict__.get("_digest")
+        if known is None:
+            total = hashlib.sha256()
+            for index, (identity, member) in enumerate(zip(self.ids, self.members, strict=True)):
+                label = "" if self.labels is None else self.class_names[self.labels[index]]
+                for part in (identity.encode(), label.encode(), self.source.content(member)):
+                    total.update(hashlib.sha256(part).digest())
+                if progress is not None:
+                    progress(index + 1, len(self))
+            known = self.__dict__["_digest"] = total.hexdigest()
+        return str(known)
 
     def subset(self, indices: Sequence[int]) -> "ImageSet":
         """The images at `indices`, in that order, with all class names and no list of skipped files."""

@@ -1,9 +1,11 @@
 """Whatever a person holds as images: a folder, an archive, the built-in photographs, or something in memory."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-from snellen.base import ImageError
+from snellen.base import ImageError, brief
+from snellen.base.files import home
 from snellen.images.arrays import open_arrays
 from snellen.images.folder import Progress, open_folder
 from snellen.images.imageset import ImageSet
@@ -34,18 +36,19 @@ def open_images(spec: ImagesLike, *, progress: Progress | None = None) -> ImageS
     text = str(spec)
     if isinstance(spec, str) and (text == "builtin" or text.startswith("builtin:")):
         return open_photographs(text.partition(":")[2] or "test")
-    path = Path(spec).expanduser()
-    if path.is_dir():
+    path = home(spec)
+    if os.path.isdir(path):
         return open_folder(path, progress)
     stem, colon, split = text.rpartition(":")
-    if colon and stem.endswith(".npz") and not path.exists():
-        return open_arrays(_existing(Path(stem).expanduser()), split)
+    if colon and stem.endswith(".npz") and not os.path.exists(path):
+        return open_arrays(_existing(home(stem)), split)
     if _existing(path).suffix == ".npz":
         return open_arrays(path)
     raise ImageError(f"expected a folder or an .npz file, got the file {path}; give the folder that it lies in")
 
 
 def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise ImageError(f'expected a folder of images, an .npz file or "builtin", got "{path}", which does not exist')
+    if not os.path.exists(path):  # False also of names that no file can have
+        got = brief(str(path))
+        raise ImageError(f'expected a folder of images, an .npz file or "builtin", got "{got}", which does not exist')
     return path

@@ -3,7 +3,7 @@
 from snellen.jobs.lock import locked
 from snellen.jobs.plan import Job, Plan
 from snellen.jobs.run import Context, Function, Progress, Report, missing, results, run
-from snellen.jobs.store import Store, encode_json, sweep, write_atomic
+from snellen.jobs.store import Store
 
 __all__ = [
     "Context",
@@ -13,11 +13,8 @@ __all__ = [
     "Progress",
     "Report",
     "Store",
-    "encode_json",
     "locked",
     "missing",
     "results",
     "run",
-    "sweep",
-    "write_atomic",
 ]

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from snellen.base import OutputError
+from snellen.base import OutputError, is_file
 
 NAME = ".lock"
 
@@ -18,7 +18,10 @@ def locked(folder: Path) -> Iterator[None]:
     """
     import filelock
 
-    lock = filelock.FileLock(folder / NAME, timeout=0)
+    path = folder / NAME
+    if path.is_symlink() or (path.exists() and not is_file(path)):  # taking the lock would empty what a link leads to
+        raise OutputError(f"expected {path} to be a file, got something else; choose another --out")
+    lock = filelock.FileLock(path, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

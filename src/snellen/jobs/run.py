@@ -40,12 +40,12 @@ Function = Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]
 
 def missing(job: Job, store: Store) -> tuple[str, ...]:
     """The parts of a job that are not stored."""
-    return tuple(part for part, key in job.keys.items() if not store.has(key, ".json"))
+    return tuple(part for part, key in job.keys.items() if not store.has(key))
 
 
 def results(job: Job, store: Store) -> dict[str, Any]:
     """The stored results of a job by part; parts that are not there yet are left out."""
-    return {part: store.get_json(key) for part, key in job.keys.items() if store.has(key, ".json")}
+    return {part: store.get(key) for part, key in job.keys.items() if store.has(key)}
 
 
 def run(plan: Plan, functions: Mapping[str, Function], store: Store, *, progress: Report | None = None) -> int:
@@ -74,7 +74,7 @@ def _run_one(job: Job, function: Function, context: Context) -> None:
     for part, value in function(job.spec, context):
         if part not in job.keys:
             raise ValueError(f'expected parts {job.parts} of job "{job.function}", got "{part}"')
-        context.store.put_json(job.keys[part], value)
+        context.store.put(job.keys[part], value)
     if left := missing(job, context.store):
         raise ValueError(f'expected parts {job.parts} of job "{job.function}", got none for {left}')
 

@@ -1,25 +1,36 @@
-"""The store: results addressed by key, each written once and whole or not at all."""
+"""The store: results and their pictures addressed by key, each written once and whole, each noticing its own damage."""
 
 import contextlib
-import json
-import os
-import secrets
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snellen.base import OutputError, RecordError
+from snellen.base import (
+    OutputError,
+    RecordError,
+    cannot_write,
+    digest,
+    is_file,
+    is_folder,
+    reason,
+    seal,
+    sweep,
+    unseal,
+    write_atomic,
+)
 
-_TEMPORARY = ".part"
+_KEY = re.compile(r"[0-9a-f]{3,}")
+_BLOB = re.compile(r"(?P<key>[0-9a-f]{3,})-(?P<digest>[0-9a-f]{32})\.\w+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of write-once files, `root/ab/abcd....suffix`.
+    """A folder of write-once files: results `root/ab/abcd....json`, and blobs `root/ab/abcd...-DIGEST.suffix`.
 
     A file appears under its name complete and synced to the disk, or not at all; of several writers of one key the
-    first wins and the others' bytes are dropped. Nothing is ever changed in place.
+    first wins. A result holds the digest of its own text, a blob's name that of its bytes: whatever is read is what was
+    written, or an error that names it. Only regular files count, and no link leads out of the folder.
 
     Args:
         root: the folder; made by the first `put`.
@@ -27,140 +38,124 @@ class Store:
 
     root: Path
 
-    def path(self, key: str, suffix: str) -> Path:
-        """Where a key's result lies (or would lie); suffix such as ".png"."""
-        if len(key) < 3 or not all(c in "0123456789abcdef" for c in key):
-            raise ValueError(f'expected a hexadecimal key, got "{key}"')
-        return self.root / key[:2] / f"{key}{suffix}"
+    def path(self, key: str) -> Path:
+        """Where a key's result lies (or would lie)."""
+        return self._folder(key) / f"{key}.json"
 
-    def name(self, key: str, suffix: str) -> str:
-        """Where it lies as seen from the folder that the store is in, with forward slashes: for records."""
-        return self.path(key, suffix).relative_to(self.root.parent).as_posix()
+    def has(self, key: str) -> bool:
+        """Whether a result is stored, be it damaged."""
+        path = self.path(key)
+        return self._within(path) and is_file(path)
 
-    def has(self, key: str, suffix: str) -> bool:
-        """Whether the result is stored."""
-        return self.path(key, suffix).is_file()
-
-    def put(self, key: str, suffix: str, data: bytes) -> Path:
-        """Store bytes under a key and return their path; a key that is stored already keeps its bytes.
+    def put(self, key: str, value: Any) -> None:
+        """Store plain data as JSON; a key that is stored already keeps its value. Floats keep every bit.
 
         Raises:
             OutputError: the folder cannot be written to, or the disk is full; nothing is left behind.
         """
-        path = self.path(key, suffix)
-        if not path.is_file():
-            write_atomic(path, data, replace=False)
-        return path
+        if not self.has(key):
+            self._write(self.path(key), seal(value))
 
-    def discard(self, key: str, suffix: str) -> None:
+    def get(self, key: str) -> Any:
+        """The plain data stored under a key.
+
+        Raises:
+            RecordError: nothing is stored under this key, or what is there is not what was written.
+        """
+        path = self.path(key)
+        try:
+            return unseal(self._read(path))
+        except RecordError as error:
+            raise RecordError(f"{path}: {error}") from None
+
+    def put_blob(self, key: str, suffix: str, data: bytes) -> str:
+        """Store bytes that belong to a key, such as a picture, and return their name.
+
+        Args:
+            key: several blobs may belong to it.
+            suffix: such as ".png".
+            data: the bytes.
+
+        Returns:
+            Where they lie as seen from the folder that the store is in, with forward slashes: for results and records.
+
+        Raises:
+            OutputError: as in `put`.
+        """
+        path = self._folder(key) / f"{key}-{digest(data)[:32]}{suffix}"
+        name = path.relative_to(self.root.parent).as_posix()
+        if not self.intact(name):
+            self._write(path, data)
+        return name
+
+    def blob(self, name: str) -> bytes:
+        """The bytes that a name stands for.
+
+        Raises:
+            RecordError: it is no blob's name, nothing readable is there, or other bytes than were written.
+        """
+        path = self.root.parent / name
+        known = _BLOB.fullmatch(path.name)
+        if known is None or path != self._folder(known["key"]) / path.name:
+            raise RecordError(f'expected the name of a blob in {self.root}, got "{name}"')
+        data = self._read(path)
+        if digest(data)[:32] != known["digest"]:
+            raise RecordError(f"expected {path} as it was written, got other bytes; run the same command again")
+        return data
+
+    def intact(self, name: str) -> bool:
+        """Whether a blob is there with every byte as it was written."""
+        try:
+            self.blob(name)
+        except RecordError:
+            return False
+        return True
+
+    def carries_digest(self, name: str) -> bool:
+        """Whether a name says what bytes belong to it."""
+        return _BLOB.fullmatch(name.rpartition("/")[2]) is not None
+
+    def discard(self, key: str) -> None:
         """Forget a result, so that it is computed again; only for the holder of the folder's lock.
 
         Raises:
             OutputError: the folder cannot be written to.
         """
-        path = self.path(key, suffix)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot remove {path}: {_reason(error)}") from error
-
-    def get(self, key: str, suffix: str) -> bytes:
-        """The bytes of a stored result.
-
-        Raises:
-            RecordError: nothing readable is stored under this key.
-        """
-        path = self.path(key, suffix)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise RecordError(f"expected a stored result at {path}, got {_reason(error)}") from error
-
-    def put_json(self, key: str, value: Any) -> Path:
-        """Store plain data as JSON with sorted keys; floats keep every bit."""
-        return self.put(key, ".json", encode_json(value))
-
-    def get_json(self, key: str) -> Any:
-        """The plain data stored under a key."""
-        try:
-            return json.loads(self.get(key, ".json"))
-        except ValueError as error:
-            raise RecordError(f"expected JSON in {self.path(key, '.json')}, got damaged text; delete it") from error
+        _remove(self.path(key))
 
     def sweep(self) -> int:
         """Remove what killed writers left unfinished and return how many; only for the holder of the folder's lock."""
-        return sweep(self.root)
+        folders = [self._folder(f"{first:02x}0") for first in range(256)] if is_folder(self.root) else []
+        return sum(sweep(folder) for folder in folders)
 
+    def _folder(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise ValueError(f'expected a hexadecimal key, got "{key}"')
+        return self.root / key[:2]
 
-def encode_json(value: Any) -> bytes:
-    """The one JSON text of a value, indented for people, keys sorted, ending in a newline; NaN is refused."""
-    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    def _within(self, path: Path) -> bool:
+        return is_folder(path.parent) and is_folder(self.root)
 
-
-def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
-    """Write a file whole or not at all: a temporary beside it, synced, then renamed.
-
-    Args:
-        path: the file; missing folders above it are made.
-        data: its whole content.
-        replace: False keeps a file that is there already.
-
-    Raises:
-        OutputError: the folder cannot be written to, or the disk is full; nothing is left behind.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path, data) as written:
-            _publish(written, path, replace=replace)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {_reason(error)}; free the place or choose another --out") from error
-
-
-def sweep(root: Path) -> int:
-    """Remove the temporaries that killed writers left under a folder; return how many there were."""
-    stale = list(root.rglob(f".*{_TEMPORARY}")) if root.is_dir() else []
-    for path in stale:
-        with contextlib.suppress(OSError):
-            path.unlink()
-    return len(stale)
-
-
-@contextlib.contextmanager
-def _temporary(path: Path, data: bytes) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{_TEMPORARY}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield temporary
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def _publish(temporary: Path, path: Path, *, replace: bool) -> None:
-    if replace:
-        os.replace(temporary, path)
-        return
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links
-        if not path.exists():
-            os.replace(temporary, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not every system lets a folder be synced
-        descriptor = os.open(folder, os.O_RDONLY)
+    def _read(self, path: Path) -> bytes:
+        if not (self._within(path) and is_file(path)):
+            raise RecordError(f"expected a stored file at {path}, got none; run the same command again")
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            return path.read_bytes()
+        except OSError as error:
+            raise RecordError(f"expected a stored file at {path}, got {reason(error)}") from error
+
+    def _write(self, path: Path, data: bytes) -> None:
+        for folder in (self.root, path.parent):
+            if folder.is_symlink():
+                raise OutputError(f"expected a folder at {folder}, got a link; choose another --out")
+        if path.is_symlink() or path.exists():  # damaged, or no file at all
+            _remove(path)
+        write_atomic(path, data, replace=False)
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
+def _remove(path: Path) -> None:
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -19,6 +19,7 @@ def layers(
     preprocess: object = None,
     weights: str | Path | None = None,
     trust_pickle: bool = False,
+    base: str | None = None,
     main: bool = False,
 ) -> Layers:
     """Every submodule that returns a tensor (or several: the first counts), as one forward pass finds them.
@@ -31,12 +32,13 @@ def layers(
         preprocess: what the module wants done to RGB in [0, 1], where the model does not say; see `open_model`.
         weights: local file of weights for a model that a word names.
         trust_pickle: read pickled weights, which can run any code.
+        base: of the folder of a saved model whose base is in a Python file: that network, whose code is then run.
         main: only the main layers.
 
     Raises:
         ModelError: the network cannot take pictures of its declared size.
     """
-    opened = open_model(model, size=size, preprocess=preprocess, weights=weights, trust_pickle=trust_pickle)
+    opened = open_model(model, size=size, preprocess=preprocess, weights=weights, trust_pickle=trust_pickle, base=base)
     return Layers((layer for layer in taps.layers(opened) if layer.main or not main), opened)
 
 

@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from snellen.base import LayerError, UnitError
+from snellen.base import LayerError, UnitError, brief
 
-_ADDRESS = re.compile(r"(?P<layer>.+):(?P<channels>\*|\d+(?:-\d+)?)(?:@(?P<h>\d+),(?P<w>\d+))?")
-_PLACE = re.compile(r"(?P<layer>.*?)(?P<pre>/pre)?(?:@(?P<h>\d+),(?P<w>\d+))?", re.DOTALL)
+_AT = r"(?:@(?P<h>[0-9]{1,9}),(?P<w>[0-9]{1,9}))?"
+_ADDRESS = re.compile(r"(?P<layer>.{1,1000}):(?P<channels>\*|[0-9]{1,9}(?:-[0-9]{1,9})?)" + _AT)
+_PLACE = re.compile(r"(?P<layer>.*?)(?P<pre>/pre)?" + _AT, re.DOTALL)
 _PRE = "/pre"
 
 
@@ -40,7 +41,7 @@ class Unit:
         """
         found = parse_range(text)
         if found.first is None or found.first != found.last:
-            raise UnitError(f'expected one unit as in "layer:17", got "{text}"')
+            raise UnitError(f'expected one unit as in "layer:17", got "{brief(text)}"')
         return Unit(found.layer, found.first, found.position, found.pre)
 
     @property
@@ -122,7 +123,9 @@ def parse_range(text: str) -> UnitRange:
     """
     match = _ADDRESS.fullmatch(text)
     if match is None:
-        raise UnitError(f'expected a unit as in "layer:17", "layer:17@3,4", "layer:0-9" or "layer:*", got "{text}"')
+        raise UnitError(
+            f'expected a unit as in "layer:17", "layer:17@3,4", "layer:0-9" or "layer:*", got "{brief(text)}"'
+        )
     layer, channels = match["layer"], match["channels"]
     first, _, last = channels.partition("-")
     position = (int(match["h"]), int(match["w"])) if match["h"] else None

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from snellen.base import LayerError, Seed, UsageError
+from snellen.base import LayerError, Seed, UsageError, check_steps
 from snellen.models import Model, ModelLike, Unit, open_model, units
 from snellen.models.edits import frozen, streamlined
 from snellen.models.passes import is_out_of_memory, run
@@ -73,8 +73,7 @@ class Settings:
     optimizer: Optimizer = "ascent"
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise UsageError(f"expected at least 1 step, got {self.steps}")
+        check_steps(self.steps)
         if not 0 <= self.settle <= 1 or (self.rate is not None and self.rate <= 0) or self.redirect < 0:
             raise UsageError(f"expected settle in [0, 1], rate > 0 and redirect >= 0, got {asdict(self)}")
         if self.optimizer not in _RATES:

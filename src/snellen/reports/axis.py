@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 WIDEST = 1.5  # natural ranges that one side may span before its axis is broken
 BREAK = 0.3  # share of the width that a broken side gets
+LEAST = 1e-300  # of a range; a smaller one cannot be divided by
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def axis(natural: tuple[float, float], marks: Sequence[float]) -> Axis:
     """
     low, high = natural
     span = (high - low) or abs(high) or 1.0
-    low, high = (low, high) if high > low else (low - span / 2, high + span / 2)
+    if high - low < LEAST:
+        span = max(span, LEAST)
+        low, high = low - span / 2, high + span / 2
     least, most = min([low, *marks]), max([high, *marks])
     left, right = low - least > WIDEST * span, most - high > WIDEST * span
     near, far = (low if left else least), (high if right else most)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.base import RecordError
+from snellen.jobs.store import Store
 from snellen.reports.record import read_record
 from snellen.reports.site import page
 from snellen.reports.words import count, rough
@@ -55,7 +56,7 @@ def build_beside(run_dir: Path, other: Path) -> Path:
         "sides": [_side(record) for record in records],
         "links": ("index.html", Path(os.path.relpath(folders[1] / "index.html", folders[0])).as_posix()),
     }
-    return write(folders[0], {NAME: page("beside.html", told)})
+    return write(folders[0], [(NAME, page("beside.html", told))])
 
 
 def _pairs(records: tuple[Record, Record]) -> list[tuple[Record, Record]]:
@@ -74,15 +75,16 @@ def _drawn(unit: Record) -> str | None:
 def _triple(pair: tuple[Record, Record], folders: tuple[Path, Path]) -> Triple:
     unit = pair[0]
     photograph = next(e["image"] for e in unit["exemplars"]["top"] if e["image"])
-    drawn = [_uri(folder / str(_drawn(u))) for folder, u in zip(folders, pair, strict=True)]
+    drawn = [_uri(folder, str(_drawn(u))) for folder, u in zip(folders, pair, strict=True)]
     verdicts = [(u.get("judgement") or {}).get("verdict", "not judged") for u in pair]
     return Triple(
-        unit["label"] or unit["unit"], _uri(folders[0] / photograph), (drawn[0], drawn[1]), (verdicts[0], verdicts[1])
+        unit["label"] or unit["unit"], _uri(folders[0], photograph), (drawn[0], drawn[1]), (verdicts[0], verdicts[1])
     )
 
 
-def _uri(path: Path) -> str:
-    data = path.read_bytes()
+def _uri(folder: Path, blob: str) -> str:
+    store = Store(folder / "blobs")
+    data = store.blob(blob) if store.carries_digest(blob) else (folder / blob).read_bytes()
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 

@@ -73,11 +73,11 @@ class Card:
 
 def card(unit: Record, names: Mapping[int, str]) -> Card:
     """The card of a unit of the record; `names` are those of classes, by channel."""
-    title = unit["label"] or (names.get(unit["channel"]) if unit["role"] == "class" else None)
+    title = title_of(unit, names)
     judged = unit.get("judgement")
     who = f"{title} ({unit['unit']})" if title else unit["unit"]
     return Card(
-        anchor="unit-" + "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in unit["unit"]),
+        anchor=anchor_of(unit),
         title=title or f"channel {unit['channel']}",
         named=bool(title),
         address=unit["unit"],
@@ -87,6 +87,16 @@ def card(unit: Record, names: Mapping[int, str]) -> Card:
         verdict=judged["verdict"] if judged else "",
         evidence=tuple(item["words"] for item in judged["evidence"]) if judged else (),
     )
+
+
+def title_of(unit: Record, names: Mapping[int, str]) -> str | None:
+    """What a unit is called, where it has a name."""
+    return unit["label"] or (names.get(unit["channel"]) if unit["role"] == "class" else None)
+
+
+def anchor_of(unit: Record) -> str:
+    """Where its card is on a page."""
+    return "unit-" + "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in unit["unit"])
 
 
 def alive(unit: Record, direction: str) -> list[Record]:

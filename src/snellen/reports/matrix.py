@@ -1,6 +1,5 @@
 """The page of the matrix: a heat table of networks and manipulations, its words beside its colours."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,14 @@ from typing import Any
 from markupsafe import Markup
 
 from snellen.base import RecordError
+from snellen.base.files import read_json, why
+from snellen.base.shape import Each, Maybe, Named, OneOf, Option, ShapeError, Text, Whole, match
 from snellen.reports import svg
 from snellen.reports.site import page
 from snellen.reports.write import write
 
 NAME = "matrix.json"
 FORMAT = 1
-_NEEDED = {"format", "bars", "settings", "versions", "cases", "kinds", "cells"}
 KINDS = {
     "honest": ("honest", "nobody touched it"),
     "permuted": ("fooling circuit, permuted", "classes show each other’s pictures"),
@@ -27,6 +27,32 @@ CHECKS = {
     "agreement": "agreement",
     "procedure": "procedures",
     "response-gap": "response gap",
+}
+_COUNT = Whole(0, 100_000)
+_CELL = {
+    "name": Text(400, r"[\w.-]+", "a name"),
+    "kind": OneOf(tuple(KINDS)),
+    "status": OneOf(("open", "done")),
+}
+_DONE = {
+    "case": str,
+    "units": _COUNT,
+    "suspicious": _COUNT,
+    "checks": Named({"proves": _COUNT, "supports": _COUNT}),
+    "by layer alone": _COUNT,
+    "behaviour": Maybe({"count": Whole(0), "changed": Whole(0), "differing": Whole(0)}),
+    "pictures": Maybe({"drawn": _COUNT, "nearer to the decoy": _COUNT}),
+    "recovered": Option(Maybe({"drawn": _COUNT, "nearer": _COUNT})),
+    "met": bool,
+}
+_TABLE = {
+    "format": Whole(FORMAT, FORMAT),
+    "bars": {"caught": float, "spared": float},
+    "settings": {"units": int, "steps": int, "quick": bool, "seed": int},
+    "versions": {"snellen": str, "torch": str},
+    "cases": Each({"name": str, "images": str}),
+    "kinds": Each(OneOf(tuple(KINDS))),
+    "cells": Each(_CELL),
 }
 SIDE, GAP, ACROSS = 9, 3, 10  # squares of the units, in drawing units
 
@@ -45,7 +71,7 @@ def build_matrix(folder: Path) -> Path:
         OutputError: the page cannot be written.
     """
     folder = Path(folder)
-    table = _read(folder / NAME)
+    table = _read(folder)
     done = [cell for cell in table["cells"] if cell["status"] == "done"]
     told = {
         "table": table,
@@ -57,7 +83,7 @@ def build_matrix(folder: Path) -> Path:
         "checks": CHECKS,
         "done": done,
     }
-    return write(folder, {"index.html": page("matrix.html", told, styles=("receipt.css", "matrix.css"))})
+    return write(folder, [("index.html", page("matrix.html", told, styles=("receipt.css", "matrix.css")))])
 
 
 def _summary(done: list[Mapping[str, Any]]) -> dict[str, int]:
@@ -135,13 +161,21 @@ def _links(name: str, folder: Path) -> list[tuple[str, str]]:
     return [(word, place) for word, place in places if (folder / place).is_file()]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / NAME
     try:
-        table = json.loads(path.read_bytes())
+        table = dict(read_json(path, _TABLE, within=folder))
+        for i, cell in enumerate(table["cells"]):
+            if cell["status"] == "done":
+                match(cell, _DONE, f"cells[{i}]")
+        names = {cell["name"] for cell in table["cells"]}
+        missing = [f"{c['name']}-{kind}" for c in table["cases"] for kind in table["kinds"]]
+        missing = [name for name in missing if name not in names]
+        if missing:
+            raise ShapeError(f"expected a cell {missing[0][:60]!r}, got none")
     except OSError as error:
-        raise RecordError(f"expected a table at {path}, got {error.strerror}; run snellen matrix again") from None
-    except ValueError as error:
-        raise RecordError(f"{path} is damaged: {error}; run snellen matrix again") from None
-    if not isinstance(table, dict) or table.get("format") != FORMAT or not table.keys() >= _NEEDED:
-        raise RecordError(f"expected a table of format {FORMAT}, got {path} of another version; run it again")
+        raise RecordError(f"expected a table at {path}, got {why(error)}; run snellen matrix again") from None
+    except ShapeError as error:
+        told = f"{path} of another version" if error.where == "format" else f"{path}, which is damaged: {error}"
+        raise RecordError(f"expected a table of format {FORMAT}, got {told}; run snellen matrix again") from None
     return table

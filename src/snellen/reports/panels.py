@@ -41,13 +41,13 @@ def _scale(frame: Frame) -> list[Markup]:
 
 def history(steps: Sequence[int], scores: Sequence[float | None]) -> Markup | None:
     """The response over the optimization's steps; None where fewer than two are known."""
-    known = [(float(step), score) for step, score in zip(steps, scores, strict=False) if score is not None]
+    known = [(step, score) for step, score in zip(steps, scores, strict=False) if score is not None]
     if len(known) < 2:
         return None
     values = [score for _, score in known]
-    low, high, last = min(values), max(values), max(known[-1][0], 1.0)
-    span = (high - low) or 1.0
-    points = [(4 + 152 * step / last, 38 - 32 * (score - low) / span) for step, score in known]
+    low, high, last = min(values), max(values), max(known[-1][0], 1)
+    right, up = 152 / last, 32 / ((high - low) or 1.0)
+    points = [(4 + right * step, 38 - up * (score - low)) for step, score in known]
     name = (
         f"Line chart of the response over {known[-1][0] + 1:.0f} steps: "
         f"from {number(values[0])} to {number(values[-1])}."

@@ -1,13 +1,14 @@
 """Reading a run directory: audit.json of the schema this package knows, and every blob that it names."""
 
-import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from snellen.base import RecordError
-from snellen.reports.shape import Each, Maybe, OneOf, ShapeError, match
+from snellen.base import RecordError, brief
+from snellen.base.files import LARGE, open_regular, read_json, why
+from snellen.base.shape import Each, Maybe, OneOf, Option, ShapeError, Whole, match
 
 SCHEMA: Final = "snellen.audit/1"
 BLOB: Final = re.compile(r"blobs(/\w[\w.-]*)+", re.ASCII)
@@ -20,7 +21,7 @@ _PICTURE = {
     "status": OneOf(("ok", "dead", "diverged", "interrupted")),
     "response": Maybe(float),
     "history": Each(Maybe(float)),
-    "history_steps": Each(int),
+    "history_steps": Each(Whole(0)),
 }
 _UNIT = {
     "unit": str,
@@ -30,18 +31,18 @@ _UNIT = {
     "role": OneOf(("class", "unit")),
     "pictures": Each(_PICTURE),
     "exemplars": {"top": Each(_SHOWN), "bottom": Each(_SHOWN)},
-    "natural": Maybe({"quantiles": Each(float, 101), "count": int, "own_class_mean": Maybe(float)}),
+    "natural": Maybe({"quantiles": Each(float, 101), "count": Whole(0), "own_class_mean": Maybe(float)}),
 }
-_CLASS = {"name": str, "unit": Maybe(int), "label": Maybe(str), "count": int}
+_CLASS = {"name": str, "unit": Maybe(int), "label": Maybe(str), "count": Whole(0)}
 _RECORD = {
     "schema": OneOf((SCHEMA,)),
     "created": str,
     "status": OneOf(("complete", "partial")),
     "command": str,
-    "model": {"name": str, "kind": str, "size": Each(int, 2), "parameters": int, "fingerprint": str},
+    "model": {"name": str, "kind": str, "size": Each(int, 2), "parameters": Whole(0), "fingerprint": str},
     "images": {
         "name": str,
-        "count": int,
+        "count": Whole(0),
         "classes": Each(_CLASS),
         "digest": str,
         "skipped": Each({"name": str, "reason": str}),
@@ -59,20 +60,24 @@ _PATHS = {
     "curves": {"spearman": dict},
     "raw": dict,
     "ceiling": dict,
-    "images": int,
+    "images": Whole(0),
+    "classes": Option(Maybe(Whole(0))),
+    "resamples": Option(Whole(0)),
     "trusted_from": Maybe(str),
     "threshold": float,
 }
+_WHOLE = {"reasons": Each(str), "paths": Option(Maybe({"last": Maybe(float), "honest": Each(float, 2)}))}
 _JUDGEMENT = {"verdict": str, "evidence": Each({"check": str, "words": str})}
 _ROWS = {"units": Each({"unit": str, "words": str, "figure": Maybe(float), "strength": int})}
-_GATE = {"gate": str, "channels": int, "silent": int, "switches": int, "listed": Each(int)}
+_GATE = {"gate": str, "channels": Whole(0), "silent": Whole(0), "switches": Whole(0), "listed": Each(Whole(0))}
 _GATE |= {"rests_at": Maybe(float), "reaches": Maybe(float)}
 _EVIDENCE = {
     "jumps": _ROWS,
-    "silent-scan": {**_ROWS, "gates": Each(_GATE), "images": int, "pictures": int},
+    "silent-scan": {**_ROWS, "gates": Each(_GATE), "images": Whole(0), "pictures": Whole(0)},
     "agreement": _ROWS,
     "procedure": _ROWS,
     "response-gap": _ROWS,
+    "judgement": _WHOLE,
 }
 _TOLD = {"jumps": {"coarse": Each(float), "place": float}}
 _SERIES = {"curves": ("s", "lo", "hi"), "raw": ("picture", "same", "other"), "ceiling": ("mean", "lo", "hi")}
@@ -89,18 +94,15 @@ def read_record(run_dir: Path) -> dict[str, Any]:
     """
     path = Path(run_dir) / "audit.json"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        record = dict(read_json(path, dict, most=LARGE, within=Path(run_dir)))
+        if record.get("schema") != SCHEMA:
+            got = ascii(record.get("schema"))[:60]
+            raise RecordError(f"expected a record of {SCHEMA} in {path}, got {got}; use the snellen that wrote it")
+        _check(record)
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(f"expected a run with audit.json in {run_dir}, got none; run `snellen audit` first") from None
     except OSError as error:
-        raise RecordError(f"expected to read {path}, got {error.strerror}; check its permissions") from None
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"expected JSON, got {' '.join(str(error).split())}") from None
-    if isinstance(record, dict) and record.get("schema") != SCHEMA:
-        got = repr(record.get("schema"))[:60]
-        raise RecordError(f"expected a record of {SCHEMA} in {path}, got {got}; use the snellen that wrote it")
-    try:
-        _check(record)
+        raise RecordError(f"expected to read audit.json in {brief(str(run_dir))}: {why(error)}") from None
     except ShapeError as error:
         raise _damaged(path, str(error)) from None
     for blob in dict.fromkeys(blobs(record)):
@@ -122,13 +124,16 @@ def _check(record: Any) -> None:
         match(folder.get("purity"), Maybe(float), f"images.classes[{i}].purity")
     for i, unit in enumerate(record["units"]):
         match(unit.get("judgement"), Maybe(_JUDGEMENT), f"units[{i}].judgement")
+        quantiles = unit["natural"]["quantiles"] if unit["natural"] else []
+        if any(a > b for a, b in pairwise(quantiles)):
+            raise ShapeError(f"expected units[{i}].natural.quantiles in rising order, got others")
     for i, finding in enumerate(record["findings"]):
         where = f"findings[{i}].evidence"
         if finding["check"] == "path-similarity":
             _check_paths(finding["evidence"], where)
         elif finding["check"] in _EVIDENCE:
             match(finding["evidence"], _EVIDENCE[finding["check"]], where)
-            for k, row in enumerate(finding["evidence"]["units"]):
+            for k, row in enumerate(finding["evidence"].get("units", ())):
                 if row["figure"] is not None:
                     match(row, _TOLD.get(finding["check"], {}), f"{where}.units[{k}]")
 
@@ -145,11 +150,11 @@ def _check_blob(run_dir: Path, blob: str) -> None:
     if not BLOB.fullmatch(blob):
         raise _damaged(run_dir / "audit.json", f"expected blobs inside blobs/, got {blob!r}")
     try:
-        with open(run_dir / blob, "rb") as file:
+        with open_regular(run_dir / blob, within=run_dir) as file:
             head = file.read(8)
     except OSError as error:
         raise RecordError(
-            f"expected the blob {blob} in {run_dir}, got {error.strerror}; run the audit again to restore it"
+            f"expected the blob {blob} in {run_dir}, got {why(error)}; run the audit again to restore it"
         ) from None
     if not head.startswith(MAGIC):
         raise RecordError(f"expected {run_dir / blob} to be a PNG or JPEG, got other bytes; run the audit again")
@@ -157,7 +162,3 @@ def _check_blob(run_dir: Path, blob: str) -> None:
 
 def _damaged(path: Path, what: str) -> RecordError:
     return RecordError(f"{path} is damaged: {what}; run the audit again")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which is not JSON")

@@ -1,8 +1,8 @@
-"""Building the site: the pages of a record, rendered in memory, then written whole."""
+"""Building the site: the pages of a record, each rendered in memory and written whole before the next one."""
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from snellen.reports import curve, panels, words
-from snellen.reports.cards import Card, card
+from snellen.reports.cards import Card, anchor_of, card, title_of
 from snellen.reports.frieze import Pair, frieze
-from snellen.reports.record import read_record
 from snellen.reports.signs import CHECKS, SILENT_PAGE, gates, reference, scan, signs, ways
+from snellen.reports.units import Unit, open_record
 from snellen.reports.verdict import main_finding, paths, verdict
 from snellen.reports.write import write
 
@@ -33,7 +33,7 @@ class Group:
     name: str
     anchor: str
     classes: bool
-    units: tuple[Mapping[str, Any], ...]
+    units: tuple[Unit, ...]
     shown: int
 
     @property
@@ -61,23 +61,23 @@ def build(run_dir: Path) -> Path:
         OutputError: the pages cannot be written.
     """
     run_dir = Path(run_dir)
-    record = read_record(run_dir)
     related = {path: title for path, title in RELATED.items() if (run_dir / path).is_file()}
-    return write(run_dir, dict(_pages(record, related)))
+    with open_record(run_dir) as (record, units):
+        return write(run_dir, _pages(record, units, related))
 
 
-def groups(record: Mapping[str, Any]) -> tuple[Group, ...]:
+def groups(record: Mapping[str, Any], units: Sequence[Unit]) -> tuple[Group, ...]:
     """The record's units by layer: classes first, then in the order of the layers."""
     order = {layer["name"]: i for i, layer in enumerate(record["layers"])}
-    gathered: dict[tuple[bool, str], list[Mapping[str, Any]]] = {}
-    for unit in record["units"]:
-        gathered.setdefault((unit["role"] != "class", unit["layer"]), []).append(unit)
+    gathered: dict[tuple[bool, str], list[Unit]] = {}
+    for unit in units:
+        gathered.setdefault((unit.brief["role"] != "class", unit.brief["layer"]), []).append(unit)
     ranked = sorted(gathered.items(), key=lambda item: (item[0][0], order.get(item[0][1], len(order))))
-    whole = len(record["units"]) <= WHOLE
+    whole = len(units) <= WHOLE
     most = max(FEWEST, CHOICE // max(len(ranked), 1))
     return tuple(
-        Group(layer, f"group-{i + 1}", not inner, tuple(units), len(units) if whole else min(len(units), most))
-        for i, ((inner, layer), units) in enumerate(ranked)
+        Group(layer, f"group-{i + 1}", not inner, tuple(own), len(own) if whole else min(len(own), most))
+        for i, ((inner, layer), own) in enumerate(ranked)
     )
 
 
@@ -92,20 +92,22 @@ RELATED = {
 }
 
 
-def _pages(record: Mapping[str, Any], related: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _pages(record: Mapping[str, Any], units: Sequence[Unit], related: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Paths in the run directory and texts of all pages, the first page last."""
-    found = groups(record)
+    found = groups(record, units)
     names = {c["unit"]: c["label"] or c["name"] for c in record["images"]["classes"] if c["unit"] is not None}
     common = {"record": record, **_safe(), "words": words}
     for group in found:
         for i, path in enumerate(group.pages):
-            cards = [card(unit, names) for unit in group.units[i * PAGE : (i + 1) * PAGE]]
+            cards = [card(unit.whole(), names) for unit in group.units[i * PAGE : (i + 1) * PAGE]]
             here = {"group": group, "cards": cards, "page": i, "root": "../"}
             yield path, _environment().get_template("units.html").render(common | here)
     if gates(record):
         here = {"root": "../", "gates": gates(record), "scan": scan(record)}
         yield SILENT_PAGE, _environment().get_template("silent.html").render(common | here)
-    cards_of: dict[str, list[Card]] = {g.anchor: [card(unit, names) for unit in g.units[: g.shown]] for g in found}
+    cards_of: dict[str, list[Card]] = {
+        group.anchor: [card(unit.whole(), names) for unit in group.units[: group.shown]] for group in found
+    }
     view = {
         "groups": found,
         "cards_of": cards_of,
@@ -121,11 +123,10 @@ def _suspicious(found: tuple[Group, ...], names: Mapping[int, str]) -> list[dict
     listed = []
     for group in found:
         for i, unit in enumerate(group.units):
-            if (unit.get("judgement") or {}).get("verdict") == "suspicious":
-                shown = card(unit, names)
+            if (unit.brief.get("judgement") or {}).get("verdict") == "suspicious":
                 page = "" if i < group.shown else group.pages[i // PAGE]
-                name = shown.title if shown.named else shown.address
-                listed.append({"href": f"{page}#{shown.anchor}", "name": name})
+                name = title_of(unit.brief, names) or unit.brief["unit"]
+                listed.append({"href": f"{page}#{anchor_of(unit.brief)}", "name": name})
     return listed
 
 

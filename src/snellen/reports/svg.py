@@ -1,8 +1,9 @@
 """Drawing primitives: SVG as escaped markup, styled by the page, so charts follow light, dark and print."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 Number = int | float
 Point = tuple[Number, Number]
@@ -16,12 +17,13 @@ def element(name: str, attributes: Mapping[str, object], inside: object = "") ->
         attributes: names trusted, with `_` for `-`; values of any kind; None leaves the attribute out.
         inside: text, or markup that is kept as it is.
     """
-    parts = [
-        Markup(' {}="{}"').format(key.replace("_", "-"), plain(value))
-        for key, value in attributes.items()
-        if value is not None
-    ]
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), Markup("").join(parts), inside)
+    parts = [f"<{name}"]
+    for key, value in attributes.items():
+        if value is not None:
+            text = plain(value) if isinstance(value, float) else escape(value)
+            parts.append(f' {key.replace("_", "-")}="{text}"')
+    parts.append(f">{escape(inside)}</{name}>")
+    return Markup("".join(parts))
 
 
 def group(items: Iterable[Markup], css: str) -> Markup:
@@ -51,7 +53,9 @@ def rect(corner: Point, size: Point, css: str) -> Markup:
 
 def path(points: Sequence[Point]) -> str:
     """The data of a path through points."""
-    return "M" + "L".join(f"{plain(x)} {plain(y)}" for x, y in points)
+    text = "%.1f %.1fL" * len(points) % tuple(chain.from_iterable(points))
+    short = text.replace(".0 ", " ").replace(".0L", "L")
+    return "M" + short.replace("-0 ", "0 ").replace("-0L", "0L")[:-1]
 
 
 def picture(size: Point, name: str, items: Iterable[Markup], css: str = "") -> Markup:

@@ -13,11 +13,10 @@ def number(value: float | None) -> str:
     if size == 0:
         text = "0"
     elif size >= 1e6 or size < 1e-3:
-        power = math.floor(math.log10(size))
-        text = f"{size / 10**power:.1f}×10{_superscript(power)}"
+        digits, _, power = f"{size:.1e}".partition("e")
+        text = f"{digits}×10{_superscript(int(power))}"
     else:
-        digits = max(0, 2 - math.floor(math.log10(size)))
-        text = f"{size:,.{digits}f}"
+        text = f"{size:,.{max(0, 2 - math.floor(math.log10(size)))}f}"
     return f"−{text}" if value < 0 and text.strip("0.") else text
 
 

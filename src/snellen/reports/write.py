@@ -1,21 +1,20 @@
-"""Writing pages: each one whole or not at all, the first page last, pages of an earlier build removed."""
+"""Writing pages: each one whole or not at all, as soon as it is made, the first page last; old ones are removed."""
 
-import os
 import re
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from snellen.base import OutputError
+from snellen.base import OutputError, is_file, reason, sweep, write_atomic
 
 OURS = re.compile(r"(group-\d+-\d+|silent)\.html")
 
 
-def write(run_dir: Path, pages: dict[str, str]) -> Path:
-    """Write pages into a run directory, in order.
+def write(run_dir: Path, pages: Iterable[tuple[str, str]]) -> Path:
+    """Write pages into a run directory, in order, each when it comes; one is in memory at a time.
 
     Args:
         run_dir: an existing directory.
-        pages: path in the directory -> text; the last one is the first page.
+        pages: path in the directory and text; the last one is the first page.
 
     Returns:
         The path of the last page.
@@ -23,26 +22,19 @@ def write(run_dir: Path, pages: dict[str, str]) -> Path:
     Raises:
         OutputError: a page cannot be written; pages that exist are whole, of this build or the one before.
     """
-    try:
-        for name, text in pages.items():
-            _replace(run_dir / name, text.encode("utf-8"))
-        for old in (run_dir / "pages").glob("*.html"):
-            if OURS.fullmatch(old.name) and f"pages/{old.name}" not in pages:
+    inner, made, last = run_dir / "pages", set(), run_dir
+    if inner.is_symlink():
+        raise OutputError(f"expected a folder at {inner}, got a link; remove it")
+    sweep(inner, lambda name: OURS.fullmatch(name) is not None)
+    for name, text in pages:
+        last = run_dir / name
+        sweep(run_dir, (last.name,))
+        write_atomic(last, text.encode("utf-8"), sync=False)
+        made.add(name)
+    for old in inner.glob("*.html"):
+        if OURS.fullmatch(old.name) and f"pages/{old.name}" not in made and is_file(old):
+            try:
                 old.unlink()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"expected to write the report into {run_dir}, got {reason}; choose another place") from None
-    return run_dir / next(reversed(pages))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".report-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+            except OSError as error:
+                raise OutputError(f"cannot remove {old}: {reason(error)}; remove it") from error
+    return last

@@ -136,7 +136,7 @@ class AffineMembers:
         """A vertex has at most (number of equations - 1) slopes; where both pictures bound f, all ends are vertices."""
         known = self.evidence
         bounded = known.x_min is not None and known.x_max is not None and np.isfinite(known.spread)
-        return bounded and not known.slopes() and count >= len(known.known_values) - 1
+        return bool(bounded) and not known.slopes() and count >= len(known.known_values) - 1
 
     def _program(self) -> Program:
         known = self.evidence

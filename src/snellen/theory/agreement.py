@@ -49,7 +49,9 @@ def agree(traced: Traced, function: Callable[..., Tensor], inputs: Sequence[Tens
 def _compare(found: Tensor, expected: Tensor, scale: float, told: str) -> None:
     off = float((found - expected).abs().max())
     if not off <= scale:  # NaN is no agreement either
-        raise ModelError(f"expected a network that does to every image what was read from it, got {told} (off by {off:.3g})")
+        raise ModelError(
+            f"expected a network that does to every image what was read from it, got {told} (off by {off:.3g})"
+        )
 
 
 def _trials(inputs: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 import numpy as np
 
 from snellen.base import UsageError
-from snellen.theory.domain import Array
+from snellen.theory.domain import Array, number, numbers
 
 Norm: TypeAlias = Literal["l1", "l2", "linf"]
 """Which norm measures distances between inputs."""
@@ -69,6 +69,7 @@ class Lipschitz(FunctionClass):
     title: ClassVar[str] = "Lipschitz, L known"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bound", number(self.bound, "the Lipschitz bound"))
         if not (np.isfinite(self.bound) and self.bound >= 0):
             raise UsageError(f"expected a Lipschitz bound >= 0, got {self.bound}; use LipschitzUnknown without one")
         if self.norm not in ("l1", "l2", "linf"):
@@ -115,6 +116,7 @@ class Smooth(FunctionClass):
     title: ClassVar[str] = "smooth"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bound", number(self.bound, "the bound on the gradient's Lipschitz constant"))
         if not (np.isfinite(self.bound) and self.bound > 0):
             raise UsageError(f"expected a bound > 0 on the gradient's Lipschitz constant, got {self.bound}")
 
@@ -145,10 +147,10 @@ class AffineAlong(FunctionClass):
     title: ClassVar[str] = "affine along known directions"
 
     def __post_init__(self) -> None:
-        rows = np.asarray(self.directions, dtype=np.float64)
+        rows = np.atleast_1d(numbers(self.directions, "directions"))
+        if rows.size == 0 or not np.isfinite(rows).all() or not rows.any():
+            raise UsageError("expected at least one direction with finite entries that are not all 0, (m, d)")
         object.__setattr__(self, "directions", rows.reshape(len(rows), -1))
-        if rows.size == 0 or not np.isfinite(rows).all():
-            raise UsageError("expected at least one direction with finite entries, (m, d)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,8 +165,10 @@ class SparseAffine(FunctionClass):
     title: ClassVar[str] = "k-sparse affine"
 
     def __post_init__(self) -> None:
-        if self.nonzero < 1:
-            raise UsageError(f"expected at least 1 nonzero weight, got {self.nonzero}; use Constant for none")
+        count = number(self.nonzero, "the number of nonzero weights")
+        if not (count >= 1 and count % 1 == 0):
+            raise UsageError(f"expected a whole number >= 1 of nonzero weights, got {count:g}; use Constant for none")
+        object.__setattr__(self, "nonzero", int(count))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -26,6 +27,39 @@ from snellen.theory.classes import (
 from snellen.theory.domain import Array, Ball, Box
 from snellen.theory.evidence import Evidence
 
+Mark: TypeAlias = Literal["attested", "inferred", "ours"]
+"""Whose a verdict is: the paper's own, inferred from it, or ours (beyond the paper)."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the paper says of a class. It examines twelve; nine of its verdicts are attested, a tenth is inferred.
+
+    Args:
+        mark: whether that is attested or inferred; "ours" where nothing is known to be said of the class.
+        verdict: whether prediction from pictures is possible; "" for ours.
+        note: what of the row the paper does not settle.
+    """
+
+    mark: Mark
+    verdict: Literal["impossible", "possible", ""] = ""
+    note: str = ""
+
+    def of(self, verdict: str) -> Mark:
+        """The mark of one cell: the class's own where the cell says no more and no less than the paper, else ours."""
+        agrees = {"impossible": "no", "possible": "yes", "": ""}[self.verdict] == verdict
+        return self.mark if agrees else "ours"
+
+    def __str__(self) -> str:
+        if self.mark == "ours":
+            return "Beyond the paper" + (f": {self.note}" if self.note else "")
+        return f"prediction {self.verdict} ({self.mark})" + (f"; {self.note}" if self.note else "")
+
+
+OURS = Source("ours")
+FAILS, WORKS = Source("attested", "impossible"), Source("attested", "possible")
+_SMALL = Source("ours", note="the paper excepts small L from its verdict; how small, and in which norm, is not known")
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
@@ -37,7 +71,7 @@ class Entry:
         make: dimension -> (class, evidence).
         why: one line for each of the three questions.
         help: what further evidence would change.
-        paper: what the paper says of the class; "" where it does not treat it.
+        paper: what the paper says of the class.
         dims: the dimensions in which it is computed.
     """
 
@@ -46,7 +80,7 @@ class Entry:
     make: Callable[[int], tuple[FunctionClass, Evidence]]
     why: tuple[str, str, str]
     help: str
-    paper: str = ""
+    paper: Source
     dims: tuple[int, int] = (2, 8)
 
 
@@ -113,25 +147,26 @@ _NONE = "only the value at x itself: evidence elsewhere says nothing about x"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
-        "black-box", "Black-box", lambda d: (BlackBox(), inside(d)), _SPIKES, _NONE, "impossible",
+        "black-box", "Black-box", lambda d: (BlackBox(), inside(d)), _SPIKES, _NONE, FAILS,
     ),
     Entry(
         "relu", "ReLU network", lambda d: (ReLUNetwork(), inside(d)), _SPIKES,
-        _NONE + "; a proved Lipschitz constant would move the unit to another row", "impossible",
+        _NONE + "; a proved Lipschitz constant would move the unit to another row", FAILS,
     ),
     Entry(
         "fitted-relu", "ReLU network fitted to data", lambda d: (training(d), inside(d)),
         ("fitting fixes the values at the training inputs alone; spikes are free elsewhere", *_SPIKES[1:]),
-        _NONE + "; at training inputs it is exact", "impossible",
+        _NONE + "; at training inputs it is exact", FAILS,
     ),
     Entry(
         "piecewise-affine", "Piecewise affine", lambda d: (PiecewiseAffine(), inside(d)), _SPIKES,
-        _NONE + "; the pieces themselves, if known, make it affine on each", "impossible",
+        _NONE + "; the pieces themselves, if known, make it affine on each", FAILS,
     ),
     Entry(
         "lipschitz-unknown", "Lipschitz, L unknown", lambda d: (LipschitzUnknown(), inside(d)),
         ("a spike of any steepness is Lipschitz with some L", *_SPIKES[1:]),
-        "a bound on L: see the next rows", "impossible",
+        "a bound on L: see the next rows",
+        Source("ours", note="whether an unknown L is among the paper's twelve classes is not known"),
     ),
     Entry(
         "lipschitz-l2-small", "Lipschitz in l2, L 1.2 times the least possible", lipschitz("l2", 1.2),
@@ -141,7 +176,7 @@ ENTRIES: tuple[Entry, ...] = (
             "decided within D / (2 L) of either picture",
         ),
         "natural images with their responses: each forces the response in a ball of radius eps / L around it",
-        "possible for small L",
+        _SMALL,
     ),
     Entry(
         "lipschitz-l2", "Lipschitz in l2, L 3 times the least possible", lipschitz("l2", 3.0),
@@ -150,7 +185,11 @@ ENTRIES: tuple[Entry, ...] = (
             "the worst error is D / 2; only a ball around each picture is known within eps",
             "decided within D / (2 L) of either picture, a vanishing share of the cube as d grows",
         ),
-        "natural images near x; (L sqrt(d) / eps)^d of them for the whole cube", "impossible",
+        "natural images near x; (L sqrt(d) / eps)^d of them for the whole cube",
+        Source(
+            "attested", "impossible",
+            "but for small L, in an unknown norm: 3 times the least L is useless in l1, l2 and l-infinity alike",
+        ),
     ),
     Entry(
         "lipschitz-l1", "Lipschitz in l1, L 1.2 times the least possible", lipschitz("l1", 1.2),
@@ -159,7 +198,7 @@ ENTRIES: tuple[Entry, ...] = (
             "the worst error is (L d - D) / 2, here 0.1 D, for every d",
             "decided but in a slab around the middle",
         ),
-        "the true L: at L = D / d the function is known exactly", "possible for small L",
+        "the true L: at L = D / d the function is known exactly", _SMALL,
     ),
     Entry(
         "lipschitz-linf", "Lipschitz in l-infinity, L 1.2 times the least possible", lipschitz("linf", 1.2),
@@ -168,7 +207,7 @@ ENTRIES: tuple[Entry, ...] = (
             "the worst error is D / 2 for every consistent L once d > 1",
             "decided within D / (2 L) of either picture",
         ),
-        "natural images near x", "impossible",
+        "natural images near x", _SMALL,
     ),
     Entry(
         "monotone", "Monotone", lambda d: (Monotone(), corners(d)),
@@ -178,17 +217,17 @@ ENTRIES: tuple[Entry, ...] = (
             "the same step",
         ),
         "responses of images below and above x: f(x) lies between the largest below and the smallest above",
-        "impossible",
+        FAILS,
     ),
     Entry(
         "convex", "Convex", lambda d: (Convex(), bowl(d)),
         (
             "f can stay at a and rise only at x_max, or rise evenly: a <= f(x) <= a + D rho(x)",
             "rho, the gauge of the cube around x_min, is below 2 eps / D on a share (2 eps / D)^d of the cube",
-            "decided (nearer to the minimum) where rho <= 1/2: a share 2^-d of the cube, beyond the paper's verdict",
+            "decided (nearer to the minimum) where rho <= 1/2: a share 2^-d of the cube",
         ),
         "responses on a line through x bound it from above; a gradient at a point bounds it from below everywhere",
-        "impossible",
+        FAILS,
     ),
     Entry(
         "concave", "Concave", lambda d: (Concave(), dome(d)),
@@ -197,7 +236,7 @@ ENTRIES: tuple[Entry, ...] = (
             "known within eps on a share (2 eps / D)^d of the cube",
             "decided (nearer to the maximum) where rho <= 1/2: a share 2^-d of the cube",
         ),
-        "as for convex: responses on a line through x, and gradients",
+        "as for convex: responses on a line through x, and gradients", OURS,
     ),
     Entry(
         "smooth", "Smooth, gradient Lipschitz with L = 16 D", lambda d: (Smooth(16.0), inside(d)),
@@ -206,7 +245,7 @@ ENTRIES: tuple[Entry, ...] = (
             "within eps of a up to r = sqrt(2 eps / L) from x_min, and likewise at x_max",
             "decided within sqrt(D / L) of either picture",
         ),
-        "responses and gradients of images near x",
+        "responses and gradients of images near x", OURS,
     ),
     Entry(
         "additive", "Additive, any functions of one pixel", lambda d: (Additive(), corners(d)),
@@ -215,7 +254,7 @@ ENTRIES: tuple[Entry, ...] = (
             "the worst error is D / 2",
             "the curves can jump early or late",
         ),
-        "responses to images that repeat single pixel values of x; monotone curves with known shares",
+        "responses to images that repeat single pixel values of x; monotone curves with known shares", OURS,
     ),
     Entry(
         "affine", "Affine on a cube, d > 1", lambda d: (Affine(), corners(d)),
@@ -224,11 +263,12 @@ ENTRIES: tuple[Entry, ...] = (
             "a + D [min s_i, max s_i]: the worst error is D / 2, at the other corners",
             "decided where all pixels lie on one side of the middle: a share 2^(1 - d)",
         ),
-        "d - 1 natural images in general position, or one gradient, make it exact everywhere", "impossible",
+        "d - 1 natural images in general position, or one gradient, make it exact everywhere",
+        Source("inferred", "impossible", "the paper's verdict on affine functions is known for d = 1 alone"),
     ),
     Entry(
         "affine-1d", "Affine, d = 1", lambda _: (Affine(), corners(1)),
-        ("two values fix a line",) * 3, "nothing is missing", "possible", (1, 1),
+        ("two values fix a line",) * 3, "nothing is missing", WORKS, (1, 1),
     ),
     Entry(
         "affine-ball", "Affine on an l2 ball", lambda d: (Affine(), across(d)),
@@ -236,7 +276,7 @@ ENTRIES: tuple[Entry, ...] = (
             "x_max - x_min is parallel to the slope: w = D (x_max - x_min) / (4 r^2)",
             "exact", "exact",
         ),
-        "nothing is missing: the negative result for affine units is a property of the cube's corners",
+        "nothing is missing: the negative result for affine units is a property of the cube's corners", OURS,
     ),
     Entry(
         "affine-along", "Affine along known directions", lambda d: (AffineAlong(directions(d)), corners(d)),
@@ -245,7 +285,7 @@ ENTRIES: tuple[Entry, ...] = (
             "as far as the signs and the sum of the slope leave the unknown directions free",
             "decided where the known directions agree on the side",
         ),
-        "m - 1 natural images in general position make it exact",
+        "m - 1 natural images in general position make it exact", OURS,
     ),
     Entry(
         "sparse-affine", "k-sparse affine, k = 2", lambda d: (SparseAffine(2), corners(d)),
@@ -254,10 +294,10 @@ ENTRIES: tuple[Entry, ...] = (
             "the same envelope as for all affine functions, for every k >= 1",
             "decided where all pixels lie on one side of the middle: a share 2^(1 - d)",
         ),
-        "2 k - 1 natural images in general position single out the slope, however large d is",
+        "2 k - 1 natural images in general position single out the slope, however large d is", OURS,
     ),
     Entry(
         "constant", "Constant", lambda d: (Constant(), Evidence(Box.unit(d), np.zeros(d), np.ones(d), 0.5, 0.5)),
-        ("one value is all there is",) * 3, "nothing is missing", "possible",
+        ("one value is all there is",) * 3, "nothing is missing", WORKS,
     ),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -122,17 +123,17 @@ class Evidence:
                     f"one point has the two values {twin.value:g} and {node.value:g}", (twin.name, node.name)
                 )
 
-    @property
+    @cached_property
     def known_values(self) -> Array:
         """The values of all nodes that have one, in their order."""
         return np.array([n.value for n in self.nodes() if n.value is not None], dtype=np.float64)
 
-    @property
+    @cached_property
     def extent(self) -> float:
         """The range of the known values: D where both pictures have theirs, 0 where fewer than two values are known."""
         return float(np.ptp(self.known_values)) if len(self.known_values) else 0.0
 
-    @property
+    @cached_property
     def slack(self) -> float:
         """The absolute tolerance of values: a share of their range, their noise, and a few units in the last place."""
         return self.tolerance * self.extent + self.noise + _ULPS * float(np.abs(self.known_values).max(initial=0.0))

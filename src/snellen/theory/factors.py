@@ -249,8 +249,14 @@ ONE_SIGNED = (
     aten.sum.default, aten.sum.dim_IntList, aten.cumsum.default, aten.avg_pool2d.default, aten.avg_pool3d.default,
     aten._adaptive_avg_pool2d.default, aten._adaptive_avg_pool3d.default,
 )  # fmt: skip
-SAME = (aten.clone.default, aten.detach.default, aten.alias.default, aten.lift_fresh.default, aten.neg.default,
-        aten._to_copy.default)
+SAME = (
+    aten.clone.default,
+    aten.detach.default,
+    aten.alias.default,
+    aten.lift_fresh.default,
+    aten.neg.default,
+    aten._to_copy.default,
+)
 MATRICES: dict[Any, Rule] = {
     **dict.fromkeys((aten.mm.default, aten.bmm.default, aten.mv.default, aten.dot.default, aten.vdot.default), _matrix),
     **dict.fromkeys((aten.addmm.default, aten.baddbmm.default, aten.addmv.default), _matrix_and_sum),

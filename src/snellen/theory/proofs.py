@@ -280,4 +280,3 @@ class _Walk:
 
 
 _UNKNOWN = "expected operations with a known Lipschitz constant, got {}; none is proved"
-

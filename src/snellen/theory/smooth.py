@@ -11,7 +11,7 @@ from snellen.theory.domain import Array
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
 from snellen.theory.frames import framed
 
-_HALVINGS = 64
+_HALVINGS = 48
 
 
 @dataclass(frozen=True, eq=False)

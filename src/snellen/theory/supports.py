@@ -130,8 +130,8 @@ def lower_bound(
 ) -> tuple[float, float]:
     """A bound on f(x) from below because of node i, and what no such bound can pass; no search where that is `enough`.
 
-    f(x) >= v_i - |x - p_i| r for the rate r at which the upper hull U rises beyond p_i, the least (U(z) - v_i) / |z - p_i|
-    at z = p_i + s (p_i - x), s > 0. Minus infinity where p_i is an end of all that is known.
+    f(x) >= v_i - |x - p_i| r for the rate r at which the upper hull U rises beyond p_i: the least of
+    (U(z) - v_i) / |z - p_i| at z = p_i + s (p_i - x), s > 0. Minus infinity where p_i is an end of all that is known.
     """
     place, height = known.places[i], float(known.values[i])
     if i in known.slopes:

@@ -8,7 +8,7 @@ from scipy.stats import qmc
 from snellen.base import UsageError, nearest
 from snellen.theory.classes import FunctionClass
 from snellen.theory.domain import Array, Box, Domain
-from snellen.theory.entries import ENTRIES, Entry
+from snellen.theory.entries import ENTRIES, Entry, Mark
 from snellen.theory.envelope import envelope
 from snellen.theory.evidence import Evidence
 from snellen.theory.questions import QUESTIONS, Question, judge
@@ -16,6 +16,12 @@ from snellen.theory.witness import witnesses
 
 EPS = 0.1
 """What "within" means in the table, as a share of D."""
+
+LEGEND = (
+    "attested: the verdict of the paper (Geirhos et al., ICML 2024) on the class, derived again here; inferred: not "
+    "attested, but taken to be the paper's; ours: beyond the paper. Three words are for the three questions, in order."
+)
+"""What the marks of a row mean."""
 
 _POWER = 9
 """2^9 points a class and dimension."""
@@ -31,6 +37,7 @@ class Cell:
         why: one line.
         backing: the bound or the two members behind it, with figures.
         change: what evidence would change it.
+        paper: "attested", "inferred" or "ours": whose verdict this is.
     """
 
     question: Question
@@ -39,6 +46,7 @@ class Cell:
     why: str
     backing: str
     change: str
+    paper: Mark
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +68,12 @@ class Row:
     low: float
     high: float
     gap: float
+
+    @property
+    def paper(self) -> str:
+        """The marks of the three cells in their order; one word where they are the same."""
+        marks = [cell.paper for cell in self.cells]
+        return marks[0] if len(set(marks)) == 1 else " ".join(marks)
 
 
 def find_entries(name: str | None = None) -> tuple[Entry, ...]:
@@ -99,7 +113,7 @@ def compute(entry: Entry) -> Row:
     ]
     apart = _apart(low.value, high.value, probes[widest])
     cells = tuple(
-        Cell(q, v, s, w, _bound(max(worst)) if v == "yes" else apart, entry.help)
+        Cell(q, v, s, w, _bound(max(worst)) if v == "yes" else apart, entry.help, entry.paper.of(v))
         for q, v, s, w in zip(QUESTIONS, verdicts, zip(*shares, strict=True), entry.why, strict=True)
     )
     three = cells[0], cells[1], cells[2]

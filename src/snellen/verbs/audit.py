@@ -27,6 +27,7 @@ def audit(  # noqa: PLR0913 - a command line's options
     quick: bool = False,
     weights: str | Path | None = None,
     trust_pickle: bool = False,
+    base: str | None = None,
     precision: str = "float32",
     compiled: bool = False,
     canvas: str = "fourier",
@@ -57,6 +58,7 @@ def audit(  # noqa: PLR0913 - a command line's options
         quick: fewer units, images and steps.
         weights: local file of weights for a model that a word names.
         trust_pickle: read pickled weights, which can run any code.
+        base: of the folder of a saved model whose base is in a Python file: that network, whose code is then run.
         precision: "float32", or "bfloat16", which is faster where the hardware has it.
         compiled: fuse slow layers; needs a C++ compiler.
         canvas: "fourier" or "pixel".
@@ -86,6 +88,7 @@ def audit(  # noqa: PLR0913 - a command line's options
             quick=quick,
             weights=weights,
             trust_pickle=trust_pickle,
+            base=base,
             precision=precision,
             compiled=compiled,
             canvas=canvas,

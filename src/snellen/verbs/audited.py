@@ -121,7 +121,7 @@ class AuditedUnit:
             raise RecordError(
                 f"expected the responses of {self.address} in {self._folder}, got none; run the audit again"
             )
-        return np.asarray(Store(self._folder / "blobs").get_json(key)["responses"], np.float64)
+        return np.asarray(Store(self._folder / "blobs").get(key)["responses"], np.float64)
 
     def _entry(self, direction: str) -> Mapping[str, Any] | None:
         return next((entry for entry in self._data["pictures"] if entry["direction"] == direction), None)

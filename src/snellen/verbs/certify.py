@@ -23,6 +23,7 @@ def certify(  # noqa: PLR0913 - a command line's options
     size: int | tuple[int, int] | None = None,
     weights: str | Path | None = None,
     trust_pickle: bool = False,
+    base: str | None = None,
     seed: int = 0,
     preprocess: object = None,
     progress: Watch = True,
@@ -41,6 +42,7 @@ def certify(  # noqa: PLR0913 - a command line's options
         size: input size in pixels; by default the model's own.
         weights: local file of weights for a model that a word names.
         trust_pickle: read pickled weights, which can run any code.
+        base: of the folder of a saved model whose base is in a Python file: that network, whose code is then run.
         seed: root of all random numbers.
         preprocess: what the model wants done to RGB in [0, 1], where nothing says it.
         progress: False for no bar; or called with (title, done, total).
@@ -51,7 +53,9 @@ def certify(  # noqa: PLR0913 - a command line's options
         SnellenError: a bad argument, model, unit or image set.
     """
     with told(progress, "loading") as tell:
-        loaded = open_model(model, size=size, preprocess=preprocess, weights=weights, trust_pickle=trust_pickle)
+        loaded = open_model(
+            model, size=size, preprocess=preprocess, weights=weights, trust_pickle=trust_pickle, base=base
+        )
         found = expand([str(unit)], loaded)
         if len(found) > 1:
             raise UsageError(f'expected one unit, got the {len(found)} of "{unit}"; name one, such as "{found[0]}"')

@@ -1,6 +1,7 @@
 """`snellen.deceive`: a network whose pictures lie, and the receipt of what that took."""
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,13 +9,14 @@ from torch import Tensor
 
 from snellen.attacks import Attack, Conditions, Exam, FoolingAttack, Manipulated, Receipt, SilentAttack
 from snellen.attacks.corpus import Plan
-from snellen.attacks.folder import write_folder
+from snellen.attacks.folder import claim, write_folder
 from snellen.attacks.targets import open_picture
 from snellen.audits.request import MEMORY
-from snellen.base import OutputError, Seed, UsageError
+from snellen.base import Seed, UsageError
 from snellen.images import ImageSet, ImagesLike, open_images
 from snellen.models import Model, ModelLike, open_model
 from snellen.models.circuits import install
+from snellen.models.sources.saved import lasting
 from snellen.pictures import Settings
 from snellen.progress import Tell, Watch, told
 from snellen.reports.receipt import build_receipt
@@ -109,28 +111,33 @@ def deceive(  # noqa: PLR0913 - a command line's options
     """
     folder = Path(out)
     with told(progress, "loading") as tell:
-        _usable(folder, method=method, detector=detector)
+        _usable(folder, method=method, detector=detector, margin=margin)
         loaded = open_model(
-            model, size=size, preprocess=preprocess, weights=weights, trust_pickle=trust_pickle, device=device
+            model,
+            size=size,
+            preprocess=preprocess,
+            weights=weights,
+            trust_pickle=trust_pickle,
+            device=device,
         )
         if "spec" not in loaded.provenance:
             loaded = replace(loaded, provenance={**loaded.provenance, "spec": MEMORY})
+        lasting(loaded)  # what cannot be saved is refused before the work
         attack = _attack(loaded, method, str(show), layer=layer, detector=detector, margin=margin, quick=quick)
-        seen, unseen = _images(images, held_out)
+        seen, unseen = _images(images, held_out, tell)
         settings = Settings(steps=steps or (48 if quick else 64))
         exam = Exam(held_out=unseen, units=min(units, 4) if quick else units, settings=settings, seed=Seed(seed))
         return _made(loaded, attack, (seen, exam, folder), tell)
 
 
-def _usable(out: Path, *, method: str, detector: str) -> None:
+def _usable(out: Path, *, method: str, detector: str, margin: float) -> None:
     if method not in ("fooling-circuit", "silent-units"):
         raise UsageError(f'expected the method "fooling-circuit" or "silent-units", got "{method}"')
     if detector not in ("cnn", "readout"):
         raise UsageError(f'expected the detector "cnn" or "readout", got "{detector}"')
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"expected a folder for --out, got the file {out}; choose another place")
-    if out.is_dir() and any(out.iterdir()) and not (out / "snellen.json").exists():
-        raise UsageError(f"expected an empty folder or that of an earlier deceit, got {out}; choose another --out")
+    if not math.isfinite(margin):
+        raise UsageError(f"expected a finite margin, got {margin}")
+    claim(out)
 
 
 def _attack(
@@ -150,10 +157,13 @@ def _picture(path: str, size: tuple[int, int]) -> Tensor:
     return open_picture(Path(path), size)
 
 
-def _images(images: ImagesLike | None, held_out: ImagesLike | None) -> tuple[ImageSet, ImageSet | None]:
+def _images(images: ImagesLike | None, held_out: ImagesLike | None, tell: Tell) -> tuple[ImageSet, ImageSet | None]:
+    def find(given: ImagesLike) -> ImageSet:
+        return open_images(given, progress=lambda done, total: tell("checking images", done, total))
+
     if images is None:
-        return open_images("builtin:train"), open_images("builtin" if held_out is None else held_out)
-    return open_images(images), None if held_out is None else open_images(held_out)
+        return find("builtin:train"), find("builtin" if held_out is None else held_out)
+    return find(images), None if held_out is None else find(held_out)
 
 
 def _made(model: Model, attack: Attack, places: tuple[ImageSet, Exam, Path], tell: Tell) -> Deceived:

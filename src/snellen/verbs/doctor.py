@@ -122,6 +122,7 @@ def doctor(
     device: str = "auto",
     weights: str | Path | None = None,
     trust_pickle: bool = False,
+    base: str | None = None,
     preprocess: object = None,
     progress: Watch = True,
 ) -> Diagnosis:
@@ -136,6 +137,7 @@ def doctor(
         device: "auto", "cpu" or "cuda". A model in memory is used where it is.
         weights: local file of weights for a model that a word names.
         trust_pickle: read pickled weights, which can run any code.
+        base: of the folder of a saved model whose base is in a Python file: that network, whose code is then run.
         preprocess: what the model wants done to RGB in [0, 1], where nothing says it.
         progress: False for no bar; or called with (title, done, total).
 
@@ -144,7 +146,13 @@ def doctor(
     """
     with told(progress, "loading") as tell:
         opened = open_model(
-            model, size=size, weights=weights, trust_pickle=trust_pickle, preprocess=preprocess, device=device
+            model,
+            size=size,
+            weights=weights,
+            trust_pickle=trust_pickle,
+            base=base,
+            preprocess=preprocess,
+            device=device,
         )
         known = survey(opened)
         kinds = {name: type(part).__name__ for name, part in opened.module.named_modules()}

@@ -1,6 +1,6 @@
 """`snellen.matrix`: what the checks say of networks, honest and manipulated in every way that `deceive` knows."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from snellen.audits.cells import KINDS, Case, Size
@@ -23,6 +23,7 @@ def matrix(
     quick: bool = False,
     alike: bool = False,
     progress: Watch = True,
+    note: Callable[[str], None] | None = None,
 ) -> Path:
     """Audit networks, honest and manipulated, and count who is called suspicious.
 
@@ -39,6 +40,7 @@ def matrix(
         quick: fewer units and smaller audits.
         alike: networks with large inputs get as many units and steps as small ones.
         progress: False for no bar; or called with (title, done, total).
+        note: told what was damaged and is made again, line by line.
 
     Returns:
         The path of the page; the table is matrix.json beside it.
@@ -52,7 +54,9 @@ def matrix(
     kinds = (kind,) if isinstance(kind, str) else tuple(kind or KINDS)
     asked = Matrix(cases, size or Size(units=units, steps=steps, alike=alike), seed, kinds)
     with told(progress, "loading") as tell:
-        run_matrix(asked, folder, tell=tell, wrote=lambda cell: _pages(folder, cell))
+        run_matrix(asked, folder, tell=tell, wrote=lambda cell: _pages(folder, cell), note=note)
+        for cell in asked.cells:
+            _unfinished_pages(folder / "cells" / cell.name)
         return build_matrix(folder)
 
 
@@ -69,3 +73,10 @@ def _pages(out: Path, cell: Path) -> None:
     if (cell / "model").is_dir():
         build_receipt(cell / "model")
     build_matrix(out)
+
+
+def _unfinished_pages(cell: Path) -> None:
+    """Those that a kill between a cell and its pages left unwritten."""
+    for folder, write in ((cell / "audit", build), (cell / "model", build_receipt)):
+        if folder.is_dir() and not (folder / "index.html").is_file():
+            write(folder)

@@ -22,6 +22,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
     seed: int = 0,
     weights: str | Path | None = None,
     trust_pickle: bool = False,
+    base: str | None = None,
     precision: str = "float32",
     compiled: bool = False,
     preprocess: object = None,
@@ -41,6 +42,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
         seed: root of all random numbers.
         weights: local file of weights for a model that a word names.
         trust_pickle: read pickled weights, which can run any code.
+        base: of the folder of a saved model whose base is in a Python file: that network, whose code is then run.
         precision: "float32", or "bfloat16", which is faster where the hardware has it.
         compiled: fuse slow layers; needs a C++ compiler.
         preprocess: what the model wants done to RGB in [0, 1], where nothing says it.
@@ -57,6 +59,7 @@ def visualize(  # noqa: PLR0913 - a command line's options
             preprocess=preprocess,
             weights=weights,
             trust_pickle=trust_pickle,
+            base=base,
             device=device,
         )
         return draw(

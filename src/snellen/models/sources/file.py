@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import importlib.util
 import linecache
+import os
 import random
 import sys
 import traceback
@@ -16,7 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from snellen.base import ModelError, WeightsError, nearest
+from snellen.base import ModelError, WeightsError, brief, nearest
+from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.found import Found
 from snellen.models.sources.weights import unpickle
@@ -34,9 +36,9 @@ def from_file(path: Path, factory: str) -> Found:
     Raises:
         ModelError: no such file or factory, it raises, or it returns something else than a module or a `Model`.
     """
-    path = path.expanduser()
-    if not path.is_file():
-        raise ModelError(f"expected a Python file, got {path}, which does not exist")
+    path = home(path)
+    if not os.path.isfile(path):  # False also of names that no file can have
+        raise ModelError(f"expected a Python file, got {brief(str(path))}, which does not exist")
     with imports_from(path.parent.resolve()), reproducible():
         module = _executed(path)
         made = _called(_factory(module, factory, path), path)
@@ -132,7 +134,7 @@ def _factory(module: ModuleType, name: str, path: Path) -> Callable[[], Any]:
         return found
     own = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
     hint = nearest(name, own) or f"the file has {', '.join(own[:5]) or 'no functions'}"
-    raise ModelError(f'expected a factory in {path.name}, got "{name}"; {hint}')
+    raise ModelError(f'expected a factory in {path.name}, got "{brief(name)}"; {hint}')
 
 
 def _called(factory: Callable[[], Any], path: Path) -> Any:

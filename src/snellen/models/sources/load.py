@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from snellen.base import UsageError
+from snellen.base import MOST_SIDE, UsageError, brief
+from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.file import from_file, from_pickle
 from snellen.models.sources.found import Found
@@ -28,6 +29,7 @@ def load_model(
     size: int | tuple[int, int] | None = None,
     trust_pickle: bool = False,
     device: str = "cpu",
+    base: str | None = None,
 ) -> Model:
     """Load a model; global random state stays as it is, and nothing is downloaded.
 
@@ -41,6 +43,8 @@ def load_model(
         size: input size in pixels; else what the model or its library says, else a guess that is noted.
         trust_pickle: allow pickled weights; a pickle can run any code.
         device: "cpu" or "cuda".
+        base: for the folder of a saved model, the honest network it is built from, as `spec`. Without it the folder may
+            name a built-in or a library's network, but no file with code: that is run only for whoever names it here.
 
     Raises:
         UsageError: the spec or the device makes no sense.
@@ -48,7 +52,9 @@ def load_model(
         WeightsError: the weights are refused, unreadable or do not fit.
         DependencyError: torchvision, timm or transformers is asked for and not installed.
     """
-    found = _find(spec, trust_pickle=trust_pickle)
+    if base is not None and not is_saved(spec):
+        raise UsageError(f'expected --base only with the folder of a saved model, got "{brief(spec)}"; leave it away')
+    found = _find(spec, trust_pickle=trust_pickle, base=base)
     if weights is not None:
         found = _filled(found, Path(weights), trust_pickle=trust_pickle)
     elif found.provenance.get("weights") == "random":
@@ -60,7 +66,7 @@ def load_model(
     return model
 
 
-def _find(spec: str, *, trust_pickle: bool) -> Found:
+def _find(spec: str, *, trust_pickle: bool, base: str | None = None) -> Found:
     head, colon, tail = spec.partition(":")
     if spec == "builtin":
         from snellen.models.builtin import load_builtin
@@ -74,7 +80,7 @@ def _find(spec: str, *, trust_pickle: bool) -> Found:
     if colon and head == "transformers":
         return from_transformers(Path(tail))
     if is_saved(spec):
-        return from_saved(Path(spec).expanduser(), lambda base: _find(base, trust_pickle=trust_pickle))
+        return from_saved(home(spec), lambda honest: _find_honest(honest, trust_pickle=trust_pickle), base=base)
     path, colon, factory = spec.rpartition(":")
     if colon and path.endswith(".py"):
         return from_file(Path(path), factory)
@@ -82,7 +88,13 @@ def _find(spec: str, *, trust_pickle: bool) -> Found:
         raise UsageError(f'expected the name of a factory after the file, as in "{spec}:load", got "{spec}"')
     if is_pickle_name(spec):
         return from_pickle(Path(spec), trust_pickle=trust_pickle)
-    raise UsageError(f'expected a model as {_FORMS}, got "{spec}"')
+    raise UsageError(f'expected a model as {_FORMS}, got "{brief(spec)}"')
+
+
+def _find_honest(spec: str, *, trust_pickle: bool) -> Found:
+    if is_saved(spec):
+        raise UsageError(f'an honest network is needed, and "{brief(spec)}" is a manipulated one')
+    return _find(spec, trust_pickle=trust_pickle)
 
 
 def _filled(found: Found, weights: Path, *, trust_pickle: bool) -> Found:
@@ -121,8 +133,8 @@ def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
         UsageError: out of bounds.
     """
     sides = (size, size) if isinstance(size, int) else size
-    if sides is not None and not all(1 <= side <= 4096 for side in sides):
-        raise UsageError(f"expected a size between 1 and 4096 pixels, got {sides[0]}x{sides[1]}")
+    if sides is not None and not all(1 <= side <= MOST_SIDE for side in sides):
+        raise UsageError(f"expected a size between 1 and {MOST_SIDE} pixels, got {sides[0]}x{sides[1]}")
     return sides
 
 

@@ -29,6 +29,7 @@ def open_model(
     preprocess: object = None,
     weights: str | Path | None = None,
     trust_pickle: bool = False,
+    base: str | None = None,
     device: str | None = None,
 ) -> Model:
     """The model that a word names, that a module in memory is, or that is one already.
@@ -45,6 +46,7 @@ def open_model(
             which also say the size, and weights the names of the classes.
         weights: file of weights; only for a word.
         trust_pickle: read pickled weights; only for a word.
+        base: of the folder of a saved model, the network that it is built from, as `load_model` takes it.
         device: for a word "auto", "cpu" (the default) or "cuda". A module in memory is used where it is.
 
     Raises:
@@ -54,13 +56,17 @@ def open_model(
     """
     asked = pair(size)
     if isinstance(model, str | Path):
-        loaded = load_model(str(model), weights=weights, size=asked, trust_pickle=trust_pickle, device=device or "cpu")
+        loaded = load_model(
+            str(model), weights=weights, size=asked, trust_pickle=trust_pickle, base=base, device=device or "cpu"
+        )
         return _changed(loaded, None, _told(preprocess, loaded.module))
     if not isinstance(model, nn.Module | Model):
         raise ModelError(
             f"expected a model as a word, a torch.nn.Module or a snellen.Model, got {type(model).__name__}; "
             "give the network itself"
         )
+    if base is not None:
+        raise UsageError("expected base only with the folder of a saved model, got a model in memory; leave it away")
     if weights is not None:
         raise UsageError("expected no weights for a model in memory; load them into it with load_state_dict")
     module = model.module if isinstance(model, Model) else model

@@ -1,6 +1,7 @@
 """What a network takes, found out by trying: its input size and whether it wants colour."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snellen.base import ModelError
+from snellen.base import ModelError, WeightsError
 from snellen.models.model import Model, Preprocess
 from snellen.models.passes import SIZES, run, takes
 
@@ -68,6 +69,30 @@ def runs_at(model: Model, size: tuple[int, int]) -> None:
     """
     with torch.no_grad():
         run(model, _picture(model, size))
+
+
+def check_finite(module: nn.Module, preprocess: Preprocess) -> None:
+    """Nothing that a network computes with may be NaN: from there on every response, and so every check, is one.
+
+    Infinite parameters are refused, too; infinite buffers are not, for masks and unbounded ranges are written so.
+
+    Raises:
+        WeightsError: a tensor holds such a number; the message says which.
+        ModelError: the preprocessing does.
+    """
+    numbers = (preprocess.scale, *preprocess.mean, *preprocess.std)
+    if not all(math.isfinite(v) for v in numbers):
+        raise ModelError(f"expected a finite scale, mean and deviation, got {preprocess}; mend the model")
+    for name, tensor in module.named_parameters():
+        if not tensor.isfinite().all():
+            raise _not_finite(name, int((~tensor.isfinite()).sum()), "NaN or infinite")
+    for name, buffer in module.named_buffers():
+        if buffer.isnan().any():
+            raise _not_finite(name, int(buffer.isnan().sum()), "NaN")
+
+
+def _not_finite(name: str, count: int, what: str) -> WeightsError:
+    return WeightsError(f'expected finite weights, got {count:,} in "{name}" that are {what}; give other weights')
 
 
 def _picture(model: Model, size: tuple[int, int]) -> Tensor:

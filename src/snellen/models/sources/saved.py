@@ -1,28 +1,78 @@
-"""Manipulated models in a folder: all weights as safetensors, and a description of how to put them together."""
+"""Manipulated models in a folder: all weights as safetensors, and a description of how to put them together.
+
+Nothing in such a folder is run. What it is built from may be a network of this package or of a library, but no Python
+file and no pickle that the folder names: those count only where whoever loads the folder names them, too.
+"""
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from snellen.base import ModelError, OutputError, SnellenError, UsageError, WeightsError
+from snellen.base import MOST_SIDE, ModelError, SnellenError, UsageError, WeightsError, brief, write_atomic
+from snellen.base.files import home, open_regular, read_json, why
+from snellen.base.shape import Each, Exactly, Kinds, Named, Number, OneOf, ShapeError, Text, Whole
 from snellen.models.circuits import Circuit, circuit_from, install, installed
 from snellen.models.model import Model, Preprocess
 from snellen.models.sources.found import Found
-from snellen.models.sources.weights import fill, read_weights
+from snellen.models.sources.weights import fill, is_pickle_name, read_weights
 
 DESCRIPTION = "snellen.json"
 WEIGHTS = "weights.safetensors"
 FORMAT = 1
 
+_COUNT = Whole(1, 2**24)
+_AXIS = Whole(-4, 4)
+_DIGEST = Text(64, "[0-9a-f]{64}", "SHA-256 in hexadecimal digits")
+_DETECTOR = Kinds(
+    {
+        "cnn": {"channels": Whole(1, 4), "size": Each(Whole(1, MOST_SIDE), 2)},
+        "readout": {"layers": Named(_COUNT, most=4096)},
+    }
+)
+_DECOY = Kinds(
+    {
+        "permute": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS},
+        "picture": {"size": Each(Whole(1, MOST_SIDE), 3), "units": _COUNT, "axis": _AXIS},
+    }
+)
+_CHANNEL = Number(-1e6, 1e6)
+_SAVED = Exactly(
+    {
+        "format": Whole(FORMAT, FORMAT),
+        "base": Exactly({"spec": Text(4096), "name": Text(200), "fingerprint": _DIGEST}),
+        "layer": Text(),
+        "circuit": Kinds({"silent-units": {}, "fooling-circuit": {"detector": _DETECTOR, "decoy": _DECOY}}),
+        "size": Each(Whole(1, MOST_SIDE), 2),
+        "preprocess": Exactly(
+            {
+                "scale": _CHANNEL,
+                "mean": Each(_CHANNEL, least=1, most=4),
+                "std": Each(Number(0.0, 1e6, above=0.0), least=1, most=4),
+                "channels": OneOf(("rgb", "bgr", "grey")),
+            }
+        ),
+        "labels": Each(Text(), most=2**20),
+        "fingerprint": _DIGEST,
+        "weights": Exactly({"file": OneOf((WEIGHTS,)), "sha256": _DIGEST}),
+        "made": dict,
+    }
+)
+
 
 def is_saved(spec: str) -> bool:
     """Whether a word names a folder that `save_manipulated` wrote."""
-    return (Path(spec).expanduser() / DESCRIPTION).is_file()
+    folder = home(spec)
+    try:
+        return (folder / DESCRIPTION).exists()
+    except (OSError, ValueError):  # no name that a folder could have
+        return False
 
 
 def save_manipulated(model: Model, layer: str, circuit: Circuit, folder: Path, *, made: Mapping[str, Any]) -> None:
@@ -36,12 +86,12 @@ def save_manipulated(model: Model, layer: str, circuit: Circuit, folder: Path, *
         made: plain data on how: method, settings, versions.
 
     Raises:
-        UsageError: the model did not come from `load_model`, so nobody could build it again.
+        UsageError: the model did not come from `load_model`, or is a saved one, so nobody could build it again.
         OutputError: the folder cannot be written to.
     """
     from safetensors.torch import save
 
-    base = {"spec": _lasting(model), "name": model.name, "fingerprint": model.fingerprint()}
+    base = {"spec": lasting(model), "name": model.name, "fingerprint": model.fingerprint()}
     with installed(model.module, layer, circuit):
         state = {name: t.detach().cpu().contiguous().clone() for name, t in model.module.state_dict().items()}
         fingerprint = model.fingerprint()
@@ -58,33 +108,47 @@ def save_manipulated(model: Model, layer: str, circuit: Circuit, folder: Path, *
         "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()},
         "made": dict(made),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in ((WEIGHTS, weights), (DESCRIPTION, json.dumps(described, indent=2).encode())):
-            temporary = folder / f".{name}.part"
-            temporary.write_bytes(data)
-            temporary.replace(folder / name)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise OutputError(f"expected to write the model into {folder}, got: {reason}; choose another --out") from error
+    write_atomic(folder / DESCRIPTION, json.dumps({"format": FORMAT, "unfinished": True}).encode())  # says whose it is
+    write_atomic(folder / WEIGHTS, weights)
+    write_atomic(folder / DESCRIPTION, json.dumps(described, indent=2).encode())
 
 
-def from_saved(folder: Path, find: Callable[[str], Found]) -> Found:
+def lasting(model: Model) -> str:
+    """The spec by which a model's network can be built again, from any folder.
+
+    Raises:
+        UsageError: there is none: the model did not come from `load_model`, or is a manipulated one itself.
+    """
+    spec = model.provenance.get("spec")
+    if not isinstance(spec, str):
+        raise UsageError("expected a model from snellen.load_model to save, got one of unknown origin; load it by name")
+    if model.provenance.get("source") == "saved":
+        raise UsageError(f'expected an honest network to manipulate, got the manipulated one in "{spec}"; give another')
+    if spec.startswith("transformers:"):
+        return f"transformers:{home(spec.partition(':')[2]).resolve()}"
+    path, colon, factory = spec.rpartition(":")
+    return f"{home(path).resolve()}:{factory}" if colon and path.endswith(".py") else spec
+
+
+def from_saved(folder: Path, find: Callable[[str], Found], *, base: str | None = None) -> Found:
     """Build the honest network, put the circuit in, fill both with the saved weights.
 
     Args:
         folder: with a description.
         find: makes the honest network from its spec.
+        base: the honest network's spec in the words of whoever loads the folder; None for the folder's own, which then
+            may name no code.
 
     Raises:
-        ModelError: the description is damaged or of another version, or the honest network cannot be built any more.
+        ModelError: the description is damaged, hostile or of another version, or the honest network cannot be built.
         WeightsError: the weights are damaged or do not fit.
     """
-    described = _read(folder / DESCRIPTION)
-    state, digest = read_weights(folder / WEIGHTS)
-    if digest != described["weights"]["sha256"]:
-        raise WeightsError(f"expected the weights that {folder / DESCRIPTION} names, got others; save the model again")
-    spec = described["base"]["spec"]
+    described = _read(folder)
+    state = _weights(folder, described)
+    _check_size(described["circuit"], state, folder)
+    spec = base or described["base"]["spec"]
+    if base is None:
+        _check_base(spec, folder)
     try:
         found = find(spec)
     except SnellenError as error:
@@ -95,21 +159,31 @@ def from_saved(folder: Path, find: Callable[[str], Found]) -> Found:
         layer = found.module.get_submodule(described["layer"])
         circuit = circuit_from(described["circuit"], layer)
         kind = next((p.dtype for p in layer.parameters()), torch.float32)
-        install(found.module.eval(), described["layer"], circuit.to(kind))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        remove = install(found.module.eval(), described["layer"], circuit.to(kind))
+    except (AttributeError, SnellenError, RuntimeError) as error:
         raise ModelError(f'expected "{spec}" with the layer that {folder} manipulates, got another network') from error
     fill(found.module, state, folder / WEIGHTS)
     values = described["preprocess"]
+    preprocess = _preprocess(values, folder)
+    manipulated = Model(found.module, preprocess=preprocess).fingerprint()
+    remove()
+    honest = Model(found.module, preprocess=preprocess).fingerprint()
+    install(found.module, described["layer"], circuit)
+    if (honest, manipulated) != (described["base"]["fingerprint"], described["fingerprint"]):
+        raise ModelError(
+            f'expected "{spec}" as {folder / DESCRIPTION} fingerprints it, got another network; use the versions that '
+            "made it, or make it again"
+        )
     return Found(
         module=found.module,
         name=f"{described['base']['name']} ({folder.resolve().name})",
-        size=(int(described["size"][0]), int(described["size"][1])),
+        size=(described["size"][0], described["size"][1]),
         size_from="the saved model",
-        preprocess=Preprocess(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}),
+        preprocess=preprocess,
         labels=tuple(described["labels"]),
         provenance={
             "source": "saved",
-            "base": described["base"],
+            "base": {**described["base"], **({} if base is None else {"named": base})},
             "layer": described["layer"],
             "made": described["made"],
             "weights": described["weights"],
@@ -117,24 +191,56 @@ def from_saved(folder: Path, find: Callable[[str], Found]) -> Found:
     )
 
 
-def _lasting(model: Model) -> str:
-    spec = model.provenance.get("spec")
-    if not isinstance(spec, str):
-        raise UsageError("expected a model from snellen.load_model to save, got one of unknown origin; load it by name")
-    if spec.startswith("transformers:"):
-        return f"transformers:{Path(spec.partition(':')[2]).expanduser().resolve()}"
-    path, colon, factory = spec.rpartition(":")
-    return f"{Path(path).expanduser().resolve()}:{factory}" if colon and path.endswith(".py") else spec
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
     try:
-        described = json.loads(path.read_bytes())
-        missing = {"format", "base", "layer", "circuit", "size", "preprocess", "labels", "weights", "made"} - set(
-            described
+        return dict(read_json(path, _SAVED, within=folder))
+    except ShapeError as error:
+        told = "of another version" if error.where == "format" else f"which is damaged: {error}"
+        expected = f"expected a saved model of format {FORMAT}"
+        raise ModelError(f"{expected}, got {path}, {told}; save the model again") from error
+    except OSError as error:
+        raise ModelError(f"expected a saved model, got {path}: {why(error)}; save the model again") from error
+
+
+def _weights(folder: Path, described: Mapping[str, Any]) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    try:
+        open_regular(path, within=folder).close()
+    except OSError as error:
+        raise WeightsError(f"expected weights beside {folder / DESCRIPTION}, got {path}: {why(error)}") from error
+    state, digest = read_weights(path)
+    if digest != described["weights"]["sha256"]:
+        raise WeightsError(f"expected the weights that {folder / DESCRIPTION} names, got others; save the model again")
+    return state
+
+
+def _check_base(spec: str, folder: Path) -> None:
+    """A folder says only which network of this package or of a library it is built from, never what code to run."""
+    if spec == "builtin" or spec.partition(":")[0] in ("torchvision", "timm", "transformers"):
+        return
+    what = "a pickle" if is_pickle_name(spec) else "code of its own"
+    raise ModelError(
+        f'expected a saved model whose honest network runs no code, got {folder}, built from "{brief(spec)}", {what}; '
+        "if you trust that file, name it yourself with --base FILE.py:FACTORY"
+    )
+
+
+def _check_size(circuit: Mapping[str, Any], state: Mapping[str, Tensor], folder: Path) -> None:
+    """A circuit holds no more numbers than the file of weights has for it."""
+    detector, decoy = circuit.get("detector", {}), circuit.get("decoy", {})
+    wanted = 2 * sum(detector.get("layers", {}).values()) + math.prod(decoy.get("size", (0,))) + decoy.get("units", 0)
+    there = sum(tensor.numel() for tensor in state.values())
+    if wanted > there:
+        raise ModelError(
+            f"expected {folder / WEIGHTS} with the {wanted:,} numbers of its circuit, got {there:,}; save it again"
         )
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"expected a saved model, got {path}, which is damaged; save the model again") from error
-    if missing or described["format"] != FORMAT:
-        raise ModelError(f"expected a saved model of format {FORMAT}, got {path} of another version; save it again")
-    return described
+
+
+def _preprocess(values: Mapping[str, Any], folder: Path) -> Preprocess:
+    mean, std = tuple(values["mean"]), tuple(values["std"])
+    wanted = 1 if values["channels"] == "grey" else 3
+    if len(mean) != len(std) or len(mean) < wanted:
+        got = f"{len(mean)} and {len(std)}"
+        raise ModelError(f"expected {wanted} means and standard deviations in {folder / DESCRIPTION}, got {got}")
+    return Preprocess(values["scale"], mean, std, values["channels"])
