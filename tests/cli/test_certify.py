@@ -148,3 +148,94 @@ def test_orthogonal_and_spectrally_normalized_layers(snellen, images, tmp_path):
     assert_all_inside(late)
     assert "Lipschitz in l2 over the output of 3, L <= 1:" in late.out
     assert "nothing is guaranteed" not in late.out
+
+
+ODD = """
+import torch
+from torch import nn
+
+
+class Body(nn.Module):
+    def __init__(self, call):
+        super().__init__()
+        torch.manual_seed(0)
+        self.call, self.conv, self.head = call, nn.Conv2d(3, 4, 4, 4), nn.Linear(4, 2)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.turn, self.out = nn.Identity(), nn.Identity()
+
+    def forward(self, x):
+        return self.out(self.call(self, x))
+
+
+def turned(net, x):
+    y = net.turn(torch.relu(net.conv(x)).permute(0, 2, 3, 1))
+    return net.head(y).permute(0, 3, 1, 2)
+
+
+def linear(net, x):
+    return net.head(net.pool(net.conv(x)).flatten(1))
+
+
+def net_turned():
+    return Body(turned)
+
+
+def net_cut():
+    return Body(lambda net, x: linear(net, x + 8 * x.detach()))
+
+
+def net_grey():
+    return Body(lambda net, x: linear(net, torch.cat([x.mean(1, keepdim=True)] * 3, 1)))
+
+
+def net_infinite():
+    net = Body(linear)
+    net.head.weight.data[1, 0] = float("inf")
+    return net
+
+
+def net_nan():
+    net = Body(linear)
+    net.conv.weight.data[1] = float("nan")
+    return net
+
+
+def net_number():
+    return Body(lambda net, x: linear(net, x) + 9 * x.mean().item())
+"""
+
+
+@pytest.fixture
+def odd(tmp_path):
+    file = tmp_path / "odd.py"
+    file.write_text(ODD)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [
+        ("turned", ["head:1", "--over", "turn"]),
+        ("turned", ["turn:1"]),
+        ("turned", ["out:0@2,3", "--over", "turn"]),
+        ("grey", ["out:1"]),
+    ],
+)
+def test_layouts_and_lists_of_a_network_are_followed(snellen, odd, images, net, words):  # noqa: PLR0917
+    done = snellen("certify", f"{odd}:net_{net}", *words, "--images", images, "--steps", 4, "--size", 32)
+    assert_all_inside(done)
+    if words[0] != "turn:1":
+        assert "identified exactly" in done.out
+
+
+@pytest.mark.parametrize(
+    ("net", "told"),
+    [("infinite", "infinite"), ("nan", ""), ("number", ""), ("cut", "cuts or changes its gradients")],
+)
+def test_networks_that_nothing_can_be_proved_of_are_refused_in_one_line(  # noqa: PLR0917
+    snellen, odd, images, net, told
+):
+    words = ("--images", images, "--steps", 4, "--size", 32)
+    assert told in snellen("certify", f"{odd}:net_{net}", "out:1", *words).line
+    if net in ("infinite", "nan"):
+        assert snellen("certify", f"{odd}:net_{net}", "out:1", "--lipschitz", 5, *words).line

@@ -263,3 +263,36 @@ def test_seeds_out_of_range_are_our_own_error(bad):
 
     with pytest.raises(UsageError, match="seed"):
         Request(seed=bad)
+
+
+@pytest.mark.parametrize("what", ["nan", "inf"])
+@pytest.mark.parametrize("layer", ["conv", "out"])
+def test_a_network_that_loses_its_numbers_on_some_images_is_one_line(snellen, images, tmp_path, what, layer):  # noqa: PLR0917
+    (tmp_path / "net.py").write_text(f"""
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.odd, self.out = nn.Conv2d(3, 4, 3), nn.Identity(), nn.Linear(4, 4)
+    def forward(self, x):
+        bright = (x.flatten(1).mean(1) > 0.7).float() * float("{what}")
+        bright = torch.where(x.flatten(1).mean(1) > 0.7, bright, torch.zeros_like(bright))
+        y = self.conv(x)
+        y = self.odd(y + bright.view(-1, 1, 1, 1)) if "{layer}" == "conv" else y
+        y = self.out(torch.nan_to_num(y, 0, 0, 0).mean((2, 3)))
+        return y + bright[:, None] if "{layer}" == "out" else y
+
+def load():
+    torch.manual_seed(0)
+    return Net()
+""")
+    flat = tmp_path / "flat"  # no class folders, so the model is asked for its classes
+    flat.mkdir()
+    for number, path in enumerate(sorted(images.rglob("*.png"))):
+        path.rename(flat / f"{number:02d}.png")
+    words = ("--images", flat, "--size", 16, "--quick", "--steps", 2, "--out", tmp_path / "run")
+    line = snellen("audit", f"{tmp_path}/net.py:load", *words, "--units", "odd:0" if layer == "conv" else "out:0").line
+    assert "finite" in line
+    assert "09.png" in line  # the first bright one

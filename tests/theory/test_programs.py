@@ -1,5 +1,6 @@
 """No random program beats the constant that is proved for it; a wrong rule is found by the same attack."""
 
+import itertools
 import math
 
 import pytest
@@ -9,7 +10,7 @@ from theory_programs import attack, escapes, program
 from snellen.theory import factors, proofs, tracing
 from snellen.theory.proofs import prove
 
-FEW, MANY, BLOCK = 120, 10_000, 500
+FEW, MANY, BLOCK = 100, 10_000, 500
 
 
 def assert_no_escape(seeds) -> int:
@@ -44,7 +45,7 @@ def no_spread(_walk, _call, _source):
 
 
 def all_first(walk, call):
-    """A product with what else the image changes, as if that were fixed."""
+    """alpha = 1, and nothing is broadcast."""
     return [(n, 1.0) for n in call.moving]
 
 
@@ -65,41 +66,73 @@ def everything_known(walk, call):
 
 def plain(function, inputs):
     """Aliases are not followed: what is written in place goes by the name that it had."""
-    graph = tracing.make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
-    return graph
+    return tracing.make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
 
 
 STRETCH = proofs._Walk.stretch
-MUTANTS = {
-    "entries of a list once": ("_list", lambda m: m.setattr(proofs._Walk, "joined", each_name_once)),
-    "broadcast once": ("_sum", lambda m: m.setattr(proofs._Walk, "spread", no_spread)),
-    "summands without their factors": ("_sum", lambda m: m.setattr(proofs._Walk, "summands", all_first)),
-    "unknown operations for nothing": ("_trap", lambda m: m.setattr(proofs._Walk, "stretch", everything_known)),
-    "no comparison": ("_trap", lambda m: m.setattr(proofs, "agree", lambda *_: None)),
-    "aliases not followed": ("_write", lambda m: (m.setattr(tracing, "_recorded", plain), m.setattr(
-        tracing, "_written", lambda _: []), m.setattr(proofs, "agree", lambda *_: None))),
-    "copies for nothing": ("_turn", lambda m: m.setattr(proofs, "_FACTORS", {
-        **proofs._FACTORS, **dict.fromkeys(factors.ONE_SIGNED, lambda _: 1.0)})),
-    "max pooling for nothing": ("_pool", lambda m: m.setitem(
-        proofs._FACTORS, tracing.aten.max_pool2d_with_indices.default, lambda _: 1.0)),
-    "leaky slopes below one": ("_activation", lambda m: [m.setitem(d, tracing.aten.leaky_relu.default, lambda _: 1.0)
-                                                          for d in (proofs._FACTORS, proofs.CURVES)]),
-    "softplus with any threshold": ("_activation", lambda m: [m.setitem(d, tracing.aten.softplus.default, lambda _: 1.0)
-                                                               for d in (proofs._FACTORS, proofs.CURVES)]),
-    "wrong row of a layer": ("_conv", lambda m: m.setattr(
-        proofs._Walk, "along", lambda w, n, s: w.narrowed(n, torch.tensor([0])))),
-    "kernels by their largest entry": ("_conv", lambda m: m.setattr(
-        factors, "convolution_norm", lambda k, _: max(factors.matrix_norm(e) for e in k.weight.flatten(2).unbind(2)))),
-    "matrices by their mean singular value": ("_dense", lambda m: m.setattr(
-        factors, "matrix_norm", lambda w: float(torch.linalg.svdvals(w.double()).mean()))),
-    "norms by their mean gain": ("_norm", lambda m: [m.setitem(d, tracing.aten.native_batch_norm.default, lambda c: float(
-        (c.get(1, "", None).abs() * torch.rsqrt(c.get(4, "", None) + 1e-5)).mean())) for d in (proofs._FACTORS, proofs.CHANNELWISE)]),
-    "the first half of a tail": ("_sum", lambda m: m.setattr(proofs._Walk, "tail", lambda w: 0.5 * w.known[w.traced.end][0])),
-}  # fmt: skip
+ATEN = tracing.aten
+
+
+def set_rule(op, rule):
+    """A rule in every table that has the operation."""
+
+    def change(patch):
+        for table in (proofs._FACTORS, proofs.CHANNELWISE, proofs.CURVES):
+            if op in table:
+                patch.setitem(table, op, rule)
+
+    return change
+
+
+def set_part(place, name, value):
+    return lambda patch: patch.setattr(place, name, value)
+
+
+def nothing_followed(patch):
+    patch.setattr(tracing, "_recorded", plain)
+    patch.setattr(tracing, "_written", lambda _: [])
+    patch.setattr(proofs, "agree", lambda *_: None)
+
+
+def mean_gain(call):
+    return float((call.get(1, "", None).abs() * torch.rsqrt(call.get(4, "", None) + 1e-5)).mean())
+
+
+def largest_entry(kernel, _size):
+    return max(factors.matrix_norm(entry) for entry in kernel.weight.flatten(2).unbind(2))
+
+
+def mean_singular_value(weight):
+    return float(torch.linalg.svdvals(weight.double()).mean())
+
+
+def free(_call):
+    return 1.0
+
+
+WALK = proofs._Walk
+MUTANTS = {  # by name: a program that shows it, what that is about, and the change
+    "entries of a list once": (85, "_list", set_part(WALK, "joined", each_name_once)),
+    "broadcast once": (10, "_sum", set_part(WALK, "spread", no_spread)),
+    "summands without their factors": (7, "_sum", set_part(WALK, "summands", all_first)),
+    "unknown operations for nothing": (8, "_trap", set_part(WALK, "stretch", everything_known)),
+    "no comparison": (11, "_trap", set_part(proofs, "agree", lambda *_: None)),
+    "aliases not followed": (11, "_write", nothing_followed),
+    "copies for nothing": (250, "_turn", lambda m: [set_rule(op, free)(m) for op in factors.ONE_SIGNED]),
+    "max pooling for nothing": (174, "_pool", set_rule(ATEN.max_pool2d_with_indices.default, free)),
+    "leaky slopes below one": (278, "_activation", set_rule(ATEN.leaky_relu.default, free)),
+    "softplus with any threshold": (170, "_activation", set_rule(ATEN.softplus.default, free)),
+    "wrong row of a layer": (279, "_conv", set_part(WALK, "along", lambda w, n, _: w.narrowed(n, torch.tensor([0])))),
+    "kernels by their largest entry": (2, "_conv", set_part(factors, "convolution_norm", largest_entry)),
+    "matrices by their mean": (14, "_dense", set_part(factors, "matrix_norm", mean_singular_value)),
+    "norms by their mean gain": (120, "_norm", set_rule(ATEN.native_batch_norm.default, mean_gain)),
+    "half of a tail": (1, "_sum", set_part(WALK, "tail", lambda w: 0.5 * w.known[w.traced.end][0])),
+}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_wrong_rules_are_found(mutant, monkeypatch):
-    maker, break_ = MUTANTS[mutant]
+    first, maker, break_ = MUTANTS[mutant]
     break_(monkeypatch)
-    assert any(escapes(attack(seed, prove)) for seed in range(MANY) if maker in program(seed).told), mutant
+    seeds = (seed for seed in range(first, MANY) if maker in program(seed).told)
+    assert any(escapes(attack(seed, prove)) for seed in itertools.islice(seeds, 200)), mutant

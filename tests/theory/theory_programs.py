@@ -1,4 +1,4 @@
-"""Random programs over tensors: what networks do to a value and to the names it goes by, with an attack on what is proved.
+"""Random programs over tensors: what networks do to values and to the names they go by; an attack on what is proved.
 
 A program is an `nn.Module` whose forward pass runs a list of random statements over a pool of named values: layers,
 arithmetic, views, writes into views, lists, hooks, buffers, parametrizations, modules called again. Some statements
@@ -160,7 +160,8 @@ def _activation(made: Program, draw: random.Random) -> Statement:
     )()
     special = draw.choice((
         part, part, nn.ReLU(inplace=True), nn.LeakyReLU(draw.uniform(-3, 3)), nn.PReLU(init=draw.uniform(-3, 3)),
-        nn.Hardtanh(-draw.random(), draw.random()), nn.Softplus(beta=draw.uniform(0.5, 3), threshold=draw.choice((0, 20))),
+        nn.Hardtanh(-draw.random(), draw.random()),
+        nn.Softplus(beta=draw.uniform(0.5, 3), threshold=draw.choice((0, 20))),
         nn.ELU(alpha=draw.uniform(0, 4)), nn.SELU(), nn.CELU(alpha=draw.uniform(0.2, 3)), nn.Dropout(),
         nn.Softmax(1), nn.Hardshrink(), nn.Threshold(0.1, draw.choice((0.1, 3.0))), nn.Softshrink(),
     ))  # fmt: skip
@@ -284,40 +285,34 @@ def _choice(made: Program, draw: random.Random) -> Statement:
     return statement
 
 
+def _written(y: Tensor, x: Tensor, size: float) -> tuple[Callable[[], object], ...]:
+    """Ways to write into y."""
+    return (
+        lambda: y.add_(x, alpha=size),
+        lambda: y.mul_(size),
+        lambda: y[:, 0].copy_(size * x[:, 1]),
+        lambda: y[:, :, 1:3].add_(x[:, :, :2], alpha=size),
+        lambda: torch.relu_(y),
+        lambda: y.view(len(y), -1)[:, ::3].mul_(size),
+        lambda: y.copy_(size * x.flip(3)),
+        lambda: y.data.add_(size * x.data),
+        lambda: torch.add(x, x, alpha=size, out=y),
+        lambda: y.transpose(2, 3)[:, 1].clamp_(min=-size),
+        lambda: y.zero_().add_(size * x),
+        lambda: y.detach().sub_(size * x.detach()),
+    )
+
+
 def _write(made: Program, draw: random.Random) -> Statement:
     """Writes into a value that others may look at, or into a view of one."""
     into, take, kind, size = pick(draw), pick(draw), draw.randrange(12), draw.uniform(-9, 9)
+    draw_last = draw.random() < 0.5
 
     def statement(self: Program, pool: list[Value]) -> None:
         y, x = into(pool), take(pool)
-        if kind == 0:
-            y += size * x
-        elif kind == 1:
-            y.mul_(size)
-        elif kind == 2:
-            y[:, 0] = size * x[:, 1]
-        elif kind == 3:
-            y[:, :, 1:3].add_(x[:, :, :2], alpha=size)
-        elif kind == 4:
-            torch.relu_(y)
-        elif kind == 5:
-            y.view(len(y), -1)[:, ::3] *= size
-        elif kind == 6:
-            y.copy_(size * x.flip(3))
-        elif kind == 7:
-            y.data += size * x.data
-        elif kind == 8:
-            torch.add(x, x, alpha=size, out=y)
-        elif kind == 9:
-            y.transpose(2, 3)[:, 1].clamp_(min=-size)
-        elif kind == 10:
-            y.zero_()
-            y += size * x
-        else:
-            y.detach().sub_(size * x.detach())
+        _written(y, x, size)[kind]()
         pool.append(y if draw_last else x)
 
-    draw_last = draw.random() < 0.5
     return statement
 
 

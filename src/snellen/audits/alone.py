@@ -10,7 +10,7 @@ from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs
 from snellen.audits.judging import judged
 from snellen.audits.plan import drawing_jobs, exemplar_job, path_job
 from snellen.audits.request import Request
-from snellen.audits.suite import functions_of, known_classes
+from snellen.audits.suite import classes_by, functions_of
 from snellen.audits.world import Given, World, open_world
 from snellen.base import Seed, UsageError
 from snellen.findings import Finding
@@ -36,9 +36,7 @@ def find(check: str, request: Request, given: Given | None = None, *, progress: 
     world = open_world(request, given)
     with tempfile.TemporaryDirectory(prefix="snellen-") as folder:
         bench = _Bench(world, Store(Path(folder) / "blobs"), progress)
-        classes = no_classes(world.images)
-        if check == "path-similarity":
-            classes = known_classes(world, lambda job: list(bench.do(job)["result"]))
+        classes = bench.classes() if check == "path-similarity" else no_classes(world.images)
         return _FINDERS[check](bench, choose(world, classes), classes)
 
 
@@ -59,6 +57,10 @@ class _Bench:
         """The results of jobs, by part."""
         run(Plan(jobs), self._functions, self.store, progress=self._progress)
         return {part: value for job in jobs for part, value in results(job, self.store).items()}
+
+    def classes(self) -> Classes:
+        """What the images' classes are, as an audit finds it."""
+        return classes_by(self.world, lambda job: self.do(job)["result"])
 
     def shown(self, chosen: Chosen) -> list[dict[str, Any]]:
         """Every unit's picture and top photographs; units without a picture are left out.

@@ -120,8 +120,8 @@ class Places:
             usual = far * float(slope.double().norm()) / slope.numel() ** 0.5
             if not abs(there - here - told) <= 1e-2 * max(abs(told), usual) + 1e-5 * max(abs(here), abs(there)):
                 raise ModelError(
-                    f"expected gradients that are the slope of an affine unit, got {told:.4g} where the response changes "
-                    f"by {there - here:.4g}: the network cuts or changes its gradients"
+                    f"expected gradients that are the slope of an affine unit, got {told:.4g} where the response "
+                    f"changes by {there - here:.4g}: the network cuts or changes its gradients"
                 )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snellen.audits.world import World
-from snellen.base import key
+from snellen.base import ModelError, key
 from snellen.jobs import Context
 from snellen.models import Unit
 from snellen.models.edits import frozen, streamlined
@@ -24,8 +24,14 @@ def predict(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tup
     def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
         top: list[int] = []
         with fast(world), torch.no_grad():
-            for _chunk, images in batches(world, spec["images"]):
-                top += world.model(images).flatten(1).argmax(1).tolist()
+            for chunk, images in batches(world, spec["images"]):
+                said = world.model(images).flatten(1)
+                if not said.isfinite().all():
+                    odd = world.images.ids[chunk[int((~said.isfinite()).any(1).nonzero()[0])]]
+                    raise ModelError(
+                        f"expected finite outputs for natural images, got others for {odd}; mend the network"
+                    )
+                top += said.argmax(1).tolist()
                 context.tick(len(top) / len(spec["images"]))
         yield "result", top
 

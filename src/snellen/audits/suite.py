@@ -1,7 +1,7 @@
 """The audit: plans, runs what is not stored yet, and writes the record after every step."""
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,28 +171,28 @@ def _guess(world: World, chosen: Chosen) -> float:
     return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
 
 
-def known_classes(world: World, predicted: Callable[[Job], list[int]]) -> Classes:
-    """Which unit each class of the images is, told by what the model takes them for.
+def classes_by(world: World, do: Callable[[Job], Sequence[int]]) -> Classes:
+    """Which class of images is which unit, by the network's own answers.
 
     Args:
         world: model and images.
-        predicted: does the job of prediction.
+        do: a job -> the network's answers to its images.
     """
     if world.outputs < 2 or world.class_layer is None:  # numbers that are no classes: an embedding, one value
         return no_classes(world.images)
     job = prediction_job(world)
-    answers = dict(zip(job.spec["images"], predicted(job), strict=True))
+    answers = dict(zip(job.spec["images"], do(job), strict=True))
     return classes_of(world.images, answers, world.model.labels, world.outputs)
 
 
 def _classes(stage: _Stage) -> Classes:
-    world = stage.world
-
-    def predicted(job: Job) -> list[int]:
+    def do(job: Job) -> Sequence[int]:
         _step(stage, job, 0.0, job.cost)
-        return list(results(job, stage.store)["result"])
+        answers: Sequence[int] = results(job, stage.store)["result"]
+        return answers
 
-    classes = known_classes(world, predicted)
+    world = stage.world
+    classes = classes_by(world, do)
     if classes.fit is not None and (not classes.fit.good or (classes.source == ANSWERS and len(classes.fit.others))):
         stage.note(f"{world.images.name}: {classes.fit.words}")
     return classes

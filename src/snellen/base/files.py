@@ -147,7 +147,7 @@ def _is_link(name: str, folder: int) -> bool:
 
 def _resolved_below(root: Path, parts: Sequence[str]) -> int:
     path = root.joinpath(*parts)
-    if os.path.realpath(path) != os.path.join(os.path.realpath(root), *parts):
+    if os.path.islink(path) or os.path.realpath(path) != os.path.join(os.path.realpath(root), *parts):
         raise OSError(errno.ELOOP, "a link, which is not followed", str(path))
     return os.open(path, _READ)
 

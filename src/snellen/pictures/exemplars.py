@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from snellen.base import ModelError
 from snellen.images import ImageSet
 from snellen.models import Model, Unit, observe, responses
 from snellen.models import units as checked
@@ -54,17 +55,28 @@ def exemplars(
 
     Raises:
         LayerError, UnitError: a unit that the model does not have.
+        ModelError: a response is NaN or infinite.
     """
     chosen = tuple(units)
     checked([str(unit) for unit in chosen], model)
     found = torch.empty(len(chosen), len(images))
     for rows, values in _streamed(model, images, chosen, batch=batch, size=size or model.size):
         found[:, rows] = values
+        _check_finite(values, (chosen, [images.ids[row] for row in rows]))
         if progress is not None:
             progress(len(rows))
     order = found.sort(dim=1, descending=True, stable=True).indices[:, :most]
     reverse = found.sort(dim=1, descending=False, stable=True).indices[:, :most]
     return Exemplars(chosen, found, order, reverse)
+
+
+def _check_finite(values: Float[Tensor, "u b"], names: tuple[Sequence[Unit], Sequence[str]]) -> None:
+    """Ranks, means and records are made of numbers."""
+    odd = (~values.isfinite()).nonzero()
+    if len(odd):
+        unit, image = odd[0].tolist()
+        got = f"{float(values[unit, image])} of {names[0][unit]} to {names[1][image]}"
+        raise ModelError(f"expected finite responses to natural images, got {got}; mend the network or its weights")
 
 
 def _streamed(

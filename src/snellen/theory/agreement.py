@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from snellen.base import ModelError, SnellenError
+from snellen.base import ModelError
 from snellen.theory.tracing import Traced
 
 _BATCH = 3
@@ -26,15 +26,9 @@ def agree(traced: Traced, function: Callable[..., Tensor], inputs: Sequence[Tens
     """
     trials = list(_trials(inputs))
     batch = tuple(torch.cat(parts) for parts in zip(*trials[-_BATCH:], strict=True))
-    try:
-        alone = [function(*(x.clone() for x in trial)).double() for trial in trials]
-        together = function(*(x.clone() for x in batch)).double()
-        again = function(*(x.clone() for x in trials[0])).double()
-    except SnellenError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ModelError(f"expected a network for batches of images, running it failed: {reason}") from None
+    alone = [function(*(x.clone() for x in trial)).double() for trial in trials]
+    together = function(*(x.clone() for x in batch)).double()
+    again = function(*(x.clone() for x in trials[0])).double()
     exact = torch.cat([traced.run(trial)[traced.end] for trial in trials])
     found = torch.cat(alone)
     if together.shape[0] != _BATCH or exact.shape != found.shape or together.shape[1:] != found.shape[1:]:

@@ -10,6 +10,7 @@ from snellen.models import Unit, response
 from snellen.models.model import first_tensor
 from snellen.models.passes import Reached
 from snellen.models.rectifiers import Rectifiers
+from snellen.models.steady import steady
 from snellen.models.unit import is_channels_last
 from snellen.theory.proofs import Proof, prove
 
@@ -29,7 +30,7 @@ def prove_lipschitz(
     """A proved l2 Lipschitz constant of one unit: x -> mean over positions of (layer's output)[channel].
 
     Args:
-        module: a network; it is read in the mode that it is in.
+        module: a network; it is held `steady`.
         image: an example input, a batch of one.
         layer: the dotted name of the unit's layer; its first call counts.
         channel: which channel of its output (of maps, axis 1, or the last where they are channels-last; else the last);
@@ -68,11 +69,10 @@ def prove_lipschitz(
         finally:
             handle.remove()
 
-    if over is None:
-        return prove(read, image, module=module)
-    with torch.no_grad():
-        start = _first(module, image, over).clone()
-    return prove(read_over, start, beside=image, module=module, over=over)
+    with torch.no_grad(), steady(module):
+        if over is None:
+            return prove(read, image, module=module)
+        return prove(read_over, _first(module, image, over).clone(), beside=image, module=module, over=over)
 
 
 def _first(module: nn.Module, x: Tensor, layer: str, *, pre: bool = False) -> Tensor:

@@ -54,7 +54,7 @@ def convolution_norm(kernel: Kernel, size: tuple[int, ...]) -> float:
 
 
 def windows(side: int, stride: int, dilation: int) -> int:
-    """In how many windows of a side one entry can lie: entries of the window that are a multiple of the stride apart."""
+    """In how many windows of a side one entry can lie: taps of a window that are a multiple of the stride apart."""
     return math.ceil(side * math.gcd(stride, dilation) / stride)
 
 

@@ -2,7 +2,8 @@
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,12 +80,14 @@ def prove(
     versions = {id(t): t._version for t in held if not t.is_inference()}
     with torch.no_grad():
         traced = trace(function, inputs, module)
-        walk = _Walk(traced, traced.run(inputs), over)
+        with _one_line("running its operations in float64 failed"):
+            walk = _Walk(traced, traced.run(inputs), over)
         walk.judge_all()
         if traced.end not in walk.known and over is not None:
             raise LayerError(f'expected a unit that depends on the output of "{over}", got one that does not; '
                              "choose others")  # fmt: skip
-        agree(traced, function, inputs)
+        with _one_line("running it on other images failed"):
+            agree(traced, function, inputs)
     if any(versions.get(id(t), t._version) != t._version for t in traced.constants() if not t.is_inference()):
         raise ModelError("expected a network that leaves its weights and buffers as they are, got one that writes over "
                          "those it computes with")  # fmt: skip
@@ -94,6 +97,17 @@ def prove(
     if walk.values[traced.end].numel() == 1:
         bound = min(bound, walk.tail())
     return Proof(bound, affine, tuple(walk.factors))
+
+
+@contextmanager
+def _one_line(told: str) -> Iterator[None]:
+    try:
+        yield
+    except (SnellenError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ModelError(f"expected a network of operations on plain tensors, {told}: {reason}") from None
 
 
 class _Walk:
@@ -111,13 +125,8 @@ class _Walk:
         for node in self.traced.nodes:
             if node.op == "placeholder":
                 continue
-            try:
+            with _one_line(f"no bound was found for {self.call(node).title}"):  # operands that no rule has thought of
                 self.judge(node)
-            except SnellenError:
-                raise
-            except Exception as error:  # on operands that no rule has thought of, such as sparse ones
-                reason = " ".join(str(error).split())[:80]
-                raise ModelError(f"{_UNKNOWN.format(self.call(node).title)} for such operands: {reason}") from None
 
     def judge(self, node: fx.Node) -> None:
         call = self.call(node)
@@ -194,22 +203,30 @@ class _Walk:
 
     def taken(self, call: Call) -> tuple[float, bool]:
         """One of several results: a piece, or the first, which alone is a value (the others are places)."""
-        source, place = call.node.args
-        if source not in call.live or (place != 0 and source.target not in SPLITTING):  # type: ignore[union-attr]
-            raise ModelError(_UNKNOWN.format(self.call(source).title))  # type: ignore[arg-type]
+        source, place = call.moving[0], call.node.args[1]
+        if place != 0 and source.target not in SPLITTING:
+            raise ModelError(_UNKNOWN.format(self.call(source).title))
         self.straight.add(call.node)
-        return self.known[source]  # type: ignore[index]
+        return self.known[source]
 
     def summands(self, call: Call) -> list[tuple[fx.Node, float]]:
         """Live summands with the factor of each; what is broadcast counts once a place."""
-        first = call.node.target in (aten.rsub.Tensor, aten.rsub.Scalar)
         args, kwargs = call.node.args, call.node.kwargs
         alpha = kwargs.get("alpha", args[2] if len(args) > 2 else 1)
-        if not isinstance(alpha, int | float) or len(call.moving) != sum(a in call.live for a in args[:2]):
+        pairs = self.placed(call, 0, 1)
+        if not isinstance(alpha, int | float):
             raise ModelError(_UNKNOWN.format(call.title))
-        sizes = (abs(alpha), 1) if first else (1, abs(alpha))
-        pairs = [(a, s) for a, s in zip(args, sizes, strict=False) if a in call.live]
-        return [(a, s * self.spread(call, a)) for a, s in pairs]  # type: ignore[arg-type]
+        scaled = 0 if call.node.target in (aten.rsub.Tensor, aten.rsub.Scalar) else 1
+        return [(n, (abs(alpha) if i == scaled else 1) * self.spread(call, n)) for i, n in pairs]
+
+    def placed(self, call: Call, *places: int) -> list[tuple[int, fx.Node]]:
+        """The live inputs with their places among the arguments; there must be no others."""
+        args = call.node.args
+        found = [(i, args[i]) for i in places if i < len(args)]
+        pairs = [(i, n) for i, n in found if isinstance(n, fx.Node) and n in call.live]
+        if len(pairs) != len(call.moving):
+            raise ModelError(_UNKNOWN.format(call.title))
+        return pairs
 
     def spread(self, call: Call, source: fx.Node) -> float:
         size = self.values[source].numel()
@@ -217,19 +234,16 @@ class _Walk:
 
     def joined(self, call: Call) -> float:
         """Pieces side by side, or one of two values in each place."""
-        node, target = call.node, call.node.target
+        target = call.node.target
         if target in (aten.cat.default, aten.stack.default):
             return math.sqrt(sum(self.known[n][0] ** 2 for n in call.moving)) * _ROUNDING
-        places = {aten.where.self: (1, 2), aten.masked_fill.Scalar: (0,)}.get(target, (0, 1))
-        sources = [node.args[i] for i in places if node.args[i] in call.live]
-        if len(sources) != len(call.moving):
-            raise ModelError(_UNKNOWN.format(call.title))
-        broad = target in (aten.where.self, aten.masked_fill.Scalar, *BENT)
-        sizes = [self.known[n][0] * (self.spread(call, n) if broad else 1.0) for n in sources]  # type: ignore[index, arg-type]
+        pairs = self.placed(call, *((1, 2) if target is aten.where.self else (0, 1)))
+        broad = target not in (aten.select_scatter.default, aten.slice_scatter.default)
+        sizes = [self.known[n][0] * (self.spread(call, n) if broad else 1.0) for _, n in pairs]
         return math.sqrt(sum(s**2 for s in sizes)) * _ROUNDING
 
     def tail(self) -> float:
-        """A bound from the affine operations at the end together: their slope at what is not affine, times its bound."""
+        """A bound from the affine operations at the end together: their slope at what is not, times its bound."""
         end, leaves, tail, open_ = self.traced.end, [], set(), [self.traced.end]
         while open_:
             node = open_.pop()

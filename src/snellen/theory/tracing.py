@@ -70,7 +70,10 @@ class Traced:
         if node.target is aten.copy.default:  # of which PyTorch knows no gradient
             return args[1].to(args[0].dtype).expand_as(args[0])
         value = node.target(*args, **kwargs)  # type: ignore[operator]
-        return value.fill_(torch.nan) if node.target in EMPTY and value.is_floating_point() else value
+        if node.target in EMPTY and value.is_floating_point():
+            return torch.full_like(value, torch.nan, dtype=torch.float64)
+        narrow = isinstance(value, Tensor) and value.is_floating_point()
+        return value.double() if narrow else value
 
 
 def arguments(node: fx.Node, values: dict[fx.Node, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -160,11 +163,14 @@ def _refusal(error: BaseException) -> SnellenError:
         return root
     told = str(root)
     if "data-dependent" in told.lower() or "unallocated storage" in told:
-        return ModelError("expected a network that does the same to every image, tracing failed: its control depends on "
-                          "values, or a value leaves it as a number")  # fmt: skip
+        why = "its control depends on values, or a value leaves it as a number"
+        return ModelError(f"expected a network that does the same to every image, tracing failed: {why}")
     if "mutating a non-functional tensor" in told:
-        return ModelError("expected a network that leaves its weights and buffers as they are, tracing failed: it writes "
-                          "over one")  # fmt: skip
+        why = "it writes over one"
+        return ModelError(f"expected a network that leaves its weights and buffers as they are, tracing failed: {why}")
+    if "autograd.Function" in told or "custom_function_call" in told:
+        why = "it has a function that states its own gradient"
+        return ModelError(f"expected a network of tensor operations, tracing failed: {why}")
     reason = " ".join(told.split())[:120] or type(root).__name__
     return ModelError(f"expected a network whose operations can be read off, tracing failed: {reason}")
 
