@@ -11,6 +11,17 @@ from PIL import Image
 import snellen
 from snellen.base import ModelError, SnellenError, UsageError
 
+CODE = """
+from torch import nn
+
+
+def load():
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+    )
+"""
+
 
 def test_visualize_writes_pictures_of_a_module(net, tmp_path):
     written = snellen.visualize(net, "8:0-1", steps=3, out=tmp_path / "p")
@@ -50,9 +61,13 @@ def test_deceive_leaves_the_module_and_gives_a_lying_copy(net, pictures, tmp_pat
         torch.testing.assert_close(lying(batch), net(batch), atol=1e-4, rtol=1e-3)
     drawn = snellen.render(lying, "2:0", steps=3)
     assert drawn.images.shape == (1, 3, 32, 32)
-    with pytest.raises(ModelError, match='expected the honest network "in memory"') as caught:
+    with pytest.raises(ModelError, match='built from "in memory"') as caught:
         snellen.load_model(str(tmp_path / "lie"))
     assert "\n" not in str(caught.value)
+    (tmp_path / "code.py").write_text(CODE)
+    loaded = snellen.load_model(str(tmp_path / "lie"), base=f"{tmp_path}/code.py:load")
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(batch), lying(batch))
 
 
 def test_scripts_print_nothing_and_write_nothing_but_what_was_asked_for(net, pictures, tmp_path, monkeypatch, capfd):  # noqa: PLR0917

@@ -82,8 +82,8 @@ def deceive(  # noqa: PLR0913 - a command line's options
     """Manipulate a network so that its visualizations lie, for red teams and for testing audits.
 
     The network itself stays as it is. OUT becomes a model of its own (`snellen.audit(OUT)`), with a receipt of what was
-    changed beside it. No word names the code of a model in memory, so OUT cannot be loaded then; the result's `model`
-    is the manipulated network in memory.
+    changed beside it. Of a model in memory the result's `model` is the manipulated network; to load OUT, its code has
+    to be named: `snellen.load_model(OUT, base="FILE.py:FACTORY")`.
 
     Args:
         model: a `torch.nn.Module` in memory, a `snellen.Model`, or a word as `snellen.audit` takes it.
