@@ -31,7 +31,8 @@ _PREFIX = 16  # most class and register tokens before those of the patches
 _CACHE: "weakref.WeakKeyDictionary[nn.Module, list[_Known]]" = weakref.WeakKeyDictionary()
 _BUILDS = 4  # of one network that are remembered: what is installed and taken out again is not surveyed each time
 _PLAIN = (bool, int, float, str, type(None))
-_CELLS = ((1 / 3, 2 / 3), (2 / 3, 1 / 4), (0.0, 0.99), (0.99, 0.5), (0.0, 0.5), (0.5, 0.99))  # of a grid, that tell its order
+_CELLS = ((1 / 3, 2 / 3), (2 / 3, 1 / 4), (0.0, 0.99), (0.99, 0.5), (0.0, 0.5), (0.5, 0.99))
+"""Of a grid, in its height and width: together they tell its order."""
 
 
 @dataclass(frozen=True, eq=False)
