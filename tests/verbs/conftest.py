@@ -1,9 +1,14 @@
 """A network and images in memory; networks as small as these run on one thread."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "networks"))
 
 
 @pytest.fixture(autouse=True, scope="module")

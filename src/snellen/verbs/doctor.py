@@ -184,8 +184,8 @@ def _gaps(model: Model, layers: Sequence[Layer], tell: Tell) -> Iterator[tuple[L
         tell("drawing", start + len(part), len(layers))
     for done, layer in enumerate(layers, 1):
         picture, claimed = pictures.get(layer.name) or _in_company(model, layer)
-        own = _plainly(model, layer.name, picture)
-        scale = float(own.abs().max()) or 1.0
+        own, largest = _plainly(model, layer.name, picture)
+        scale = max(float(own.abs().max()), 1e-3 * largest) or 1.0  # means of what is centred are nothing but rounding
         yield layer, abs(float(own[_unit(layer).channel]) - claimed) / scale
         tell("reading", done, len(layers))
 
@@ -203,8 +203,8 @@ def _in_company(model: Model, layer: Layer) -> tuple[Tensor, float]:
 
 
 @torch.no_grad()
-def _plainly(model: Model, name: str, picture: Tensor) -> Tensor:
-    """Every channel's mean by a hook of its own, for one picture alone: (units,)."""
+def _plainly(model: Model, name: str, picture: Tensor) -> tuple[Tensor, float]:
+    """Every channel's mean by a hook of its own for one picture alone, (units,), and the largest number in the layer."""
     caught: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -222,4 +222,4 @@ def _plainly(model: Model, name: str, picture: Tensor) -> Tensor:
     finally:
         handle.remove()
     channel = survey(model).layout(Place(name, pre=False, position=None)).channel
-    return caught[0].movedim(channel, -1).flatten(0, -2).double().mean(0)
+    return caught[0].movedim(channel, -1).flatten(0, -2).double().mean(0), float(caught[0].abs().max())
