@@ -7,6 +7,28 @@ import pytest
 COUNT = re.compile(r"inside the guaranteed interval: (\d+) of (\d+) images")
 
 
+MIXING = """
+import torch
+from torch import nn
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+    )
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A network whose units depend on every channel, so that no box identifies them."""
+    file = tmp_path / "mixing.py"
+    file.write_text(MIXING)
+    return file
+
+
 def certify(snellen, tiny, images, *words):
     return snellen("certify", f"{tiny}:net", *words, "--images", images, "--steps", 4, "--size", 32, "--exemplars", 2)
 
