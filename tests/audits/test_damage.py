@@ -43,6 +43,11 @@ def some(run: Path, suffix: str) -> Path:
     return sorted((run / "blobs").rglob(f"*{suffix}"))[0]
 
 
+def healing(told: list[str]) -> Callable[[str], None]:
+    """Keeps what an audit says of damage, and nothing else that it says."""
+    return lambda line: told.append(line) if "made again" in line else None
+
+
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".json"])
 def test_whatever_is_damaged_is_named_and_made_again(finished, ask, suffix, how):
@@ -52,7 +57,7 @@ def test_whatever_is_damaged_is_named_and_made_again(finished, ask, suffix, how)
         with pytest.raises(RecordError, match=re.escape(path.name)):
             build(finished)
     told: list[str] = []
-    run_audit(ask(), out=finished, note=told.append)
+    run_audit(ask(), out=finished, note=healing(told))
     assert content(finished) == before
     assert len(told) == 1
     assert path.relative_to(finished).as_posix() in told[0]
@@ -72,7 +77,7 @@ def test_an_edited_response_does_not_reach_the_record(finished, ask):
     else:
         pytest.fail("no result with a response")
     told: list[str] = []
-    run_audit(ask(), out=finished, note=told.append)
+    run_audit(ask(), out=finished, note=healing(told))
     assert content(finished) == before
     assert path.name in told[0]
 
@@ -87,7 +92,7 @@ def test_a_damaged_picture_of_an_interrupted_audit_is_named_and_drawn_again(fini
     path = some(tmp_path / "run", ".png")
     path.write_bytes(DAMAGES["flipped"](path.read_bytes()))
     told: list[str] = []
-    run_audit(ask(), out=tmp_path / "run", note=told.append)
+    run_audit(ask(), out=tmp_path / "run", note=healing(told))
     assert content(tmp_path / "run") == content(finished)
     assert path.name in told[0]
 
@@ -97,7 +102,7 @@ def test_a_damaged_record_is_named_and_written_again(finished, ask, text):
     before = content(finished)
     (finished / "audit.json").write_text(text)
     told: list[str] = []
-    run_audit(ask(), out=finished, note=told.append)
+    run_audit(ask(), out=finished, note=healing(told))
     assert content(finished) == before
     assert told == [f"{finished}: damaged, and made again: audit.json"]
 
