@@ -27,7 +27,9 @@ def predict(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tup
                 said = world.model(images)
                 if not said.isfinite().all():
                     odd = world.images.ids[chunk[int((~said.isfinite()).any(1).nonzero()[0])]]
-                    raise ModelError(f"expected finite outputs for natural images, got others for {odd}; mend the network")
+                    raise ModelError(
+                        f"expected finite outputs for natural images, got others for {odd}; mend the network"
+                    )
                 top += said.argmax(1).tolist()
                 context.tick((chunk[-1] + 1) / len(world.images))
         yield "result", top
