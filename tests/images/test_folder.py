@@ -289,3 +289,17 @@ def test_classes_that_are_called_like_parts_stay_classes(tmp_path: Path, places:
     for name in places:
         place(tmp_path / name)
     assert open_images(tmp_path).class_names == tuple(sorted({name.partition("/")[0] for name in places}))
+
+
+def test_a_hostile_file_says_nothing_but_its_reason(tmp_path: Path) -> None:
+    """Pillow writes to its log when a TIFF claims 57,859 samples a pixel; without a handler that ends on stderr."""
+    image = Image.new("RGB", (4, 4))
+    image.save(tmp_path / "good.png")
+    image.save(tmp_path / "bad.tiff")
+    data = bytearray((tmp_path / "bad.tiff").read_bytes())
+    at = data.find((277).to_bytes(2, "little") + (3).to_bytes(2, "little"))  # SamplesPerPixel, a short
+    data[at + 8 : at + 10] = (57859).to_bytes(2, "little")
+    (tmp_path / "bad.tiff").write_bytes(data)
+    code = "import sys; from snellen.images import open_images; print(open_images(sys.argv[1]).skipped[0].name)"
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("bad.tiff\n", "")

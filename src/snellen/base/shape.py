@@ -21,13 +21,25 @@ class ShapeError(ValueError):
     """Where a value departs from its shape: "expected units[3].layer to be text, got null".
 
     Args:
-        told: the line.
-        where: the path to the value; "" where all of it is meant.
+        told: the line; where `where` is given, what stands in it after "expected WHERE".
+        where: the path to the value, "" for all of the file. It grows on the way out, so that nothing is spent on paths
+            while all is well.
     """
 
-    def __init__(self, told: str, where: str = "") -> None:
+    def __init__(self, told: str, where: str | None = None) -> None:
         super().__init__(told)
-        self.where = where
+        self.told, self.where = told, where
+
+    def __str__(self) -> str:
+        return self.told if self.where is None else f"expected {self.where or 'the file'}{self.told}"
+
+    def below(self, name: str | int) -> "ShapeError":
+        """The same, seen from an object or list that holds the value under this name."""
+        if self.where is not None:
+            step = f"[{name}]" if isinstance(name, int) else _cut(ascii(name)[1:-1])
+            between = "." if self.where and self.where[0] != "[" else ""
+            self.where = f"{step}{between}{self.where}"
+        return self
 
 
 @dataclass(frozen=True)
@@ -131,53 +143,70 @@ def match(value: Any, shape: Any, where: str = "") -> None:
     Raises:
         ShapeError: at the first departure, in document order.
     """
+    try:
+        _match(value, shape)
+    except ShapeError as error:
+        raise (error.below(where) if where else error) from None
+
+
+def _match(value: Any, shape: Any) -> None:
     if isinstance(shape, type):
-        _plain(value, shape, where)
-    elif isinstance(shape, Mapping):
-        _fields(value, shape, where)
+        _plain(value, shape)
+    elif isinstance(shape, dict):
+        _fields(value, shape)
     elif isinstance(shape, Maybe):
         if value is not None:
-            match(value, shape.shape, where)
+            _match(value, shape.shape)
     else:
-        _CHECKS[type(shape)](value, shape, where)
+        _CHECKS[type(shape)](value, shape)
 
 
-def _plain(value: Any, kind: type, where: str) -> None:
+def _plain(value: Any, kind: type) -> None:
     if type(value) not in _SCALAR.get(kind, (kind,)):
-        raise _mismatch(where, NAMES[kind], value)
-    bounded(value, where)
+        raise _mismatch(NAMES[kind], value)
+    if kind is not str:
+        bounded(value)
 
 
-def bounded(value: Any, where: str = "", depth: int = 0) -> None:
+def bounded(value: Any, depth: int = 0) -> None:
     """Check a value of no particular shape: bounded numbers, bounded depth.
+
+    Args:
+        value: parsed JSON.
+        depth: objects and lists that it lies in.
 
     Raises:
         ShapeError: at the first departure.
     """
     if isinstance(value, dict | list):
         if depth == DEEPEST:
-            raise ShapeError(f"expected at most {DEEPEST} objects and lists inside each other, got more at {where}")
-        inside = value.items() if isinstance(value, dict) else enumerate(value)
-        for name, item in inside:
+            raise ShapeError(f" to hold at most {DEEPEST} objects and lists inside each other, got more", "")
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
             if type(item) is not str:
-                bounded(item, _below(where, name), depth + 1)
+                try:
+                    bounded(item, depth + 1)
+                except ShapeError as error:
+                    raise error.below(name) from None
     elif type(value) is int and not -WHOLE < value < WHOLE:
-        raise _mismatch(where, "a whole number of 64 bits", value)
+        raise _mismatch("a whole number of 64 bits", value)
     elif type(value) is float and not -LARGEST <= value <= LARGEST:
-        raise _mismatch(where, f"a number between -{LARGEST:g} and {LARGEST:g}", value)
+        raise _mismatch(f"a number between -{LARGEST:g} and {LARGEST:g}", value)
 
 
-def _items(value: Any, shape: Each, where: str) -> None:
+def _items(value: Any, shape: Each) -> None:
     if not isinstance(value, list):
-        raise _mismatch(where, "a list", value)
+        raise _mismatch("a list", value)
     if shape.count is not None and len(value) != shape.count:
-        raise ShapeError(f"expected {where} to have {shape.count} items, got {len(value)}")
+        raise ShapeError(f" to have {shape.count} items, got {len(value)}", "")
     if len(value) < shape.least or (shape.most is not None and len(value) > shape.most):
         bounds = f"at least {shape.least}" if shape.most is None else f"{shape.least} to {shape.most}"
-        raise ShapeError(f"expected {where} to have {bounds} items, got {len(value)}")
+        raise ShapeError(f" to have {bounds} items, got {len(value)}", "")
     if not _all_numbers(value, shape.shape):
         for i, item in enumerate(value):
-            match(item, shape.shape, f"{where}[{i}]")
+            try:
+                _match(item, shape.shape)
+            except ShapeError as error:
+                raise error.below(i) from None
 
 
 def _all_numbers(values: list[Any], shape: Any) -> bool:
@@ -194,70 +223,75 @@ def _all_numbers(values: list[Any], shape: Any) -> bool:
     return not known or (max(known) <= most and min(known) >= -most)
 
 
-def _fields(value: Any, shape: Mapping[str, Any], where: str) -> None:
+def _fields(value: Any, shape: Mapping[str, Any]) -> None:
     if not isinstance(value, dict):
-        raise _mismatch(where, "an object", value)
-    for name, field in shape.items():
-        inner = field.shape if isinstance(field, Option) else field
-        if name not in value and inner is not field:
-            continue
-        if name not in value:
-            raise ShapeError(f"expected {_below(where, name)}, got nothing", _below(where, name))
-        match(value[name], inner, _below(where, name))
-    for name, item in value.items():
-        if name not in shape:
-            bounded(item, _below(where, name), 1)
+        raise _mismatch("an object", value)
+    name, known = "", 0
+    try:
+        for name, field in shape.items():
+            if name in value:
+                known += 1
+                _match(value[name], field.shape if isinstance(field, Option) else field)
+            elif not isinstance(field, Option):
+                raise ShapeError(", got nothing", "")
+        for name in sorted(value.keys() - shape.keys()) if len(value) > known else ():
+            bounded(value[name], 1)
+    except ShapeError as error:
+        raise error.below(name) from None
 
 
-def _exactly(value: Any, shape: Exactly, where: str) -> None:
+def _exactly(value: Any, shape: Exactly) -> None:
     if isinstance(value, dict) and (unknown := [name for name in value if name not in shape.fields]):
-        raise ShapeError(f"expected {where or 'the file'} to have no field {_shown(unknown[0])}, got one")
-    _fields(value, shape.fields, where)
+        raise ShapeError(f" to have no field {_shown(unknown[0])}, got one", "")
+    _fields(value, shape.fields)
 
 
-def _named(value: Any, shape: Named, where: str) -> None:
+def _named(value: Any, shape: Named) -> None:
     if not isinstance(value, dict):
-        raise _mismatch(where, "an object", value)
+        raise _mismatch("an object", value)
     if shape.most is not None and len(value) > shape.most:
-        raise ShapeError(f"expected {where} to have at most {shape.most} fields, got {len(value)}")
+        raise ShapeError(f" to have at most {shape.most} fields, got {len(value)}", "")
     for name, item in value.items():
-        match(item, shape.shape, _below(where, name))
+        try:
+            _match(item, shape.shape)
+        except ShapeError as error:
+            raise error.below(name) from None
 
 
-def _kinds(value: Any, shape: Kinds, where: str) -> None:
+def _kinds(value: Any, shape: Kinds) -> None:
     if not isinstance(value, dict):
-        raise _mismatch(where, "an object", value)
+        raise _mismatch("an object", value)
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in shape.shapes:
-        raise _mismatch(_below(where, "kind"), "one of " + ", ".join(shape.shapes), kind)
-    match(value, Exactly({"kind": str, **shape.shapes[kind]}), where)
+        raise _mismatch("one of " + ", ".join(shape.shapes), kind).below("kind")
+    _exactly(value, Exactly({"kind": str, **shape.shapes[kind]}))
 
 
-def _one_of(value: Any, shape: OneOf, where: str) -> None:
+def _one_of(value: Any, shape: OneOf) -> None:
     if not (isinstance(value, str) and value in shape.words):
-        raise _mismatch(where, "one of " + ", ".join(shape.words), value)
+        raise _mismatch("one of " + ", ".join(shape.words), value)
 
 
-def _whole(value: Any, shape: Whole, where: str) -> None:
+def _whole(value: Any, shape: Whole) -> None:
     if type(value) is not int or not shape.low <= value <= shape.high:
-        raise _mismatch(where, f"a whole number in {shape.low} ... {shape.high}", value)
+        raise _mismatch(f"a whole number in {shape.low} ... {shape.high}", value)
 
 
-def _number(value: Any, shape: Number, where: str) -> None:
+def _number(value: Any, shape: Number) -> None:
     fits = type(value) in (int, float) and shape.low <= value <= shape.high
     if not fits or (shape.above is not None and value <= shape.above):
         low = f"[{shape.low:g}" if shape.above is None else f"({shape.above:g}"
-        raise _mismatch(where, f"a number in {low}, {shape.high:g}]", value)
+        raise _mismatch(f"a number in {low}, {shape.high:g}]", value)
 
 
-def _text(value: Any, shape: Text, where: str) -> None:
+def _text(value: Any, shape: Text) -> None:
     fits = isinstance(value, str) and len(value) <= shape.most
     if fits and shape.pattern is not None:
         fits = re.fullmatch(shape.pattern, value) is not None
     elif fits:
         fits = all(c.isprintable() or c in " \t" for c in value)
     if not fits:
-        raise _mismatch(where, f"{shape.told} of at most {shape.most} characters", value)
+        raise _mismatch(f"{shape.told} of at most {shape.most} characters", value)
 
 
 _CHECKS: Mapping[type, Any] = {
@@ -272,14 +306,8 @@ _CHECKS: Mapping[type, Any] = {
 }
 
 
-def _below(where: str, name: str | int) -> str:
-    if isinstance(name, int):
-        return f"{where}[{name}]"
-    return f"{where}.{_cut(name)}" if where else _cut(name)
-
-
-def _mismatch(where: str, expected: str, value: Any) -> ShapeError:
-    return ShapeError(f"expected {where or 'the file'} to be {expected}, got {_shown(value)}", where)
+def _mismatch(expected: str, value: Any) -> ShapeError:
+    return ShapeError(f" to be {expected}, got {_shown(value)}", "")
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,6 @@
 """From the bytes of one image file to an upright 8-bit RGB picture, or to the reason why not."""
 
+import logging
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -12,6 +13,9 @@ MOST_PIXELS = 89_478_485
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _ALPHA_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
 _BITS_PER_SAMPLE = 258  # the TIFF tag
+
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong with a file is told as its reason, once
 
 
 class UnusableError(Exception):
