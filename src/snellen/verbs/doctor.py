@@ -204,7 +204,7 @@ def _in_company(model: Model, layer: Layer) -> tuple[Tensor, float]:
 
 @torch.no_grad()
 def _plainly(model: Model, name: str, picture: Tensor) -> tuple[Tensor, float]:
-    """Every channel's mean by a hook of its own for one picture alone, (units,), and the largest number in the layer."""
+    """Every channel's mean by a hook of its own, for one picture alone, (units,), and the layer's largest number."""
     caught: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
