@@ -30,7 +30,7 @@ venv: .venv/ready
 .venv/ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv .venv
 	$(PIP) "torch==$(TORCH)+cpu" 2>/dev/null \
-	  || $(PIP) "torch==$(TORCH)+cpu" --index-url $(TORCH_CPU_INDEX) --extra-index-url https://pypi.org/simple 2>/dev/null \
+	  || $(PIP) "torch==$(TORCH)+cpu" --extra-index-url $(TORCH_CPU_INDEX) 2>/dev/null \
 	  || $(PIP) "torch==$(TORCH)"
 	$(PIP) --requirement requirements-dev.txt --editable .
 	$(PIP) --no-deps torchvision timm
@@ -52,7 +52,7 @@ builtin: venv
 .venv-lucent/ready:
 	$(PYTHON) -m venv .venv-lucent
 	.venv-lucent/bin/python -m pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null \
-	  || .venv-lucent/bin/python -m pip install --quiet "torch==$(TORCH)+cpu" --index-url $(TORCH_CPU_INDEX)
+	  || .venv-lucent/bin/python -m pip install --quiet "torch==$(TORCH)+cpu" --extra-index-url $(TORCH_CPU_INDEX)
 	.venv-lucent/bin/python -m pip install --quiet numpy==2.4.6 pillow==13.0.0 safetensors tqdm decorator packaging ipython
 	.venv-lucent/bin/python -m pip install --quiet --no-deps torch-lucent==0.1.8 torchvision==0.28.0 kornia==0.9.0 kornia_rs==0.2.0
 	touch $@

@@ -1,5 +1,6 @@
 """What an audit works on: the model and the images themselves, and the plain data that identifies them."""
 
+import copy
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -118,6 +119,7 @@ def open_world(
         device=request.device,
     )
     check_finite(model.module, model.preprocess)
+    model = _in_full_precision(model)
     if request.units:
         units(request.units, model)  # a wrong address fails before work starts
     known = layers(model)
@@ -135,6 +137,15 @@ def open_world(
         outputs=seen.outputs,
         class_layer=seen.class_layer,
     )
+
+
+def _in_full_precision(model: Model) -> Model:
+    """A copy in float32 of a network in half precision, whose rounding the checks would take for jumps and rest."""
+    if not model.is_half:
+        return model
+    note = "its weights are half precision: they are audited as they are, but computed with in float32"
+    told = {**model.provenance, "notes": [*model.provenance.get("notes", ()), note]}
+    return replace(model, module=copy.deepcopy(model.module).float(), provenance=told)
 
 
 def _noted(model: Model, seen: Survey) -> Model:

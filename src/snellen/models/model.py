@@ -102,9 +102,8 @@ class Model:
     def run(self, images: Float[Tensor, "n 3 h w"]) -> Any:
         """Whatever the module returns for RGB pictures in [0, 1], held `steady`."""
         prepared = self.preprocess(images)
-        floating = self._floating
-        if floating in _HALF and not torch.is_autocast_enabled(prepared.device.type):
-            prepared = prepared.to(floating)
+        if self.is_half and not torch.is_autocast_enabled(prepared.device.type):
+            prepared = prepared.to(self._floating)
         with steady(self.module):
             return self.module(prepared)
 
@@ -117,6 +116,11 @@ class Model:
     def dtype(self) -> torch.dtype:
         """Of pictures for it: float64 where its weights are, float32 otherwise."""
         return torch.float64 if self._floating is torch.float64 else torch.float32
+
+    @property
+    def is_half(self) -> bool:
+        """Whether its weights are float16 or bfloat16, so that its responses move in steps of a thousandth."""
+        return self._floating in _HALF
 
     @property
     def _floating(self) -> torch.dtype:
