@@ -56,7 +56,7 @@ def measured():
     order = [model.module(images.load(i, model.size)[None].double())[0].argsort(descending=True) for i in range(COUNT)]
     images = replace(images, labels=tuple(int(order[i][6 if i % 4 == 3 else 0]) for i in range(COUNT)))  # 3 of 4 right
     manipulated = waking(model, images, 0.7)
-    return images, manipulated, compare(manipulated, images, "all", batch=BATCH)
+    return images, manipulated, compare(manipulated, {"all": images}, batch=BATCH)["all"]
 
 
 def one_by_one(images, manipulated, read):
@@ -79,7 +79,7 @@ def test_every_count_is_that_of_single_images(measured):
     assert found.changed == sum(int(a.argmax()) != int(b.argmax()) for a, b in pairs) > -(-COUNT // BATCH)
     largest = pytest.approx(max(float((a - b).abs().max()) for a, b in pairs), rel=1e-9)
     for order in (range(COUNT), range(COUNT - 1, -1, -1)):  # it cannot be in the last batch of both
-        assert compare(manipulated, images.subset(order), "all", batch=BATCH).largest == largest
+        assert compare(manipulated, {"all": images.subset(order)}, batch=BATCH)["all"].largest == largest
 
 
 def test_every_share_of_right_answers_is_that_of_single_images(measured):
@@ -120,8 +120,8 @@ def test_the_last_batch_of_one_image_has_no_more_weight_than_another():
     """An image that the network answers strongly, alone in the last batch."""
     images, model = scenes(2 * BATCH + 1, (12, 12)), network(1)
     manipulated = waking(model, images, 0.5)
-    whole = compare(manipulated, images, "all", batch=len(images))
-    parts = compare(manipulated, images, "all", batch=BATCH)
+    whole = compare(manipulated, {"all": images}, batch=len(images))["all"]
+    parts = compare(manipulated, {"all": images}, batch=BATCH)["all"]
     assert [x.relative for x in parts.layers] == pytest.approx([x.relative for x in whole.layers], rel=1e-9)
     assert (parts.differing, parts.changed, parts.touched) == (whole.differing, whole.changed, whole.touched)
 

@@ -9,6 +9,7 @@ from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
 from snellen.models.circuits import FoolingCircuit, Likeness, Permutation, SilentBranch
 from snellen.models.detectors import PictureDetector, ReadoutDetector
+from snellen.models.sources.probe import check_finite
 from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
 
 FACTORY = """
@@ -295,7 +296,8 @@ def mean():
     )
 
     def loaded(factory):
-        return load_model(f"{tmp_path}/net.py:{factory}", size=16)
+        model = load_model(f"{tmp_path}/net.py:{factory}", size=16)
+        check_finite(model.module, model.preprocess)  # as every audit does: units before such a weight can be drawn
 
     with pytest.raises(WeightsError, match=r'got 1 in "2\.weight" that are NaN'):
         loaded("weights")

@@ -160,7 +160,7 @@ def test_one_channel_networks_get_grey_pictures_and_a_note(tmp_path):
     assert model.preprocess.channels == "grey"
     assert "grey" in model.provenance["notes"][0]
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
-    assert "to have 5 channels" in refused(ModelError, f"{write(tmp_path, text=CONV.format(channels=5, stride=1))}:net")
+    assert "takes 5 channels" in refused(ModelError, f"{write(tmp_path, text=CONV.format(channels=5, stride=1))}:net")
 
 
 @pytest.mark.parametrize("size", [0, -3, 100_000])

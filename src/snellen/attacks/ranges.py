@@ -15,6 +15,7 @@ from snellen.models import Model
 from snellen.models.circuits import SilentBranch
 from snellen.models.edits import frozen
 from snellen.models.passes import run
+from snellen.models.survey import survey
 from snellen.models.taps import tapped
 
 
@@ -136,9 +137,10 @@ def _catching(model: Model, name: str, images: Tensor) -> Iterator[list[Tensor]]
         if not caught:
             caught.append(inputs[0].detach())
 
+    known = survey(model, (images.shape[2], images.shape[3]))  # before anything is kept
     handle = model.module.get_submodule(name).register_forward_pre_hook(keep)
     try:
-        with tapped(model, [name], {}, like=images):
+        with tapped(model, [name], {}, like=images, known=known):
             yield caught
     finally:
         handle.remove()
