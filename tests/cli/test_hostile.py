@@ -169,7 +169,7 @@ def test_a_defect_is_one_line_that_says_how_to_see_more(snellen, monkeypatch):
     def broken(*_words, **_options):
         raise RuntimeError(f"first{ESCAPE}\nsecond")
 
-    monkeypatch.setattr("snellen.reports.build", broken)
+    monkeypatch.setattr("snellen.verbs.report.report", broken)
     assert snellen("report", "x").line.startswith(r"RuntimeError: first\x1b[2J; this is a defect of snellen")
     monkeypatch.setenv("SNELLEN_DEBUG", "1")
     from snellen.cli import main
@@ -185,7 +185,7 @@ def test_whatever_is_raised_is_one_line(snellen, monkeypatch, error):
     def broken(*_words, **_options):
         raise error
 
-    monkeypatch.setattr("snellen.reports.build", broken)
+    monkeypatch.setattr("snellen.verbs.report.report", broken)
     assert snellen("report", "x").line
 
 

@@ -10,11 +10,10 @@ from snellen.audits.record import NAME
 from snellen.audits.world import World
 from snellen.base import OutputError, UsageError, encode_json, key, sweep, write_atomic
 from snellen.base.files import read_json, why
-from snellen.base.shape import Option, ShapeError
+from snellen.base.shape import ShapeError
 from snellen.jobs import Store
 
 IDENTITY, BLOBS = "request.json", "blobs"
-_IDENTITY = {"command": str, "device": str, "world": dict, "labels": Option(dict)}
 _WRITTEN = (NAME, "index.html", "pages", BLOBS)
 """What an audit and its report write beside the identity."""
 
@@ -71,7 +70,7 @@ def read_identity(path: Path) -> dict[str, Any] | None:
     if not path.exists() and not path.is_symlink():
         return None
     try:
-        return dict(read_json(path, _IDENTITY, within=path.parent))
+        return dict(read_json(path, dict, within=path.parent))
     except (OSError, ShapeError) as error:
         told = why(error) if isinstance(error, OSError) else str(error)
         raise OutputError(f"expected {path} to say whose run it is, got: {told}; choose another --out") from error

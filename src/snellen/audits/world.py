@@ -17,7 +17,10 @@ from snellen.images import ImageSet, Skipped, open_images
 from snellen.models import Layer, Model, layers, main_layers, open_model, units
 from snellen.models.sources.probe import check_finite
 from snellen.models.survey import Survey, survey
+from snellen.models.taps import classes
 from snellen.pictures import usual_batch
+
+_FEW = 8  # photographs that show which layer holds the classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +129,7 @@ def open_world(
     curve = _curve(request.layers, known) if request.layers else main_layers(model)
     images = given.images or open_images(request.images or "builtin", progress=progress)
     folder = None if request.images == MEMORY else request.images
-    seen = survey(model)
+    seen = _with_classes(survey(model), model, images)
     return World(
         request=request,
         model=named(_noted(model, seen), seen.outputs, labels=request.labels, images=folder),
@@ -146,6 +149,16 @@ def _in_full_precision(model: Model) -> Model:
     note = "its weights are half precision: they are audited as they are, but computed with in float32"
     told = {**model.provenance, "notes": [*model.provenance.get("notes", ()), note]}
     return replace(model, module=copy.deepcopy(model.module).float(), provenance=told)
+
+
+def _with_classes(seen: Survey, model: Model, images: ImageSet) -> Survey:
+    """The survey with the classes that photographs show, where its own pictures do not."""
+    if seen.class_layer is not None or not len(images):
+        return seen
+    few = torch.stack([images.load(i, model.size) for i in range(0, len(images), max(len(images) // _FEW, 1))][:_FEW])
+    outputs, layer = classes(model, few.to(model.device, model.dtype))
+    notes = tuple(note for note in seen.notes if layer is None or not note.startswith("no layer holds classes"))
+    return replace(seen, outputs=outputs, class_layer=layer, notes=notes)
 
 
 def _noted(model: Model, seen: Survey) -> Model:

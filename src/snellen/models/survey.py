@@ -348,22 +348,14 @@ class _Surveyor:
     ) -> tuple[int, str | None, tuple[str, ...]]:
         """How many classes there are, where, and what to say of them."""
         notes = _several(output)
-        told = read.get("")
-        if told is None or not _tells_classes(output):
+        said = as_classes(self._model.module, output, read.get(""))
+        if said is None:
             return 0, None, notes
-        said = told.flatten(1) if told.dim() == 2 or tuple(told.shape[2:]) == (1, 1) else None
-        if said is None or said.shape[1] < 2 or getattr(self._model.module, "num_classes", None) == 0:
-            return 0, None, notes
-        fitting = [x for x in layers if x.units == said.shape[1] and _is_output(_mean(read[x.name]), said)]
-        if not any(_weighs(self._names[x.name], said.shape[1]) for x in fitting):
-            why = "no layer's responses are its output" if not fitting else "what it returns are features"
-            return (
-                0,
-                None,
-                (*notes, f"no layer holds classes ({why}): units are described without them"),
-            )
-        chosen = [x for x in fitting if x.main] or fitting
-        return said.shape[1], chosen[-1].name, notes
+        found = class_layer(self._model.module, layers, read, said)
+        if found is None:
+            why = "no layer that weighs them says what the network returns"
+            return 0, None, (*notes, f"no layer holds classes ({why}): units are described without them")
+        return said.shape[1], found, notes
 
     def _with_grids(
         self, layers: tuple[Layer, ...], alone: Mapping[str, _Said], layouts: Mapping[str, Layout]
@@ -507,6 +499,36 @@ def _aliases(root: nn.Module) -> dict[str, str]:
         if first.setdefault(id(module), name) != name:
             aliases[name] = first[id(module)]
     return aliases
+
+
+def as_classes(module: nn.Module, output: Any, told: Tensor | None) -> Tensor | None:
+    """What a network returned as numbers for several classes, (n, classes); None where it is something else.
+
+    Args:
+        module: of the network.
+        output: what it returned.
+        told: the tensor in it, with a row for each picture.
+    """
+    if told is None or not _tells_classes(output) or getattr(module, "num_classes", None) == 0:
+        return None
+    said = told.flatten(1) if told.dim() == 2 or tuple(told.shape[2:]) == (1, 1) else None
+    return None if said is None or said.shape[1] < 2 else said
+
+
+def class_layer(module: nn.Module, layers: Sequence[Layer], read: Mapping[str, Tensor], said: Tensor) -> str | None:
+    """The layer whose responses are what a network says of classes; None unless one of those holds a weight for each.
+
+    Args:
+        module: of the network.
+        layers: of it.
+        read: what each of them says, by name.
+        said: the network's output, (n, classes).
+    """
+    count = said.shape[1]
+    fitting = [x for x in layers if x.units == count and x.name in read and _is_output(_mean(read[x.name]), said)]
+    if not any(_weighs(module.get_submodule(x.name), count) for x in fitting):
+        return None
+    return ([x for x in fitting if x.main] or fitting)[-1].name
 
 
 def _mean(activation: Tensor) -> Tensor:

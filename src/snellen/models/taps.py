@@ -12,7 +12,7 @@ from snellen.base import LayerError
 from snellen.models.model import Model, first_tensor
 from snellen.models.passes import Reached, run
 from snellen.models.rectifiers import Rectifiers
-from snellen.models.survey import Survey, survey
+from snellen.models.survey import Survey, as_classes, class_layer, survey
 from snellen.models.unit import Layer, Place, Unit, channel_axis, expand
 
 
@@ -147,6 +147,30 @@ def response(activation: Tensor, unit: Unit) -> Tensor:
     if channel.dim() == 3:
         return channel[:, unit.position[0], unit.position[1]]
     raise LayerError(f'expected what is observed at "{unit.address}" for a position, got all of "{unit.layer}"')
+
+
+def classes(model: Model, images: Float[Tensor, "n 3 h w"]) -> tuple[int, str | None]:
+    """How many classes a network tells apart, and the layer whose responses to these images are its output.
+
+    A survey's own pictures are no photographs, and a manipulated network may answer those with something else.
+
+    Args:
+        model: the network.
+        images: natural, RGB in [0, 1].
+
+    Returns:
+        The number of classes and the layer's name; (0, None) where there is none.
+    """
+    known = survey(model)
+    with torch.no_grad():
+        output = model.run(images)
+    said = as_classes(model.module, output, first_tensor(output))
+    if said is None or len(said) != len(images):
+        return 0, None
+    candidates = [layer for layer in known.layers if layer.units == said.shape[1]]
+    read = observe(model, images, [layer.name for layer in candidates]) if candidates else {}
+    found = class_layer(model.module, candidates, read, said)
+    return (0, None) if found is None else (said.shape[1], found)
 
 
 def layers(model: Model) -> tuple[Layer, ...]:

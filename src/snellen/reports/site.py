@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from snellen.base import is_file
 from snellen.reports import curve, panels, words
 from snellen.reports.cards import Card, anchor_of, card, title_of
 from snellen.reports.frieze import Pair, frieze
@@ -61,7 +62,7 @@ def build(run_dir: Path) -> Path:
         OutputError: the pages cannot be written.
     """
     run_dir = Path(run_dir)
-    related = {path: title for path, title in RELATED.items() if (run_dir / path).is_file()}
+    related = {path: title for path, title in RELATED.items() if is_file(run_dir / path)}
     with open_record(run_dir) as (record, units):
         return write(run_dir, _pages(record, units, related))
 
