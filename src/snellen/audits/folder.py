@@ -10,10 +10,11 @@ from snellen.audits.record import NAME
 from snellen.audits.world import World
 from snellen.base import OutputError, UsageError, encode_json, key, sweep, write_atomic
 from snellen.base.files import read_json, why
-from snellen.base.shape import ShapeError
+from snellen.base.shape import Option, ShapeError
 from snellen.jobs import Store
 
 IDENTITY, BLOBS = "request.json", "blobs"
+_IDENTITY = {"command": str, "device": str, "world": dict, "labels": Option(dict)}
 _WRITTEN = (NAME, "index.html", "pages", BLOBS)
 """What an audit and its report write beside the identity."""
 
@@ -42,7 +43,7 @@ def claim(folder: Path, world: World) -> None:
     """
     mine = json.loads(encode_json(identity(world)))
     path = folder / IDENTITY
-    held = read_identity(path)
+    held = read_identity(path, _IDENTITY)
     if held is None:
         for name in _WRITTEN:
             if (folder / name).exists() or (folder / name).is_symlink():
@@ -61,8 +62,12 @@ def claim(folder: Path, world: World) -> None:
     Store(folder / BLOBS).sweep()
 
 
-def read_identity(path: Path) -> dict[str, Any] | None:
+def read_identity(path: Path, shape: Any = dict) -> dict[str, Any] | None:
     """What a file says about whose folder it lies in; None where there is no such file.
+
+    Args:
+        path: of the file.
+        shape: what it has to hold, as `read_json` takes it.
 
     Raises:
         OutputError: it cannot be read, or is damaged.
@@ -70,7 +75,7 @@ def read_identity(path: Path) -> dict[str, Any] | None:
     if not path.exists() and not path.is_symlink():
         return None
     try:
-        return dict(read_json(path, dict, within=path.parent))
+        return dict(read_json(path, shape, within=path.parent))
     except (OSError, ShapeError) as error:
         told = why(error) if isinstance(error, OSError) else str(error)
         raise OutputError(f"expected {path} to say whose run it is, got: {told}; choose another --out") from error

@@ -212,6 +212,8 @@ def _items(value: Any, shape: Each) -> None:
 def _all_numbers(values: list[Any], shape: Any) -> bool:
     """Whether a list of plain numbers is in order, told without a look at each in Python."""
     inner = shape.shape if isinstance(shape, Maybe) else shape
+    if isinstance(inner, Whole) and values and set(map(type, values)) == {int}:
+        return min(values) >= inner.low and max(values) <= inner.high
     if inner not in (int, float) or not values:
         return False
     allowed = {*_SCALAR[inner], *([type(None)] if isinstance(shape, Maybe) else [])}
