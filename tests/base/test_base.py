@@ -75,3 +75,10 @@ def test_nearest_offers_what_is_near_and_nothing_else():
     assert nearest("inception4c", names).startswith('did you mean "inception_4c"')
     assert "classifier" in nearest("class", names)
     assert nearest("zzz", names) == "" == nearest("", names)
+
+
+def test_a_persons_words_are_quoted_on_one_line():
+    from snellen.base import brief
+
+    assert brief("a\nb\x1b[2J\ud800") == r"a\nb\x1b[2J\ud800"
+    assert brief("x" * 200) == "x" * 120 + "..."

@@ -439,6 +439,7 @@ def transformers_folders(folder: Path) -> Reader:
 
 
 READERS = (records, saved_models, saved_weights, receipts, tables, archives, pictures, labels, words)
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of records: they are large
 SECONDS = float(os.environ.get("SNELLEN_FUZZ_SECONDS", 600))
 
 

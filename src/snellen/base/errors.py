@@ -73,5 +73,6 @@ def nearest(name: str, candidates: Iterable[str], *, most: int = 3) -> str:
 
 
 def brief(text: str, most: int = 120) -> str:
-    """A person's own words as a message quotes them: its end left out where it is long."""
-    return text if len(text) <= most else f"{text[:most]}..."
+    """A person's own words as a message quotes them: on one line, its end left out where it is long."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:most])
+    return shown if len(text) <= most else f"{shown}..."
