@@ -5,7 +5,6 @@ import hashlib
 import importlib.util
 import linecache
 import os
-import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,8 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from snellen.base import ModelError, WeightsError, brief, nearest
@@ -22,6 +19,7 @@ from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.found import Found
 from snellen.models.sources.weights import unpickle
+from snellen.models.steady import seeded
 
 _NAMELESS = {"load", "model", "main", "build", "create", "factory", "make", "net", "network", "get_model", "load_model"}
 
@@ -39,7 +37,7 @@ def from_file(path: Path, factory: str) -> Found:
     path = home(path)
     if not os.path.isfile(path):  # False also of names that no file can have
         raise ModelError(f"expected a Python file, got {brief(str(path))}, which does not exist")
-    with imports_from(path.parent.resolve()), reproducible():
+    with imports_from(path.parent.resolve()), seeded(0):
         module = _executed(path)
         made = _called(_factory(module, factory, path), path)
     source = {"source": "file", "path": str(path), "factory": factory, "sha256": _sha256(path)}
@@ -91,21 +89,6 @@ def imports_from(folder: Path) -> Iterator[None]:
             if _lies_in(sys.modules[name], folder):
                 del sys.modules[name]
         sys.modules.update(hidden)
-
-
-@contextlib.contextmanager
-def reproducible() -> Iterator[None]:
-    """While open, global generators start from a fixed seed; afterwards they are as before."""
-    python, arrays = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            random.seed(0)
-            np.random.seed(0)
-            torch.default_generator.manual_seed(0)
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(arrays)
 
 
 def _lies_in(module: ModuleType, folder: Path) -> bool:

@@ -11,8 +11,8 @@ from torch import nn
 
 from snellen.base import DependencyError, ModelError, UsageError, brief, nearest
 from snellen.models.model import Preprocess
-from snellen.models.sources.file import reproducible
 from snellen.models.sources.found import Found
+from snellen.models.steady import seeded
 
 
 def from_torchvision(name: str) -> Found:
@@ -25,7 +25,7 @@ def from_torchvision(name: str) -> Found:
     models = imported("torchvision.models", "torchvision")
     if name not in models.list_models():
         raise _unknown(name, models.list_models(), "torchvision")
-    with reproducible(), warnings.catch_warnings():
+    with seeded(0), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about initializers; the weights are replaced or reported as random
         module = _made(lambda: models.get_model(name, weights=None), f"torchvision:{name}")
         metadata = next(iter(models.get_model_weights(name)), None)
@@ -101,7 +101,7 @@ def from_timm(name: str) -> Found:
     timm = imported("timm", "timm")
     if not timm.is_model(name):
         raise _unknown(name, timm.list_models(), "timm")
-    with reproducible(), warnings.catch_warnings():
+    with seeded(0), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = _made(lambda: timm.create_model(name, pretrained=False), f"timm:{name}")
     found = timm_config(module)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from snellen.base import MOST_SIDE, ModelError, WeightsError
 from snellen.base.files import home, read_json, why
 from snellen.base.shape import ShapeError
-from snellen.models.sources.file import reproducible
 from snellen.models.sources.found import Found
 from snellen.models.sources.hub import imported, raised
 from snellen.models.sources.processor import Seen, guessed, seen_by
 from snellen.models.sources.weights import few, precision_notes, read_weights
+from snellen.models.steady import seeded
 
 _MOST_BYTES = 16 << 20
 _LARGEST = 1 << 20  # of whole numbers in a configuration: widths, labels, places
@@ -65,7 +65,7 @@ def from_transformers(folder: Path) -> Found:
     state, digest = read_weights(weights, trust_pickle=False)
     library = imported("transformers", "transformers")
     imported("transformers.modeling_utils", "transformers")  # what networks need is loaded late, and may not load
-    with reproducible(), _quiet(library):
+    with seeded(0), _quiet(library):
         config = _config(library, folder)
         module, notes = _loaded(library, folder, config, state)
         if told or config.model_type == "timm_wrapper":  # which has it in the configuration
@@ -107,7 +107,7 @@ def transformers_config(module: nn.Module) -> Found | None:
     library = imported("transformers", "transformers")
     if not isinstance(module, library.PreTrainedModel):
         return None
-    with reproducible(), _quiet(library):
+    with seeded(0), _quiet(library):
         seen = _remembered(library, module)
     size, size_from = _size(seen, module)
     labels, odd = labels_of(module)
