@@ -9,7 +9,8 @@ import snellen
 from snellen.verbs.doctor import COLUMNS, cells
 
 QUICK = ("vgg", "u_net", "discriminator", "autoencoder", "vit", "transformer_encoder", "open_clip", "swin", "segformer")
-ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+SLOW = (pytest.mark.slow, pytest.mark.timeout(1200))
+ALL = [name if name in QUICK else pytest.param(name, marks=SLOW) for name in FAMILIES]
 
 
 @pytest.mark.parametrize("name", ALL)
