@@ -1,15 +1,11 @@
 """The folder of a manipulated model: weights and description, the receipt's figures, and its pictures."""
 
-import io
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from PIL import Image
-from torch import Tensor
 
 from snellen import __version__
 from snellen.attacks.attack import Manipulated, layer_of
@@ -29,6 +25,7 @@ from snellen.base import (
     write_atomic,
 )
 from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
+from snellen.pictures.sheet import png
 
 RECEIPT, PICTURES = "receipt.json", "pictures"
 
@@ -83,9 +80,9 @@ def write_folder(folder: Path, manipulated: Manipulated, receipt: Receipt) -> Pa
             number = entry[name]
             entry[f"{name}_label"] = labels[number] if labels and number is not None else None
     files = {name: digest((folder / name).read_bytes()) for name in (WEIGHTS, DESCRIPTION)}
-    for name, png in _pictures(receipt):
-        write_atomic(folder / name, png)
-        files[name] = digest(png)
+    for name, drawn in _pictures(receipt):
+        write_atomic(folder / name, drawn)
+        files[name] = digest(drawn)
     data |= {"model": model.name, "versions": versions, "base": str(model.provenance.get("spec", "")), "files": files}
     write_atomic(path, stamp(data))
     return path
@@ -114,11 +111,4 @@ def _name(unit: int, kind: str) -> str:
 def _pictures(receipt: Receipt) -> Iterator[tuple[str, bytes]]:
     for entry in receipt.gallery.entries:
         for kind, image in (("original", entry.original), ("decoy", entry.decoy), ("after", entry.after)):
-            yield _name(entry.unit, kind), _png(image)
-
-
-def _png(image: Float[Tensor, "3 h w"]) -> bytes:
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+            yield _name(entry.unit, kind), png(image)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snellen.base import LayerError
-from snellen.models.unit import is_channels_last
+from snellen.models.unit import channel_axis, is_channels_last
 
 Folded = Literal["", "outer", "inner"]
 _SECOND: tuple[type[nn.Module], ...] = (
@@ -179,6 +179,13 @@ def layout_of(channel: int, alone: Tensor, company: Tensor) -> tuple[Layout, ...
     if one[batch] == 1:
         return (Layout(batch, channel),)
     return (Layout(batch, channel, "outer"), Layout(batch, channel, "inner"))
+
+
+def responses(activation: Tensor) -> Tensor:
+    """Every channel's response: its mean over positions or tokens. (n, ...) -> (n, channels)."""
+    axis = channel_axis(tuple(activation.shape[1:])) + 1
+    others = [d for d in range(1, activation.dim()) if d != axis]
+    return activation.mean(others) if others else activation
 
 
 def differs(a: Tensor, b: Tensor) -> bool:

@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 
 from snellen.base import LayerError, ModelError, nearest
 from snellen.models.edits import frozen, streamlined
-from snellen.models.layout import Channels, Layout, differs, layout_of
+from snellen.models.layout import Channels, Layout, differs, layout_of, responses
 from snellen.models.main import main_of
 from snellen.models.model import Model, first_tensor
 from snellen.models.passes import failure
@@ -525,16 +525,10 @@ def class_layer(module: nn.Module, layers: Sequence[Layer], read: Mapping[str, T
         said: the network's output, (n, classes).
     """
     count = said.shape[1]
-    fitting = [x for x in layers if x.units == count and x.name in read and _is_output(_mean(read[x.name]), said)]
+    fitting = [x for x in layers if x.units == count and x.name in read and _is_output(responses(read[x.name]), said)]
     if not any(_weighs(module.get_submodule(x.name), count) for x in fitting):
         return None
     return ([x for x in fitting if x.main] or fitting)[-1].name
-
-
-def _mean(activation: Tensor) -> Tensor:
-    axis = channel_axis(tuple(activation.shape[1:])) + 1
-    others = [d for d in range(1, activation.dim()) if d != axis]
-    return activation.mean(others) if others else activation
 
 
 def _is_output(responses: Tensor, output: Tensor) -> bool:

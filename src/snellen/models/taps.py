@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.base import LayerError
+from snellen.models.layout import responses as responses
 from snellen.models.model import Model, first_tensor
 from snellen.models.passes import Reached, run
 from snellen.models.rectifiers import Rectifiers
@@ -124,13 +125,6 @@ def _hook(readers: dict[str, _Reader], total: int, found: dict[str, Tensor], mod
                 found[name] = found[name].clone()
 
     return hook
-
-
-def responses(activation: Tensor) -> Tensor:
-    """Every channel's response: its mean over positions or tokens. (n, ...) -> (n, channels)."""
-    axis = channel_axis(tuple(activation.shape[1:])) + 1
-    others = [d for d in range(1, activation.dim()) if d != axis]
-    return activation.mean(others) if others else activation
 
 
 def response(activation: Tensor, unit: Unit) -> Tensor:
