@@ -82,3 +82,10 @@ def test_a_persons_words_are_quoted_on_one_line():
 
     assert brief("a\nb\x1b[2J\ud800") == r"a\nb\x1b[2J\ud800"
     assert brief("x" * 200) == "x" * 120 + "..."
+
+
+def test_a_message_is_one_line_whoever_it_quotes():
+    assert (
+        str(UsageError('expected a canvas, got "\n\x1b[31m\ud800"')) == 'expected a canvas, got "\\n\\x1b[31m\\ud800"'
+    )
+    assert str(UsageError("expected größer ≥ 3 “a”")) == "expected größer ≥ 3 “a”"

@@ -198,3 +198,10 @@ def test_a_blob_that_is_a_pipe_or_a_link_is_not_opened(run: Path) -> None:
     (run / name).parent.rename(run.parent / "folder")
     (run / name).parent.symlink_to(run.parent / "folder")
     assert "a link, which is not followed" in line(run)
+
+
+def test_rows_that_no_page_shows_may_say_anything(run: Path) -> None:
+    damage(
+        run, lambda r: r["findings"][-1].update(check="judgement", evidence={"reasons": [], "units": [{"unit": "a"}]})
+    )
+    assert build(run).is_file()

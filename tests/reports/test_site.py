@@ -21,6 +21,7 @@ import pytest
 
 from snellen.base import OutputError, RecordError, encode_json
 from snellen.reports import build, read_record
+from snellen.reports.site import turns
 from snellen.reports.units import open_record
 from snellen.reports.write import write
 
@@ -344,7 +345,7 @@ def test_twenty_thousand_units_take_seconds_and_little_memory(make: Callable[...
     done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=True)
     seconds, megabytes = map(float, done.stdout.split())
     assert len(list((run / "pages").glob("*.html"))) == 500
-    assert seconds < 40  # measured 15; twice that on a busy machine
+    assert seconds < 30  # of the processor; 20 on a quiet machine is the aim
     assert megabytes < 300
 
 
@@ -418,3 +419,9 @@ def test_a_file_where_a_folder_must_be(make: Callable[..., Path]) -> None:
     (run / "pages").write_text("in the way")
     with pytest.raises(OutputError):
         build(run)
+
+
+def test_a_page_of_many_links_to_the_nearest_and_the_ends() -> None:
+    assert turns(3, 20) == list(range(20))
+    assert turns(0, 30) == [*range(11), None, 29]
+    assert turns(250, 500) == [0, None, 99, None, 199, None, *range(240, 261), None, 299, None, 399, None, 499]

@@ -17,7 +17,15 @@ from collections.abc import Iterable
 
 
 class SnellenError(Exception):
-    """Base of every error that the command line prints as one line before it exits with 2."""
+    """Base of every error that the command line prints as one line before it exits with 2.
+
+    Args:
+        message: what was expected, what came instead and what to do. What cannot be printed is escaped, whoever's
+            words are quoted: a message is one line.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_printable(message))
 
 
 class UsageError(SnellenError):
@@ -74,5 +82,9 @@ def nearest(name: str, candidates: Iterable[str], *, most: int = 3) -> str:
 
 def brief(text: str, most: int = 120) -> str:
     """A person's own words as a message quotes them: on one line, its end left out where it is long."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:most])
+    shown = _printable(text[:most])
     return shown if len(text) <= most else f"{shown}..."
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -133,9 +133,9 @@ def _check(record: Any) -> None:
             _check_paths(finding["evidence"], where)
         elif finding["check"] in _EVIDENCE:
             match(finding["evidence"], _EVIDENCE[finding["check"]], where)
-            for k, row in enumerate(finding["evidence"].get("units", ())):
+            for k, row in enumerate(finding["evidence"]["units"] if finding["check"] in _TOLD else ()):
                 if row["figure"] is not None:
-                    match(row, _TOLD.get(finding["check"], {}), f"{where}.units[{k}]")
+                    match(row, _TOLD[finding["check"]], f"{where}.units[{k}]")
 
 
 def _check_paths(evidence: dict[str, Any], where: str) -> None:

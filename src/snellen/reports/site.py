@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ WHOLE = 48  # as many cards fit on the first page; of more units it shows a choi
 CHOICE = 24  # cards of that choice, shared by the groups
 FEWEST = 4  # cards of each group, however many groups there are
 PAGE = 40  # cards on each further page
+NEAR = 10  # pages on either side that a further page links to
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Group:
     units: tuple[Unit, ...]
     shown: int
 
-    @property
+    @cached_property
     def pages(self) -> tuple[str, ...]:
         """Paths of the further pages; none where the first page shows all units."""
         if self.shown == len(self.units):
@@ -82,6 +83,22 @@ def groups(record: Mapping[str, Any], units: Sequence[Unit]) -> tuple[Group, ...
     )
 
 
+def turns(page: int, count: int) -> list[int | None]:
+    """The pages that a page of a group links to: all of a few, else the nearest, every hundredth, the ends.
+
+    None stands for a gap.
+
+    Args:
+        page: counted from 0.
+        count: of pages.
+    """
+    if count <= 2 * NEAR:
+        return list(range(count))
+    near = range(max(page - NEAR, 0), min(page + NEAR + 1, count))
+    kept = sorted({0, count - 1, *range(99, count, 100), *near})
+    return [n for i, number in enumerate(kept) for n in ([None] if i and number > kept[i - 1] + 1 else []) + [number]]
+
+
 def page(template: str, told: Mapping[str, Any], *, styles: tuple[str, ...] = ()) -> str:
     """A page of its own in the report's style; `styles` names further style sheets."""
     return _environment().get_template(template).render(**_safe(styles), root="", words=words, **told)
@@ -102,6 +119,7 @@ def _pages(record: Mapping[str, Any], units: Sequence[Unit], related: Mapping[st
         for i, path in enumerate(group.pages):
             cards = [card(unit.whole(), names) for unit in group.units[i * PAGE : (i + 1) * PAGE]]
             here = {"group": group, "cards": cards, "page": i, "root": "../"}
+            here["turns"] = turns(i, len(group.pages))
             yield path, _environment().get_template("units.html").render(common | here)
     if gates(record):
         here = {"root": "../", "gates": gates(record), "scan": scan(record)}

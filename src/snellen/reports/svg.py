@@ -1,12 +1,14 @@
 """Drawing primitives: SVG as escaped markup, styled by the page, so charts follow light, dark and print."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 
 from markupsafe import Markup, escape
 
 Number = int | float
 Point = tuple[Number, Number]
+_known = lru_cache(1024, typed=True)(escape)  # classes and the like come again and again
 
 
 def element(name: str, attributes: Mapping[str, object], inside: object = "") -> Markup:
@@ -17,28 +19,27 @@ def element(name: str, attributes: Mapping[str, object], inside: object = "") ->
         attributes: names trusted, with `_` for `-`; values of any kind; None leaves the attribute out.
         inside: text, or markup that is kept as it is.
     """
-    parts = [f"<{name}"]
-    for key, value in attributes.items():
-        if value is not None:
-            text = plain(value) if isinstance(value, float) else escape(value)
-            parts.append(f' {key.replace("_", "-")}="{text}"')
-    parts.append(f">{escape(inside)}</{name}>")
-    return Markup("".join(parts))
+    told = [
+        f' {key.replace("_", "-")}="{_short(value) if isinstance(value, float) else _known(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    ]
+    return Markup(f"<{name}{''.join(told)}>{escape(inside)}</{name}>")
 
 
 def group(items: Iterable[Markup], css: str) -> Markup:
     """Elements in a group of one class."""
-    return element("g", {"class": css}, Markup("").join(items))
+    return element("g", {"class": css}, Markup("".join(items)))
 
 
 def line(points: Sequence[Point], css: str) -> Markup:
     """A line through points."""
-    return element("path", {"class": css, "d": path(points)})
+    return _path(css, path(points))
 
 
 def area(points: Sequence[Point], css: str) -> Markup:
     """A filled polygon."""
-    return element("path", {"class": css, "d": path(points) + "Z"})
+    return _path(css, path(points) + "Z")
 
 
 def text(at: Point, words: str, css: str, anchor: str = "start") -> Markup:
@@ -62,12 +63,19 @@ def picture(size: Point, name: str, items: Iterable[Markup], css: str = "") -> M
     """A drawing that scales with its column; `name` says to those who cannot see it what it shows."""
     box = f"0 0 {plain(size[0])} {plain(size[1])}"
     attributes = {"viewBox": box, "role": "img", "class": css or None, "aria_label": name}
-    return element("svg", attributes, Markup("").join(items))
+    return element("svg", attributes, Markup("".join(items)))
 
 
 def plain(value: object) -> object:
     """A float as short text: 3.14159 -> "3.1", 2.0 -> "2"; anything else as it is."""
-    if not isinstance(value, float):
-        return value
+    return _short(value) if isinstance(value, float) else value
+
+
+def _short(value: float) -> str:
     rounded = f"{value:.1f}".removesuffix(".0")
     return "0" if rounded == "-0" else rounded
+
+
+def _path(css: str, data: str) -> Markup:
+    """A path; written out, for it is most of a page of cards."""
+    return Markup(f'<path class="{_known(css)}" d="{data}"></path>')

@@ -1,12 +1,12 @@
 """The units of a record, however many: a large record stays on the disk, each unit is read when its card is drawn."""
 
 import contextlib
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import msgspec
 
 from snellen.base import is_file
 from snellen.jobs.store import Store
@@ -16,8 +16,8 @@ LARGE = 2**24
 """Bytes of a record from which its units stay on the disk."""
 BLOCK, BATCH = 2**20, 200
 _START, _UNIT_END, _END = b'\n "units": [\n', b"\n  }", b"\n ]\n}\n"  # as `encode_json` lays a record out
+_DECODER = msgspec.json.Decoder(dict[str, Any])
 _BRIEF = ("unit", "layer", "channel", "label", "role")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Unit:
             return self.brief
         file, start, length = self.place
         file.seek(start)
-        return dict(json.loads(file.read(length)))
+        return _parsed(file.read(length))
 
 
 @contextlib.contextmanager
@@ -103,10 +103,11 @@ def _streamed(file: BinaryIO) -> tuple[dict[str, Any], tuple[Unit, ...], dict[st
 
 
 def _parsed(text: bytes) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict) or b"NaN" in text or b"Infinity" in text or _SURROGATE.search(text):
-        raise ValueError("expected an object of plain JSON")
-    return value
+    """An object of strict JSON: neither NaN nor infinities nor halves of surrogate pairs."""
+    try:
+        return _DECODER.decode(text)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from None
 
 
 def _brief(unit: Mapping[str, Any]) -> dict[str, Any]:
