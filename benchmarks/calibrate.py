@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from snellen.audits import Request, run_audit
+from snellen.audits import run_audit
 from snellen.findings import thresholds
+from snellen.studies.request import Request
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))

@@ -23,11 +23,11 @@ from snellen.attacks import Conditions, FoolingAttack
 from snellen.attacks.behaviour import compare
 from snellen.attacks.corpus import Plan
 from snellen.attacks.gallery import Gallery, exhibit
-from snellen.audits.drawing import png
 from snellen.base import Seed
 from snellen.images import open_images
 from snellen.models import load_model
 from snellen.pictures import Settings
+from snellen.pictures.sheet import png
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))

@@ -17,9 +17,9 @@ from calibrate import NETWORKS, ROOT, SHARED
 from speed import ratios
 from speed_ours import judged
 
-from snellen.audits.drawing import png
 from snellen.models import Model, Unit, load_model
 from snellen.pictures import Fourier, Settings, render
+from snellen.pictures.sheet import png
 
 LARGE = (0, 217, 497, 566, 569, 574, 701, 950)
 DRAWN = {

@@ -21,9 +21,9 @@ import torch
 from snellen.attacks import Conditions, SilentAttack
 from snellen.attacks.behaviour import compare
 from snellen.attacks.gallery import exhibit
-from snellen.audits.cells import target
 from snellen.base import Seed
 from snellen.images import ImageSet, open_images
+from snellen.matrices.cell import target
 from snellen.models import load_model
 from snellen.pictures import Settings
 

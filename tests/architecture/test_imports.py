@@ -12,7 +12,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "snellen"
 
-ABOVE_AUDIT = {
+ABOVE_STUDIES = {
     "base",
     "models",
     "images",
@@ -25,6 +25,8 @@ ABOVE_AUDIT = {
     "findings",
     "jobs",
 }
+ABOVE_AUDIT = {*ABOVE_STUDIES, "studies"}
+ABOVE_VERBS = {*ABOVE_AUDIT, "audits", "matrices", "certificates", "reports"}
 # package: (packages of this project it may import, other distributions it may import)
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "base": (set(), set()),
@@ -41,12 +43,15 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "structured": ({"base", "models", "images", "theory"}, {"torch", "numpy", "jaxtyping"}),
     "findings": ({"base", "models", "measures", "theory"}, {"torch", "numpy", "scipy", "jaxtyping"}),
     "jobs": ({"base"}, {"filelock", "ray"}),
+    "studies": (ABOVE_STUDIES, {"torch", "numpy", "jaxtyping"}),
+    "certificates": (ABOVE_STUDIES, {"torch", "numpy"}),
+    "audits": (ABOVE_AUDIT, {"torch", "numpy", "jaxtyping"}),
+    "matrices": ({*ABOVE_AUDIT, "audits"}, {"torch", "numpy", "jaxtyping"}),
     "checks": ({*ABOVE_AUDIT, "audits"}, set()),
-    "verbs": ({*ABOVE_AUDIT, "audits", "reports"}, {"torch", "numpy", "PIL", "jaxtyping", "IPython"}),
-    "audits": (ABOVE_AUDIT, {"torch", "numpy", "PIL", "jaxtyping"}),
-    "reports": ({"base", "jobs.store"}, {"numpy", "jinja2", "markupsafe", "matplotlib", "PIL"}),
-    "cli": ({*ABOVE_AUDIT, "audits", "reports", "verbs"}, {"typer", "rich", "torch", "numpy"}),
-    "": ({*ABOVE_AUDIT, "audits", "reports", "checks", "verbs"}, {"lazy_loader"}),
+    "verbs": (ABOVE_VERBS, {"torch", "numpy", "PIL", "jaxtyping", "IPython"}),
+    "reports": ({"base", "jobs.store"}, {"msgspec", "jinja2", "markupsafe", "matplotlib", "PIL"}),
+    "cli": ({*ABOVE_VERBS, "verbs"}, {"typer", "rich", "torch", "numpy"}),
+    "": ({*ABOVE_VERBS, "checks", "verbs"}, {"lazy_loader"}),
 }
 AT_THE_TOP_OF_CLI = {"typer", "rich", "snellen", "snellen.base", "snellen.cli"}
 
@@ -179,7 +184,7 @@ def plant(root: Path, **files: str) -> Path:
         ("models__unit", "from snellen.images import open_images"),
         ("models__unit", "def f():\n    from snellen import visualize"),
         ("models__unit", "from ..visualize import render"),
-        ("models__unit", "if TYPE_CHECKING:\n    from snellen.audits.plan import X"),
+        ("models__unit", "if TYPE_CHECKING:\n    from snellen.studies.plan import X"),
         ("images__folder", "import torchvision"),
         ("measures__rank", "import snellen.models.unit as u"),
         ("findings__path", "from snellen.images import ImageSet"),

@@ -10,14 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from snellen.audits import Interrupted, Request, run_audit
+from snellen.audits import run_audit
 from snellen.audits.paths import Activations
-from snellen.audits.world import open_world
-from snellen.base import OutputError, UsageError
+from snellen.base import Interrupted, OutputError, UsageError
 from snellen.jobs import locked
 from snellen.models import Unit, observe, response
 from snellen.models.sources import load_model
 from snellen.reports import read_record
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 Ask = Callable[..., Request]
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from snellen.audits import Interrupted, Request, run_audit
-from snellen.base import OutputError, RecordError, UsageError
+from snellen.audits import run_audit
+from snellen.base import Interrupted, OutputError, RecordError, UsageError
 from snellen.reports import build
+from snellen.studies.request import Request
 
 Damage = Callable[[bytes], bytes]
 DAMAGES: dict[str, Damage] = {

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from snellen.audits import Request, run_audit
+from snellen.audits import run_audit
 from snellen.audits.examine import space_of
 from snellen.audits.scanning import hold, rests
 from snellen.audits.walking import between
-from snellen.audits.world import open_world
 from snellen.findings import Gate
 from snellen.models import observe
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 PLANTED = """
 import torch

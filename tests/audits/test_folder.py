@@ -5,9 +5,9 @@ import os
 import pytest
 
 from snellen.audits.folder import IDENTITY, claim
-from snellen.audits.request import Request
-from snellen.audits.world import open_world
 from snellen.base import SnellenError
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 GOOD = '{"command": "snellen audit x", "device": "cpu", "world": {}}'
 

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from snellen.attacks import Exam, SilentAttack
-from snellen.audits import Request, run_audit
+from snellen.audits import run_audit
 from snellen.base import ImageError
 from snellen.images import open_images
 from snellen.models.sources import load_model
 from snellen.reports import build
+from snellen.studies.request import Request
 
 NETWORK = """
 import snellen, torch

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from snellen.audits import Request, run_audit
+from snellen.audits import run_audit
+from snellen.studies.request import Request
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["snellen.audits", "filelock", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"])

@@ -259,7 +259,7 @@ def test_no_command_asks_for_a_connection(tmp_path, tiny, images):
 
 @pytest.mark.parametrize("bad", [2**63, -1, 10**30])
 def test_seeds_out_of_range_are_our_own_error(bad):
-    from snellen.audits.request import Request
+    from snellen.studies.request import Request
 
     with pytest.raises(UsageError, match="seed"):
         Request(seed=bad)

@@ -18,7 +18,7 @@ from snellen.base import writing
 from snellen.cli import main
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["snellen.audits.matrix", "snellen.reports", "snellen.cli.app", "filelock", "skimage"])
+CONTEXT.set_forkserver_preload(["snellen.matrices.matrix", "snellen.reports", "snellen.cli.app", "filelock", "skimage"])
 WRITING = ("audit", "deceive", "matrix", "visualize")
 
 

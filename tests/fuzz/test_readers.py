@@ -335,10 +335,10 @@ def pictures(folder: Path) -> Reader:
 
 
 def labels(folder: Path) -> Reader:
-    from snellen.audits.naming import named
     from snellen.images import open_images
     from snellen.images.classes import classes_of
     from snellen.models import load_model
+    from snellen.studies.labels import named
 
     (folder / "net.py").write_text(NETWORK)
     model = load_model(f"{folder}/net.py:net", size=16)
@@ -357,9 +357,9 @@ def labels(folder: Path) -> Reader:
 
 def words(folder: Path) -> Reader:
     """Addresses of units and specs of models and images, as a person may mistype them."""
-    from snellen.audits.request import Request
     from snellen.images import open_images
     from snellen.models import load_model, units
+    from snellen.studies.request import Request
 
     (folder / "net.py").write_text(NETWORK)
     net = f"{folder}/net.py:net"

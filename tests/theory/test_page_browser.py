@@ -2,7 +2,7 @@
 
 import pytest
 
-from snellen.audits.twins import draw_twins
+from snellen.certificates.twins import draw_twins
 from snellen.theory.page import write_page
 from snellen.theory.table import table
 

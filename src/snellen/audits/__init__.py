@@ -1,7 +1,5 @@
-"""The audit: which units and images, which jobs, and the record that they end in; and pictures without one."""
+"""The audit: its jobs in order, its folder, and the record that they end in."""
 
-from snellen.audits.gallery import Picture
-from snellen.audits.request import Request
-from snellen.audits.suite import Interrupted, run_audit
+from snellen.audits.suite import run_audit
 
-__all__ = ["Interrupted", "Picture", "Request", "run_audit"]
+__all__ = ["run_audit"]

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snellen.audits.pictures import natural_responses, stacked
-from snellen.audits.seeing import batches, fast
-from snellen.audits.world import World
 from snellen.base import Seed
 from snellen.findings import Course, Family, Space, Variant, agreement, procedure
 from snellen.jobs import Context
 from snellen.measures import layouts, textures
 from snellen.models import observe, responses
+from snellen.studies.natural import batches, fast
+from snellen.studies.stored import natural_responses, stacked
+from snellen.studies.world import World
 
 TEXTURES = "textures"
 Features = dict[str, np.ndarray]

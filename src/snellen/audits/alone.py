@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snellen.audits.choose import Chosen, choose
 from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
 from snellen.audits.judging import judged
-from snellen.audits.plan import drawing_jobs, exemplar_job, path_job
-from snellen.audits.request import Request
 from snellen.audits.suite import classes_by, functions_of
-from snellen.audits.world import Given, World, open_world
 from snellen.base import Seed, UsageError
 from snellen.findings import Finding
 from snellen.images.classes import Classes, no_classes
 from snellen.jobs import Job, Plan, Report, Store, results, run
+from snellen.studies.choice import Chosen, choose
+from snellen.studies.plan import drawing_jobs, exemplar_job, path_job
+from snellen.studies.request import Request
+from snellen.studies.world import Given, World, open_world
 
 Entry = Mapping[str, Any]
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from snellen.audits.choose import Chosen
-from snellen.audits.drawing import settings_of
-from snellen.audits.world import World
 from snellen.jobs import Job
 from snellen.models import Unit
+from snellen.studies.choice import Chosen
+from snellen.studies.drawings import settings_of
+from snellen.studies.world import World
 
 Entry = Mapping[str, Any]
 VARIANTS: Mapping[str, Mapping[str, str]] = {

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from snellen.audits.record import NAME
-from snellen.audits.world import World
 from snellen.base import OutputError, UsageError, encode_json, key, sweep, write_atomic
 from snellen.base.files import read_json, why
 from snellen.base.shape import Option, ShapeError
 from snellen.jobs import Store
+from snellen.studies.world import World
 
 IDENTITY, BLOBS = "request.json", "blobs"
 _IDENTITY = {"command": str, "device": str, "world": dict, "labels": Option(dict)}

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from snellen.audits.choose import Chosen
 from snellen.base import Seed
 from snellen.findings import Finding, judge, response_gap
+from snellen.studies.choice import Chosen
 
 Data = Mapping[str, Any]
 

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snellen.audits.pictures import stacked
-from snellen.audits.seeing import Counter, batches, fast
-from snellen.audits.world import World
 from snellen.base import Seed
 from snellen.findings import Group, Grouping, Paths, measure_paths, path_similarity
 from snellen.jobs import Context
 from snellen.models import observe
+from snellen.studies.natural import Counter, batches, fast
+from snellen.studies.stored import stacked
+from snellen.studies.world import World
 
 
 class Activations:

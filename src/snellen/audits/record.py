@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from snellen.audits.choose import Chosen
-from snellen.audits.drawing import settings_of
-from snellen.audits.world import World, preprocess_data
 from snellen.base import canonical, encode_json, is_file, write_atomic
 from snellen.images.classes import Classes
 from snellen.measures import quantiles
 from snellen.models import Unit
+from snellen.studies.choice import Chosen
+from snellen.studies.drawings import settings_of
+from snellen.studies.world import World, preprocess_data
 
 SCHEMA = "snellen.audit/1"
 NAME = "audit.json"

@@ -7,19 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snellen.audits.gates import along, by_channel, gates
-from snellen.audits.pictures import natural_responses, stacked
-from snellen.audits.seeing import Counter, batches, fast
-from snellen.audits.world import World
 from snellen.base import Seed
 from snellen.findings import Gate, Responses, silent_scan
 from snellen.jobs import Context
 from snellen.measures import Rest
 from snellen.models import Unit, response
+from snellen.models.gates import along, by_channel, gates
 from snellen.models.passes import run
 from snellen.models.survey import survey
 from snellen.models.taps import observe
 from snellen.pictures.canvas import generator
+from snellen.studies.natural import Counter, batches, fast
+from snellen.studies.stored import natural_responses, stacked
+from snellen.studies.world import World
 
 SHAKE, SOME = 5.0, 32  # noise in standard deviations of a gate's output, and photographs that are shown with it
 Held = Mapping[str, tuple[Tensor, Tensor]]

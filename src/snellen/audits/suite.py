@@ -7,32 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from snellen.audits.agreeing import agree, compare_procedures
-from snellen.audits.choose import Chosen, choose
-from snellen.audits.drawing import draw, settings_of
 from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
 from snellen.audits.folder import BLOBS, claim, default_folder
 from snellen.audits.judging import judged
 from snellen.audits.paths import compare_paths
-from snellen.audits.plan import drawing_jobs, exemplar_job, path_job, prediction_job
 from snellen.audits.record import NAME as RECORD
 from snellen.audits.record import Results, make_record, write_record
-from snellen.audits.request import Request
 from snellen.audits.scanning import scan
-from snellen.audits.seeing import find_exemplars, predict
-from snellen.audits.sharing import draw_shared
 from snellen.audits.varying import vary
 from snellen.audits.walking import walk
-from snellen.audits.world import Given, World, open_world
-from snellen.base import RecordError, Seed, UsageError, try_folder
+from snellen.audits.workers import draw_shared
+from snellen.base import Interrupted, RecordError, Seed, UsageError, try_folder
 from snellen.images.classes import ANSWERS, Classes, classes_of, no_classes
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
+from snellen.studies.choice import Chosen, choose
+from snellen.studies.drawings import draw, settings_of
+from snellen.studies.natural import find_exemplars, predict
+from snellen.studies.plan import drawing_jobs, exemplar_job, path_job, prediction_job
+from snellen.studies.request import Request
+from snellen.studies.world import Given, World, open_world
 
 NAMED = 3
 """Damaged files that a line names."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """A person stopped the audit; what was finished is saved."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snellen.audits.drawing import finite, png, settings_of
-from snellen.audits.seeing import Counter
-from snellen.audits.world import World
 from snellen.base import Seed
 from snellen.jobs import Context
 from snellen.pictures import Settings, canvas_named, render
+from snellen.pictures.gallery import finite
+from snellen.pictures.sheet import png
+from snellen.studies.drawings import settings_of
+from snellen.studies.natural import Counter
+from snellen.studies.world import World
 
 
 def vary(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:

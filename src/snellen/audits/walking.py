@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snellen.audits.pictures import stacked
-from snellen.audits.seeing import Counter, batches, fast
-from snellen.audits.world import World
 from snellen.findings import Walks, jumps, search
 from snellen.findings.jumps import CANDIDATES, GRID, HALVINGS
 from snellen.jobs import Context
 from snellen.models import Unit, observe, response
+from snellen.studies.natural import Counter, batches, fast
+from snellen.studies.stored import stacked
+from snellen.studies.world import World
 
 
 def walk(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:

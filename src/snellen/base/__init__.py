@@ -7,6 +7,7 @@ from snellen.base.bounds import MOST_SEED, MOST_SIDE, MOST_STEPS, check_seed, ch
 from snellen.base.errors import (
     DependencyError,
     ImageError,
+    Interrupted,
     LayerError,
     ModelError,
     OutputError,
@@ -29,6 +30,7 @@ __all__ = [
     "MOST_STEPS",
     "DependencyError",
     "ImageError",
+    "Interrupted",
     "LayerError",
     "ModelError",
     "OutputError",

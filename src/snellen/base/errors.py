@@ -10,6 +10,8 @@ SnellenError
 ├── RecordError       a run directory that is missing, damaged or of another version
 ├── OutputError       a place that cannot be written to
 └── DependencyError   an optional package that is not installed
+
+Interrupted, which is Ctrl-C, is none of them.
 """
 
 import difflib
@@ -62,6 +64,10 @@ class OutputError(SnellenError):
 
 class DependencyError(SnellenError):
     """An optional package that is not installed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A person stopped the work; what was finished is saved."""
 
 
 def nearest(name: str, candidates: Iterable[str], *, most: int = 3) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from snellen.audits.alone import find
-from snellen.audits.asked import asked
 from snellen.findings import Finding
 from snellen.images import ImagesLike
 from snellen.jobs import Progress
 from snellen.models import ModelLike
 from snellen.progress import Watch, told
+from snellen.studies.memory import asked
 
 __all__ = ["agreement", "jumps", "path_similarity", "procedure", "response_gap", "silent_scan"]
 

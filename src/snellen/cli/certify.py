@@ -7,7 +7,7 @@ import typer
 from snellen.cli import options
 
 if TYPE_CHECKING:
-    from snellen.audits.certificates import Certified
+    from snellen.certificates.units import Certified
     from snellen.theory.certificate import Certificate
 
 

@@ -29,7 +29,7 @@ def theory(
 
         twins = None
         if out is not None and any(entry.name == "relu" for entry in find_entries(name)):
-            from snellen.audits.twins import draw_twins
+            from snellen.certificates.twins import draw_twins
 
             tell("drawing two networks", 0, 1)
             twins = draw_twins()

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from jaxtyping import Float
 from PIL import Image
-from torch import Tensor, uint8
+from torch import Tensor, from_numpy, uint8
 
 from snellen.base import OutputError, UsageError
 from snellen.base.markup import figure
@@ -30,6 +31,13 @@ def png(picture: Float[Tensor, "3 h w"]) -> bytes:
     file = io.BytesIO()
     image_of(picture).save(file, "PNG")
     return file.getvalue()
+
+
+def from_png(data: bytes) -> Float[Tensor, "3 h w"]:
+    """What `png` wrote, (3, h, w) in [0, 1]."""
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = np.array(image.convert("RGB"))
+    return from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
 def sheet(pictures: Float[Tensor, "n 3 h w"], columns: int | None = None) -> Image.Image:

@@ -23,7 +23,7 @@ def report(
         name: one class of the table; by default all.
         out: also write the page there.
         twins: two networks with one pair of pictures, to be shown on the page, as the command shows them where ReLU
-            networks are in the table: `snellen.audits.twins.draw_twins()`.
+            networks are in the table: `snellen.certificates.twins.draw_twins()`.
         progress: False for no bar; or called with (title, done, total).
 
     Returns:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from snellen.audits.asked import asked
 from snellen.audits.suite import run_audit
 from snellen.images import ImagesLike
 from snellen.jobs import Progress
 from snellen.models import ModelLike
 from snellen.progress import Watch, told
 from snellen.reports import build
+from snellen.studies.memory import asked
 from snellen.verbs.audited import Audit
 
 

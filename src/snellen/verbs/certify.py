@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from snellen.audits.certificates import Asked, Certified, certify_unit
 from snellen.base import UsageError
+from snellen.certificates.units import Asked, Certified, certify_unit
 from snellen.images import ImagesLike, open_images
 from snellen.models import ModelLike, Unit, open_model
 from snellen.models import units as expand

@@ -11,7 +11,6 @@ from snellen.attacks import Attack, Conditions, Exam, FoolingAttack, Manipulated
 from snellen.attacks.corpus import Plan
 from snellen.attacks.folder import claim, write_folder
 from snellen.attacks.targets import open_picture
-from snellen.audits.request import MEMORY
 from snellen.base import Seed, UsageError
 from snellen.images import ImageSet, ImagesLike, open_images
 from snellen.models import Model, ModelLike, open_model
@@ -20,6 +19,7 @@ from snellen.models.sources.saved import lasting
 from snellen.pictures import Settings
 from snellen.progress import Tell, Watch, told
 from snellen.reports.receipt import build_receipt
+from snellen.studies.request import MEMORY
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from snellen.audits.cells import KINDS, Case, Size
-from snellen.audits.matrix import Matrix, run_matrix
 from snellen.base import UsageError
+from snellen.matrices.cell import KINDS, Case, Size
+from snellen.matrices.matrix import Matrix, run_matrix
 from snellen.progress import Watch, told
 from snellen.reports import build
 from snellen.reports.matrix import build_matrix

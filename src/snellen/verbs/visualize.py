@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from snellen.audits.gallery import Picture
-from snellen.audits.gallery import visualize as draw
 from snellen.models import ModelLike, open_model
+from snellen.pictures.gallery import Picture
+from snellen.pictures.gallery import visualize as draw
 from snellen.progress import Watch, told
 
 

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 
 from snellen import __version__
-from snellen.audits.naming import named
-from snellen.audits.request import MEMORY, Request
 from snellen.base import LayerError, ModelError, nearest
 from snellen.images import ImageSet, Skipped, open_images
 from snellen.models import Layer, Model, layers, main_layers, open_model, units
@@ -19,6 +17,8 @@ from snellen.models.sources.probe import check_finite
 from snellen.models.survey import Survey, survey
 from snellen.models.taps import classes
 from snellen.pictures import usual_batch
+from snellen.studies.labels import named
+from snellen.studies.request import MEMORY, Request
 
 _FEW = 8  # photographs that show which layer holds the classes
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snellen.audits.world import World
 from snellen.base import Seed, UsageError
 from snellen.images.classes import Classes
 from snellen.models import Unit, units
+from snellen.studies.world import World
 
 
 @dataclass(frozen=True)

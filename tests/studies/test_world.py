@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snellen.audits.choose import choose
-from snellen.audits.request import Request
-from snellen.audits.world import open_world, spread
 from snellen.base import LayerError, UnitError, UsageError
 from snellen.images.classes import classes_of
+from snellen.studies.choice import choose
+from snellen.studies.request import Request
+from snellen.studies.world import open_world, spread
 
 
 @given(st.lists(st.integers(0, 12), max_size=6), st.integers(1, 40))

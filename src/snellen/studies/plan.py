@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from snellen.audits.choose import Chosen
-from snellen.audits.drawing import settings_of
-from snellen.audits.world import World, spread
 from snellen.base import canonical
 from snellen.images.classes import Classes
 from snellen.jobs import Job
 from snellen.models import Unit
+from snellen.studies.choice import Chosen
+from snellen.studies.drawings import settings_of
+from snellen.studies.world import World, spread
 
 ASKED = 2000  # images of classes that the network is asked about
 _BACKWARD = 3.0  # cost of a step of a picture, in forward passes

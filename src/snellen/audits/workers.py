@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from snellen.audits.drawing import draw
-from snellen.audits.request import Request
-from snellen.audits.world import open_world
 from snellen.base import UsageError
 from snellen.jobs import Function, Job, Report
 from snellen.jobs.ray_runner import run_on_ray
+from snellen.studies.drawings import draw
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 
 def draw_shared(

@@ -10,15 +10,15 @@ import torch
 
 from snellen import __version__
 from snellen.attacks.folder import PICTURES, read_receipt
-from snellen.audits.cells import KINDS, Case, Cell, Size
 from snellen.audits.folder import other_world, read_identity
-from snellen.audits.manipulating import Tell, deceive
-from snellen.audits.request import Request
-from snellen.audits.tally import RECOVERED, examine, recovered, tally
-from snellen.audits.world import open_world
 from snellen.base import UsageError, altered, encode_json, read_stamped, stamp, sweep, write_atomic
 from snellen.images import open_images
 from snellen.jobs import locked
+from snellen.matrices.cell import KINDS, Case, Cell, Size
+from snellen.matrices.manipulation import Tell, deceive
+from snellen.matrices.tally import RECOVERED, examine, recovered, tally
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 TABLE, ASKED, DONE = "matrix.json", "asked.json", "cell.json"
 FORMAT = 1

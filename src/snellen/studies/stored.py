@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from snellen.audits.drawing import from_png
 from snellen.jobs import Context
+from snellen.pictures.sheet import from_png
 
 
 def stacked(context: Context, names: Sequence[str]) -> Float[Tensor, "p 3 h w"]:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from snellen.audits.twins import draw_twins
+from snellen.certificates.twins import draw_twins
 from snellen.theory import relu_pair
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from snellen.audits import Request
-from snellen.audits.recovering import holding, recover, resting
-from snellen.audits.world import open_world
 from snellen.base import Seed
+from snellen.matrices.recovery import holding, recover, resting
 from snellen.measures import Rest
 from snellen.models import load_model
 from snellen.pictures import Settings, render
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 NETWORKS = """
 import torch

@@ -1,17 +1,21 @@
 """Pictures of single units as files, outside any audit."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from snellen.audits.drawing import finite, png, thin
-from snellen.audits.suite import Interrupted
-from snellen.base import Seed, UsageError, canonical, encode_json, sweep, try_folder, write_atomic
+from snellen.base import Interrupted, Seed, UsageError, canonical, encode_json, sweep, try_folder, write_atomic
 from snellen.models import Model, Unit, units
-from snellen.pictures import Render, Settings, canvas_named, render, usual_batch
+from snellen.pictures.canvas import canvas_named
+from snellen.pictures.render import Render, Settings, render, usual_batch
+from snellen.pictures.sheet import png
+
+POINTS = 128
+"""Steps of a history that are kept."""
 
 
 @dataclass(frozen=True)
@@ -119,3 +123,15 @@ def _write(drawn: Render, index: int, unit: Unit, place: tuple[str, Path]) -> Pi
 
 def _stem(unit: Unit, direction: str) -> str:
     return re.sub(r"[^\w.@,-]+", "_", str(unit)) + f"-{direction}"
+
+
+def thin(history: list[float]) -> tuple[list[int], list[float | None]]:
+    """At most `POINTS` steps of a history, the first and the last among them; None where it is not finite."""
+    count = len(history)
+    steps = sorted({round(i * (count - 1) / max(POINTS - 1, 1)) for i in range(POINTS)})
+    return steps, [finite(history[step]) for step in steps]
+
+
+def finite(value: float) -> float | None:
+    """The number, or None where it is infinite or none."""
+    return value if math.isfinite(value) else None

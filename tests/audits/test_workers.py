@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
-from snellen.audits import Request, run_audit
+from snellen.audits import run_audit
 from snellen.base import DependencyError, UsageError
 from snellen.jobs import Job, Store
 from snellen.jobs.ray_runner import run_on_ray
+from snellen.studies.request import Request
 
 
 def content(run):

@@ -6,11 +6,11 @@ import pytest
 from torch import nn
 
 from snellen import audit
-from snellen.audits.naming import named
-from snellen.audits.request import Request
-from snellen.audits.world import open_world
 from snellen.base import UsageError
 from snellen.models import Model
+from snellen.studies.labels import named
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 NAMES = ("tench", "goldfish", "great white shark", "tiger shark", "hammerhead")
 SYNSETS = (

@@ -2,9 +2,9 @@
 
 import pytest
 
-from snellen.audits.drawing import settings_of
-from snellen.audits.request import Request
-from snellen.audits.world import open_world
+from snellen.studies.drawings import settings_of
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.attacks.distances import distances_for
-from snellen.audits.drawing import from_png
-from snellen.audits.gates import along, by_channel, gates
 from snellen.audits.scanning import Held, rests
-from snellen.audits.seeing import fast
-from snellen.audits.world import World
 from snellen.base import Seed
 from snellen.findings import thresholds
 from snellen.measures import Rest
 from snellen.models import Model
+from snellen.models.gates import along, by_channel, gates
 from snellen.pictures import Render, Settings, render
+from snellen.pictures.sheet import from_png
+from snellen.studies.natural import fast
+from snellen.studies.world import World
 
 
 def recover(world: World, units: Iterable[str], settings: Settings, *, seed: Seed, most: int = 256) -> Render:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from snellen.audits.request import MEMORY, Request
-from snellen.audits.world import Given
 from snellen.images import ImagesLike, open_images
 from snellen.models import ModelLike, open_model
 from snellen.models.sources.load import chosen_device
+from snellen.studies.request import MEMORY, Request
+from snellen.studies.world import Given
 
 
 def asked(

@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snellen.audits.cells import Cell, audited
-from snellen.audits.drawing import png, settings_of
-from snellen.audits.manipulating import Tell
 from snellen.audits.record import NAME as RECORD
-from snellen.audits.recovering import compared, recover
-from snellen.audits.request import Request
 from snellen.audits.suite import run_audit
-from snellen.audits.world import open_world
 from snellen.base import Seed, digest, write_atomic
 from snellen.findings.judgement import CHECKS
+from snellen.matrices.cell import Cell, audited
+from snellen.matrices.manipulation import Tell
+from snellen.matrices.recovery import compared, recover
 from snellen.models.sources import load_model
+from snellen.pictures.sheet import png
+from snellen.studies.drawings import settings_of
+from snellen.studies.request import Request
+from snellen.studies.world import open_world
 
 RECOVERED = "recovered"
 

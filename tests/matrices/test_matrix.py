@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from snellen.audits.cells import KINDS, Case, Cell, Size, audited, target
-from snellen.audits.manipulating import attack_of, natural_images
-from snellen.audits.matrix import DONE, TABLE, Matrix, meets, run_matrix
-from snellen.audits.tally import tally
 from snellen.base import UsageError
+from snellen.matrices.cell import KINDS, Case, Cell, Size, audited, target
+from snellen.matrices.manipulation import attack_of, natural_images
+from snellen.matrices.matrix import DONE, TABLE, Matrix, meets, run_matrix
+from snellen.matrices.tally import tally
 from snellen.models.sources import load_model
 
 TINY = Size(units=3, steps=8, natural=12, shown=1, quick=True)
@@ -88,7 +88,7 @@ def test_cells_of_another_version_or_network_are_not_passed_off_as_this_ones(net
     run_matrix(asked, tmp_path / "out")
     before = content(tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr("snellen.audits.world.__version__", "9.9")
+        patch.setattr("snellen.studies.world.__version__", "9.9")
         with pytest.raises(UsageError, match="other versions"):
             run_matrix(asked, tmp_path / "out")
     path.write_text(path.read_text().replace("manual_seed(3)", "manual_seed(4)"))

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snellen.audits.places import Places, affine_certificates
 from snellen.base import ModelError, Seed, UsageError
+from snellen.certificates.places import Places, affine_certificates
 from snellen.images import ImageSet
 from snellen.models import Model, Unit
 from snellen.models.steady import steady

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snellen.audits.world import World
 from snellen.base import ModelError, key
 from snellen.jobs import Context
 from snellen.models import Unit
 from snellen.models.edits import frozen, streamlined
 from snellen.pictures import exemplars
+from snellen.studies.world import World
 
 THUMBNAIL = 224
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snellen.audits.gates import along, by_channel, gates
 from snellen.models import Model, observe
+from snellen.models.gates import along, by_channel, gates
 
 
 class Net(nn.Module):

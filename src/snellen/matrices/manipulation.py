@@ -11,9 +11,9 @@ from torch import Tensor
 from snellen.attacks import Attack, Conditions, Exam, FoolingAttack, SilentAttack
 from snellen.attacks.corpus import Plan
 from snellen.attacks.folder import RECEIPT, read_receipt, write_folder
-from snellen.audits.cells import Case, Cell, Size, target
 from snellen.base import RecordError, Seed
 from snellen.images import ImageSet, open_images
+from snellen.matrices.cell import Case, Cell, Size, target
 from snellen.models import Model
 from snellen.models.sources import load_model
 from snellen.pictures import Settings

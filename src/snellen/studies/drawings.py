@@ -1,24 +1,17 @@
 """Pictures as jobs: one batch a job, one blob and one entry a picture."""
 
-import io
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-
-from snellen.audits.seeing import Counter
-from snellen.audits.world import World
 from snellen.base import Seed
 from snellen.jobs import Context
 from snellen.models import Unit
 from snellen.pictures import Render, Settings, canvas_named, render
+from snellen.pictures.gallery import finite, thin
 from snellen.pictures.sheet import png
+from snellen.studies.natural import Counter
+from snellen.studies.world import World
 
-POINTS = 128
 SMALL, SMALL_STEPS = 64, 64
 _NOTES = {
     "ok": "",
@@ -55,25 +48,6 @@ def draw(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[
             yield str(unit), _entry(drawn, i, spec, context)
 
     return function
-
-
-def from_png(data: bytes) -> Tensor:
-    """What `png` wrote, (3, h, w) in [0, 1]."""
-    with Image.open(io.BytesIO(data)) as image:
-        pixels = np.array(image.convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-
-
-def thin(history: list[float]) -> tuple[list[int], list[float | None]]:
-    """At most `POINTS` steps of a history, the first and the last among them; None where it is not finite."""
-    count = len(history)
-    steps = sorted({round(i * (count - 1) / max(POINTS - 1, 1)) for i in range(POINTS)})
-    return steps, [finite(history[step]) for step in steps]
-
-
-def finite(value: float) -> float | None:
-    """The number, or None where it is infinite or none."""
-    return value if math.isfinite(value) else None
 
 
 def _entry(drawn: Render, index: int, spec: Mapping[str, Any], context: Context) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What an audit works on: a request, its model and images, the units in question, their photographs and pictures."""
