@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 from snellen.base import Seed
-from snellen.findings import by_class, measure_paths, path_similarity
+from snellen.checks import PathSimilarity
+from snellen.checks.path_similarity import measure_paths
+from snellen.checks.paths.groups import by_class
 from snellen.images import open_images
 from snellen.models import Model, layers, main_layers, observe
 from snellen.models.sources import load_model
@@ -95,7 +97,7 @@ def main() -> None:
     begin, begin_cpu = time.perf_counter(), time.process_time()
     paths = measure_paths(source, names, len(source.pixels), memory=int(options.memory))
     measured = time.perf_counter()
-    finding = path_similarity(paths, by_class(labels, picture_labels), seed=Seed(0))
+    finding = PathSimilarity().finding(paths, by_class(labels, picture_labels), seed=Seed(0))
     end, end_cpu = time.perf_counter(), time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

@@ -1,6 +1,6 @@
-from . import attacks, audits, checks, findings, images, measures, models, pictures, reports, theory, verbs
+from . import attacks, audits, checks, images, measures, models, pictures, reports, theory, verbs
 from .base import Seed, SnellenError
-from .findings import Finding
+from .checks.finding import Finding
 from .images import open_images
 from .models import (
     Layer,
@@ -49,7 +49,6 @@ __all__ = [
     "checks",
     "deceive",
     "doctor",
-    "findings",
     "images",
     "layers",
     "load_model",

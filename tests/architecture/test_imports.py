@@ -22,10 +22,10 @@ ABOVE_STUDIES = {
     "attacks",
     "theory",
     "structured",
-    "findings",
     "jobs",
 }
-ABOVE_AUDIT = {*ABOVE_STUDIES, "studies"}
+ABOVE_CHECKS = {*ABOVE_STUDIES, "studies"}
+ABOVE_AUDIT = {*ABOVE_CHECKS, "checks"}
 ABOVE_VERBS = {*ABOVE_AUDIT, "audits", "matrices", "certificates", "reports"}
 # package: (packages of this project it may import, other distributions it may import)
 TABLE: dict[str, tuple[set[str], set[str]]] = {
@@ -41,17 +41,16 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"},
     ),
     "structured": ({"base", "models", "images", "theory"}, {"torch", "numpy", "jaxtyping"}),
-    "findings": ({"base", "models", "measures", "theory"}, {"torch", "numpy", "scipy", "jaxtyping"}),
     "jobs": ({"base"}, {"filelock", "ray"}),
     "studies": (ABOVE_STUDIES, {"torch", "numpy", "jaxtyping"}),
     "certificates": (ABOVE_STUDIES, {"torch", "numpy"}),
+    "checks": (ABOVE_CHECKS, {"torch", "numpy", "jaxtyping"}),
     "audits": (ABOVE_AUDIT, {"torch", "numpy", "jaxtyping"}),
     "matrices": ({*ABOVE_AUDIT, "audits"}, {"torch", "numpy", "jaxtyping"}),
-    "checks": ({*ABOVE_AUDIT, "audits"}, set()),
     "verbs": (ABOVE_VERBS, {"torch", "numpy", "PIL", "jaxtyping", "IPython"}),
     "reports": ({"base", "jobs.store"}, {"msgspec", "jinja2", "markupsafe", "matplotlib", "PIL"}),
     "cli": ({*ABOVE_VERBS, "verbs"}, {"typer", "rich", "torch", "numpy"}),
-    "": ({*ABOVE_VERBS, "checks", "verbs"}, {"lazy_loader"}),
+    "": ({*ABOVE_VERBS, "verbs"}, {"lazy_loader"}),
 }
 AT_THE_TOP_OF_CLI = {"typer", "rich", "snellen", "snellen.base", "snellen.cli"}
 
@@ -187,7 +186,7 @@ def plant(root: Path, **files: str) -> Path:
         ("models__unit", "if TYPE_CHECKING:\n    from snellen.studies.plan import X"),
         ("images__folder", "import torchvision"),
         ("measures__rank", "import snellen.models.unit as u"),
-        ("findings__path", "from snellen.images import ImageSet"),
+        ("measures__path", "from snellen.images import ImageSet"),
         ("jobs__run", "from snellen.models import Model"),
         ("jobs__run", "import torch"),
         ("reports__page", "import torch.nn"),

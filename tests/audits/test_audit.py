@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from snellen.audits import run_audit
-from snellen.audits.paths import Activations
 from snellen.base import Interrupted, OutputError, UsageError
+from snellen.checks.paths.activations import Activations
 from snellen.jobs import locked
 from snellen.models import Unit, observe, response
 from snellen.models.sources import load_model

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from snellen.audits import run_audit
-from snellen.audits.examine import space_of
-from snellen.audits.scanning import hold, rests
-from snellen.audits.walking import between
-from snellen.findings import Gate
+from snellen.checks.jumps import between
+from snellen.checks.silent_scan import Gate, hold
 from snellen.models import observe
+from snellen.studies.features import space_of
 from snellen.studies.request import Request
+from snellen.studies.rest import rests
 from snellen.studies.world import open_world
 
 PLANTED = """

@@ -100,6 +100,6 @@ def test_a_bar_comes_and_goes_by_itself_and_can_be_turned_off(kernel):
     assert "left" in pages[2]
     assert pages[-1] == "<span></span>"
     assert kernel.run('drawn = snellen.render(net, "0:3", steps=5, progress=False)') == []
-    shown = kernel.run('found = snellen.checks.jumps(net, "5:0", images=images, steps=2, quick=True)')
+    shown = kernel.run('found = snellen.checks.Jumps()(net, "5:0", images=images, steps=2, quick=True)')
     assert {kind for kind, _ in shown} == {"display_data", "update_display_data"}
     assert kernel.run("display.PATIENCE = 60.0; drawn = snellen.render(net, '0:3', steps=5)") == []

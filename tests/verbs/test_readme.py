@@ -41,10 +41,10 @@ def names(monkeypatch, tmp_path):
     """What the documents leave to the reader; audits and pictures are small ones here."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(webbrowser, "open", lambda _page: True)
-    audit, render, jumps = snellen.audit, snellen.render, snellen.checks.jumps
+    audit, render, jumps = snellen.audit, snellen.render, snellen.checks.Jumps()
     monkeypatch.setattr(snellen, "audit", lambda *a, **k: audit(*a, **k, **SMALL, units=["layer4:17", "fc:0-5"]))
     monkeypatch.setattr(snellen, "render", lambda *a, steps=0, **k: render(*a, steps=2, **k))
-    monkeypatch.setattr(snellen.checks, "jumps", lambda *a, **k: jumps(*a, **k, **SMALL))
+    monkeypatch.setattr(snellen.checks, "Jumps", lambda: lambda *a, **k: jumps(*a, **k, **SMALL))
     torch.manual_seed(0)
     pixels = torch.from_numpy(np.random.default_rng(0).random((24, 3, 32, 32), np.float32))
     return {"net": Net(), "dataset": TensorDataset(pixels, torch.arange(24) % 6)}

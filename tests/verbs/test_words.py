@@ -78,7 +78,7 @@ def test_scripts_print_nothing_and_write_nothing_but_what_was_asked_for(net, pic
         snellen.render(net, "8:0", steps=2)
         snellen.layers(net)
         snellen.audit(net, images=pictures, steps=1, quick=True, units="8:0", out="run")
-        snellen.checks.jumps(net, "8:0", images=pictures, steps=1, quick=True)
+        snellen.checks.Jumps()(net, "8:0", images=pictures, steps=1, quick=True)
         snellen.visualize(net, "8:0", steps=1, out="run/pictures")
         snellen.theory.report("affine")
     assert capfd.readouterr() == ("", "")
@@ -100,7 +100,7 @@ def test_a_unit_that_is_not_there_is_one_line_everywhere(net, pictures, unit, tm
         lambda: snellen.visualize(net, unit, out=tmp_path),
         lambda: snellen.audit(net, images=pictures, units=unit, out=tmp_path / "run"),
         lambda: snellen.certify(net, unit, images=pictures),
-        lambda: snellen.checks.silent_scan(net, unit, images=pictures),
+        lambda: snellen.checks.SilentScan()(net, unit, images=pictures),
     ):
         with pytest.raises(SnellenError, match=r"expected a (layer|channel)") as caught:
             call()

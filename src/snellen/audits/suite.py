@@ -1,30 +1,26 @@
 """The audit: plans, runs what is not stored yet, and writes the record after every step."""
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snellen.audits.agreeing import agree, compare_procedures
-from snellen.audits.examine import agree_job, procedure_job, scan_job, vary_jobs, walk_job
 from snellen.audits.folder import BLOBS, claim, default_folder
-from snellen.audits.judging import judged
-from snellen.audits.paths import compare_paths
 from snellen.audits.record import NAME as RECORD
 from snellen.audits.record import Results, make_record, write_record
-from snellen.audits.scanning import scan
-from snellen.audits.varying import vary
-from snellen.audits.walking import walk
 from snellen.audits.workers import draw_shared
-from snellen.base import Interrupted, RecordError, Seed, UsageError, try_folder
-from snellen.images.classes import ANSWERS, Classes, classes_of, no_classes
+from snellen.base import Interrupted, RecordError, UsageError, try_folder
+from snellen.checks.check import Check
+from snellen.checks.finding import Finding
+from snellen.checks.group import checks_for
+from snellen.checks.judgement import judge
+from snellen.images.classes import ANSWERS, Classes
 from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
 from snellen.studies.choice import Chosen, choose
-from snellen.studies.drawings import draw, settings_of
-from snellen.studies.natural import find_exemplars, predict
-from snellen.studies.plan import drawing_jobs, exemplar_job, path_job, prediction_job
+from snellen.studies.plan import drawing_jobs, exemplar_job
 from snellen.studies.request import Request
+from snellen.studies.study import Study, classes_by, functions_of, gathered
 from snellen.studies.world import Given, World, open_world
 
 NAMED = 3
@@ -38,6 +34,7 @@ class _Stage:
     world: World
     store: Store
     folder: Path
+    checks: tuple[Check, ...]
     functions: Mapping[str, Function]
     progress: Report | None
     note: Callable[[str], None]
@@ -76,6 +73,7 @@ def run_audit(
         )
     if out is not None:
         try_folder(out)
+    checks = checks_for(quick=request.quick)
     world = open_world(request, given, progress=_counting("checking images", progress))
     world.images.digest(_counting("reading images", progress))
     say = note or (lambda _line: None)
@@ -84,7 +82,10 @@ def run_audit(
     folder = out or default_folder(world)
     with locked(folder):
         claim(folder, world)
-        stage = _Stage(world, Store(folder / BLOBS), folder, functions_of(world), progress, say, workers)
+        functions = functions_of(world)
+        for check in checks:
+            functions |= check.functions(world)
+        stage = _Stage(world, Store(folder / BLOBS), folder, checks, functions, progress, say, workers)
         try:
             _work(stage)
         except KeyboardInterrupt as error:
@@ -92,100 +93,81 @@ def run_audit(
     return folder
 
 
-def functions_of(world: World) -> dict[str, Function]:
-    """What every job of an audit calls, by name."""
-    return {
-        "predict": predict(world),
-        "exemplars": find_exemplars(world),
-        "draw": draw(world),
-        "paths": compare_paths(world),
-        "scan": scan(world),
-        "walk": walk(world),
-        "agree": agree(world),
-        "vary": vary(world),
-        "procedure": compare_procedures(world),
-    }
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is known before anything is drawn, and the jobs that see and draw."""
+
+    chosen: Chosen
+    classes: Classes
+    seeing: Job
+    drawing: tuple[Job, ...]
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        return (self.seeing, *self.drawing)
+
+
+@dataclass
+class _Steps:
+    """Jobs done one after the other, each planned when those before it are done.
+
+    Args:
+        stage: where.
+        total: what all of them may cost.
+    """
+
+    stage: _Stage
+    total: float
+    done: float = 0.0
+
+    def do(self, job: Job) -> dict[str, Any]:
+        """Do a job that is not stored yet; its results."""
+        self.total = max(self.total, self.done + job.cost)
+        _step(self.stage, job, self.done, self.total)
+        self.done += job.cost
+        return results(job, self.stage.store)
 
 
 def _work(stage: _Stage) -> None:
     world = stage.world
     classes = _classes(stage)
     chosen = choose(world, classes)
-    seeing, drawing = exemplar_job(world, chosen), drawing_jobs(world, chosen)
+    plan = _Plan(chosen, classes, exemplar_job(world, chosen), drawing_jobs(world, chosen))
     # what compares the pictures can only be planned when they are drawn: its cost is guessed for the time left
-    comparing = _guess(world, chosen)
-    done, total = 0.0, seeing.cost + sum(job.cost for job in drawing) + comparing
+    guess = sum(check.cost(world, len(chosen.all)) for check in stage.checks)
+    steps = _Steps(stage, sum(job.cost for job in plan.jobs) + guess)
     if stage.workers != 1:
-        for job in drawing:
+        for job in plan.drawing:
             _heal(job, stage)
-        draw_shared(world.request, drawing, stage.store.root, workers=stage.workers, progress=stage.progress)
-    for job in (seeing, *drawing):
-        _step(stage, job, done, total)
-        done += job.cost
-        _write(stage, (chosen, classes), (seeing, drawing, ()), complete=False)
-    drawn = _merged(stage, seeing, [job for job in drawing if job.spec["direction"] == "max"])
-    checks = _Steps(stage, done, total)
-    last = [checks.take(path_job(world, chosen, classes, drawn))]
-    last += _examined(checks, chosen, drawn)
-    _write(stage, (chosen, classes), (seeing, drawing, tuple(job for job in last if job is not None)), complete=True)
+        draw_shared(world.request, plan.drawing, stage.store.root, workers=stage.workers, progress=stage.progress)
+    for job in plan.jobs:
+        steps.do(job)
+        if any(missing(other, stage.store) for other in plan.jobs):  # what is whole is written when it is judged
+            _write(stage, _study(steps, plan), (), {}, complete=False)
+    study = _study(steps, plan)
+    findings = [replace(found, asks=check.asks) for check in stage.checks for found in check.examine(study)]
+    verdicts, model = judge(_drawn(study), findings)
+    _write(stage, study, (*findings, model), {v.unit: v.as_data() for v in verdicts}, complete=True)
 
 
-@dataclass
-class _Steps:
-    """Jobs done one after the other, each planned when those before it are done."""
-
-    stage: _Stage
-    done: float
-    total: float
-
-    def take(self, job: Job | None) -> Job | None:
-        """Do a job, if there is one, and return it."""
-        if job is not None:
-            self.total = max(self.total, self.done + job.cost)
-            _step(self.stage, job, self.done, self.total)
-            self.done += job.cost
-        return job
+def _study(steps: _Steps, plan: _Plan) -> Study:
+    """What is stored so far."""
+    store, seeing = steps.stage.store, plan.seeing
+    pictures = gathered(results(job, store) for job in plan.drawing)
+    seen = results(seeing, store)
+    return Study(steps.stage.world, plan.chosen, plan.classes, seen, seeing.keys, pictures, steps.do)
 
 
-def _examined(steps: _Steps, chosen: Chosen, drawn: list[dict[str, Any]]) -> list[Job | None]:
-    """The checks against manipulation, on units with a picture; jobs whose results are findings."""
-    world = steps.stage.world
-    shown = [e for e in drawn if e["status"] == "ok" and e["image"] is not None and e["response"] is not None]
-    done = [steps.take(plan(world, shown)) for plan in (walk_job, scan_job, agree_job)]
-    varied: dict[str, dict[str, Any]] = {}
-    for job in vary_jobs(world, shown, chosen):
-        steps.take(job)
-        for unit, entry in results(job, steps.stage.store).items():
-            varied.setdefault(unit, {})[job.spec["variant"]] = entry
-    return [*done, steps.take(procedure_job(world, shown, varied))]
-
-
-def _guess(world: World, chosen: Chosen) -> float:
-    """About what the comparisons cost, in forward passes."""
-    scale, units = world.request.scale, len(chosen.all)
-    varied = 2 * scale.varied * scale.variants * settings_of(world).steps * 3 / 4
-    return 4.0 * min(len(world.images), scale.compared) + 50.0 * scale.walks * units + varied
-
-
-def classes_by(world: World, do: Callable[[Job], Sequence[int]]) -> Classes:
-    """Which class of images is which unit, by the network's own answers.
-
-    Args:
-        world: model and images.
-        do: a job -> the network's answers to its images.
-    """
-    if world.outputs < 2 or world.class_layer is None:  # numbers that are no classes: an embedding, one value
-        return no_classes(world.images)
-    job = prediction_job(world)
-    answers = dict(zip(job.spec["images"], do(job), strict=True))
-    return classes_of(world.images, answers, world.model.labels, world.outputs)
+def _drawn(study: Study) -> dict[str, str]:
+    """Units with a picture, and the group of each."""
+    groups = {str(u): "classes" if u in study.chosen.classes else f"{u.layer} units" for u in study.chosen.all}
+    return {entry["unit"]: groups[entry["unit"]] for entry in study.shown}
 
 
 def _classes(stage: _Stage) -> Classes:
-    def do(job: Job) -> Sequence[int]:
+    def do(job: Job) -> Mapping[str, Any]:
         _step(stage, job, 0.0, job.cost)
-        answers: Sequence[int] = results(job, stage.store)["result"]
-        return answers
+        return results(job, stage.store)
 
     world = stage.world
     classes = classes_by(world, do)
@@ -231,41 +213,19 @@ def _blobs(value: Any) -> list[str]:
     return list(dict.fromkeys([*([image] if image else []), *(blob for blobs in shown.values() for blob in blobs)]))
 
 
-def _merged(stage: _Stage, seeing: Job, drawing: Iterable[Job]) -> list[dict[str, Any]]:
-    seen = results(seeing, stage.store)
-    return [
-        {
-            "unit": unit,
-            "top": seen[unit]["top"],
-            "seen": seeing.keys[unit],
-            "image": entry["image"],
-            "status": entry["status"],
-            "response": entry["response"],
-        }
-        for job in drawing
-        for unit, entry in results(job, stage.store).items()
-    ]
-
-
 def _write(
-    stage: _Stage, known: tuple[Chosen, Classes], jobs: tuple[Job, tuple[Job, ...], tuple[Job, ...]], *, complete: bool
+    stage: _Stage,
+    study: Study,
+    findings: Sequence[Finding],
+    verdicts: Mapping[str, Mapping[str, Any]],
+    *,
+    complete: bool,
 ) -> None:
-    """Write the record of what is stored, unless a complete one is there already."""
-    seeing, drawing, comparing = jobs
-    if not complete and not any(missing(job, stage.store) for job in (seeing, *drawing)):
-        return
-    pictures: dict[str, list[Mapping[str, Any]]] = {}
-    for job in drawing:
-        for unit, entry in results(job, stage.store).items():
-            pictures.setdefault(unit, []).append(entry)
-    findings = [finding for job in comparing for finding in results(job, stage.store).values()]
-    seen = results(seeing, stage.store)
-    verdicts: dict[str, Mapping[str, Any]] = {}
-    if complete:
-        findings, verdicts = judged(known[0], (seen, pictures), findings, Seed(stage.world.request.seed))
-    found = Results(seen, pictures, findings, verdicts, complete, {unit: seeing.keys[unit] for unit in seen})
+    keys = {unit: study.keys[unit] for unit in study.seen}
+    found = Results(study.seen, study.pictures, [f.as_data() for f in findings], verdicts, complete, keys)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    if write_record(stage.folder, make_record(stage.world, *known, found), created=created):
+    record = make_record(stage.world, study.chosen, study.classes, found)
+    if write_record(stage.folder, record, created=created):
         stage.note(f"{stage.folder}: damaged, and made again: {RECORD}")
 
 

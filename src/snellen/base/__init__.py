@@ -19,6 +19,7 @@ from snellen.base.errors import (
     brief,
     nearest,
 )
+from snellen.base.sampling import evenly
 from snellen.base.seal import altered, digest, encode_json, read_stamped, seal, stamp, unseal
 from snellen.base.seed import Seed
 from snellen.base.spec import canonical, key
@@ -48,6 +49,7 @@ __all__ = [
     "check_steps",
     "digest",
     "encode_json",
+    "evenly",
     "is_file",
     "is_folder",
     "key",

@@ -1,25 +1,23 @@
 """Recovered pictures: a network drawn while everything that photographs leave at rest is held there."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from snellen.attacks.distances import distances_for
-from snellen.audits.scanning import Held, rests
 from snellen.base import Seed
-from snellen.findings import thresholds
+from snellen.checks.silent_scan import QUIET, SWITCH
 from snellen.measures import Rest
 from snellen.models import Model
-from snellen.models.gates import along, by_channel, gates
 from snellen.pictures import Render, Settings, render
 from snellen.pictures.sheet import from_png
 from snellen.studies.natural import fast
+from snellen.studies.rest import Held, holding, rests
 from snellen.studies.world import World
 
 
@@ -52,53 +50,11 @@ def resting(known: Mapping[str, Rest]) -> Held:
     """
     held: dict[str, tuple[Tensor, Tensor]] = {}
     for name, rest in known.items():
-        quiet, value = rest.quiet(thresholds.SWITCH if len(rest.low) == 1 else thresholds.QUIET)
+        quiet, value = rest.quiet(SWITCH.value if len(rest.low) == 1 else QUIET.value)
         quiet = quiet & np.isfinite(value) & (rest.images > 1)
         if quiet.any():
             held[name] = (torch.tensor(quiet), torch.tensor(value))
     return held
-
-
-@contextlib.contextmanager
-def holding(model: Model, held: Held) -> Iterator[None]:
-    """While open, channels of gates are held in every forward pass, gradients and all; afterwards nothing is.
-
-    Args:
-        model: the network; layers that work in place do not while this is open, since what is held is written anew.
-        held: by gate, which channels (c,) and at which values (c,).
-    """
-    rows = 0
-
-    def visit(name: str, output: Tensor) -> Tensor | None:
-        if name not in held or by_channel(output, model.size, rows) is None:
-            return None
-        chosen, value = (part.to(output.device) for part in held[name])
-        return torch.where(along(chosen, output, model.size), along(value.to(output.dtype), output, model.size), output)
-
-    open_ones: list[contextlib.ExitStack] = []
-
-    def enter(module: nn.Module, inputs: Any) -> None:
-        nonlocal rows
-        rows = len(inputs[0])
-        stack = contextlib.ExitStack()
-        stack.enter_context(gates(module, visit))
-        open_ones.append(stack)
-
-    def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-        open_ones.pop().close()
-
-    module = model.module
-    hooks = [module.register_forward_pre_hook(enter), module.register_forward_hook(leave, always_call=True)]
-    inplace = [part for part in module.modules() if getattr(part, "inplace", False) is True]
-    try:
-        for part in inplace:
-            part.inplace = False  # type: ignore[assignment]
-        yield
-    finally:
-        for part in inplace:
-            part.inplace = True  # type: ignore[assignment]
-        for hook in hooks:
-            hook.remove()
 
 
 def compared(

@@ -9,7 +9,6 @@ from typing import Any
 from snellen.audits.record import NAME as RECORD
 from snellen.audits.suite import run_audit
 from snellen.base import Seed, digest, write_atomic
-from snellen.findings.judgement import CHECKS
 from snellen.matrices.cell import Cell, audited
 from snellen.matrices.manipulation import Tell
 from snellen.matrices.recovery import compared, recover
@@ -108,10 +107,10 @@ def _checks(findings: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """By check: units of which it proves manipulation, and those where it supports suspicion."""
     found = {}
     for finding in findings:
-        if finding["check"] in CHECKS:
-            strengths = [row["strength"] for row in finding["evidence"]["units"]]
+        if rows := finding["evidence"].get("units"):
+            strengths = [row["strength"] for row in rows]
             found[finding["check"]] = {"proves": strengths.count(2), "supports": strengths.count(1)}
-    return {check: found[check] for check in CHECKS if check in found}
+    return found
 
 
 def _said(told: Mapping[str, Any]) -> list[str]:

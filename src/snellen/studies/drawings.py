@@ -13,6 +13,8 @@ from snellen.studies.natural import Counter
 from snellen.studies.world import World
 
 SMALL, SMALL_STEPS = 64, 64
+BACKWARD = 3.0
+"""Cost of a step of a picture, in forward passes."""
 _NOTES = {
     "ok": "",
     "dead": "no gradient ever came back from the unit: there is nothing to show",

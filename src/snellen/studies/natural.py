@@ -1,7 +1,7 @@
 """Natural images through the network: what the model takes them for, and how strongly each excites each unit."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -74,6 +74,12 @@ class Counter:
         self._done += count
         self._tick(self._done / self._total)
 
+    def through(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Batches, each counted when the next one is asked for."""
+        for batch in batches:
+            yield batch
+            self.more(len(batch))
+
 
 def batches(
     world: World, indices: Sequence[int] | None = None, batch: int | None = None
@@ -81,6 +87,12 @@ def batches(
     """Natural images on the model's device."""
     for chunk, images in world.images.batches(world.model.size, batch or world.batch, indices):
         yield chunk, images.to(world.model.device)
+
+
+def batched(world: World, pictures: Tensor) -> Iterator[Tensor]:
+    """Pictures on the model's device, as many at once as natural images."""
+    for start in range(0, len(pictures), world.batch):
+        yield pictures[start : start + world.batch].to(world.model.device)
 
 
 @contextlib.contextmanager

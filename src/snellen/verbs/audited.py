@@ -16,7 +16,7 @@ from PIL import Image
 
 from snellen.base import RecordError, UnitError, nearest
 from snellen.base.markup import Markup, element, figure, grid
-from snellen.findings import Finding, badge
+from snellen.checks.finding import Finding, badge
 from snellen.jobs import Store
 from snellen.reports import read_record
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from snellen.base import Seed, UsageError
-from snellen.findings import Course, Family, Space, Variant, agreement, procedure, response_gap
-from snellen.findings.agreement import auc, likeness
-from snellen.findings.procedure import agreements
-from snellen.findings.response_gap import gap
+from snellen.checks import Agreement, Procedure, ResponseGap
+from snellen.checks.agreement import Family, Space, auc, likeness
+from snellen.checks.procedure import Course, Variant, agreements
+from snellen.checks.response_gap import gap
 
 RNG = np.random.default_rng(5)
 
@@ -35,16 +35,16 @@ def test_a_gap_does_not_depend_on_scale_and_shift():
 def test_response_gap_supports_only_the_absurd():
     natural = np.stack([RNG.normal(size=200)] * 3)
     pictures = {"max": np.array([6.0, 900.0, np.nan]), "min": np.array([-5.0, -4.0, np.nan])}
-    finding = response_gap(["a:0", "a:1", "a:2"], natural, pictures, seed=Seed(0))
+    finding = ResponseGap().finding(["a:0", "a:1", "a:2"], natural, pictures, seed=Seed(0))
     assert [row["strength"] for row in finding.evidence["units"]] == [0, 1, 0]
     assert finding.evidence["units"][2]["figure"] is None
     assert finding.evidence["units"][0]["min"]["quantile"] == 1.0
     assert "2 of 2 units excite them more than any photograph" in finding.claim
-    behind = response_gap(["a:0"], natural[:1], {"max": np.array([0.5])}, seed=Seed(0)).evidence["units"][0]
+    behind = ResponseGap().finding(["a:0"], natural[:1], {"max": np.array([0.5])}, seed=Seed(0)).evidence["units"][0]
     assert behind["strength"] == 1
     assert "less than" in behind["words"]
     with pytest.raises(UsageError, match="at least 2"):
-        response_gap(["a:0"], np.zeros((1, 1)), {"max": np.ones(1)}, seed=Seed(0))
+        ResponseGap().finding(["a:0"], np.zeros((1, 1)), {"max": np.ones(1)}, seed=Seed(0))
 
 
 def test_auc_by_counting_pairs():
@@ -79,11 +79,11 @@ def family(order, layouts=None, units=5, each=6):
 
 
 def test_pictures_that_agree_and_pictures_of_other_units():
-    honest = agreement([family([0, 1, 2, 3, 4])], seed=Seed(0))
+    honest = Agreement().finding([family([0, 1, 2, 3, 4])], seed=Seed(0))
     assert honest.verdict == "consistent"
     assert min(r["figure"] for r in honest.evidence["units"]) > 0.9
     assert {r["unit"]: r["nearest"] for r in honest.evidence["units"]} == {f"a:{i}": f"a:{i}" for i in range(5)}
-    permuted = agreement([family([1, 2, 3, 4, 0])], seed=Seed(0))
+    permuted = Agreement().finding([family([1, 2, 3, 4, 0])], seed=Seed(0))
     assert permuted.verdict == "suspicious"
     rows = permuted.evidence["units"]
     assert sum(r["strength"] for r in rows) >= 3
@@ -94,16 +94,18 @@ def test_pictures_that_agree_and_pictures_of_other_units():
 def test_one_picture_for_all_units_proves_something():
     one = RNG.normal(size=50)
     same = family([0, 1, 2, 3, 4], layouts=one + 0.3 * RNG.normal(size=(5, 50)))
-    finding = agreement([same], seed=Seed(0))
+    finding = Agreement().finding([same], seed=Seed(0))
     assert all(r["strength"] == 2 and r["same"] > 0.7 for r in finding.evidence["units"])
     assert "The pictures of 5 of 5 units show the same" in finding.claim
     alike = Family("a", same.units, (same.tops[0],) * 5, same.spaces, same.layouts)
-    assert not any(r["strength"] for r in agreement([alike], seed=Seed(0)).evidence["units"]), "their photographs agree"
+    assert not any(r["strength"] for r in Agreement().finding([alike], seed=Seed(0)).evidence["units"]), (
+        "their photographs agree"
+    )
 
 
 def test_a_unit_alone_cannot_be_compared():
     one = family([0], units=1)
-    assert agreement([one], seed=Seed(0)).verdict == "unknown"
+    assert Agreement().finding([one], seed=Seed(0)).verdict == "unknown"
 
 
 def test_agreements_by_a_plain_loop():
@@ -130,10 +132,10 @@ def course(photograph):
 
 
 def test_only_a_start_from_a_photograph_that_goes_its_own_way_is_odd():
-    honest = procedure([course((0, 1, 2, 3, 4))])
+    honest = Procedure().finding([course((0, 1, 2, 3, 4))])
     assert honest.verdict == "consistent"
     assert honest.figure > 0.9
     assert honest.evidence["units"][0]["reached"] == {"standard": 1.5, "pixel": 1.5, "ascent": 1.5, "photograph": 1.5}
-    fooled = procedure([course((3, 4, 0, 1, 2))])
+    fooled = Procedure().finding([course((3, 4, 0, 1, 2))])
     assert sum(r["strength"] for r in fooled.evidence["units"]) >= 3
-    assert procedure([]).verdict == "unknown"
+    assert Procedure().finding([]).verdict == "unknown"

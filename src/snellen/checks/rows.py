@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snellen.base import UsageError
-from snellen.findings.finding import Verdict
+from snellen.checks.finding import Verdict
 
 NOTHING, SUPPORTS, PROVES = 0, 1, 2
 """Strength of evidence of manipulation: none; what honest networks rarely show; what they never show."""

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from snellen.base import UsageError
-from snellen.findings import Finding, Group, Grouping, by_class, by_unit
-from snellen.findings.finding import number
+from snellen.checks.finding import Finding, number
+from snellen.checks.paths.groups import Group, Grouping, by_class, by_unit
 
 
 def test_a_finding_survives_json():
@@ -14,7 +14,7 @@ def test_a_finding_survives_json():
     assert Finding.from_data(json.loads(json.dumps(finding.as_data()))) == finding
     bare = Finding("a", "b", "c", "unknown")
     assert Finding.from_data(json.loads(json.dumps(bare.as_data()))) == bare
-    assert list(bare.as_data()) == ["check", "title", "claim", "verdict", "figure", "interval", "evidence"]
+    assert list(bare.as_data()) == ["check", "title", "claim", "verdict", "figure", "interval", "evidence", "asks"]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from snellen.base import LayerError, UsageError
-from snellen.findings._plan import Pass, plan
-from snellen.findings.source import ActivationSource
+from snellen.checks.paths.source import ActivationSource
+from snellen.checks.paths.tiles import Pass, plan
 from snellen.measures import (
     MEASURES,
     Block,

@@ -1,16 +1,37 @@
 """Is a unit's picture like the photographs that excite the unit, in features that the unit's layer cannot influence?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from snellen.base import Seed, UsageError
-from snellen.findings import thresholds
-from snellen.findings.finding import Finding, number
-from snellen.findings.units import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
-from snellen.measures import interval
+from snellen.checks.check import Check, Threshold, found
+from snellen.checks.finding import Finding, number
+from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.jobs import Context, Function, Job
+from snellen.measures import interval, layouts
+from snellen.studies.features import by_layer, features, space_of
+from snellen.studies.natural import batched, batches, fast
+from snellen.studies.stored import stacked
+from snellen.studies.study import Study
+from snellen.studies.world import World
+
+NEARER = Threshold(
+    0.5,
+    "AUC that the whole interval must lie below: nearer to other units' photographs than to its own",
+    "figure",
+    least=True,
+)
+SAME = Threshold(
+    0.7,
+    "median correlation of layouts with pictures of units that other photographs excite",
+    "same",
+    honest="at most 0.25",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,41 +81,98 @@ def likeness(space: Space, tops: Sequence[Sequence[int]]) -> Float[np.ndarray, "
     return np.asarray(_unit(pictures) @ _unit(photographs).T)
 
 
-def agreement(families: Sequence[Family], *, seed: Seed, resamples: int = 200) -> Finding:
-    """Pictures against their own unit's top photographs and those of other units.
+@dataclass(frozen=True)
+class Agreement(Check):
+    """Pictures and top photographs in features of the layer before."""
 
-    Figure of a unit: the probability (AUC) that its picture is more like one of its own top photographs than like a top
-    photograph of another unit of the layer; 0.5 is chance. Interval: bootstrap over the photographs.
-
-    A picture that is nearer to the photographs of another unit supports suspicion (a permutation of units). Pictures of
-    different units that show the same thing at the same place, while their photographs differ, prove it.
-
-    Args:
-        families: units by layer; of fewer than two units nothing can be said.
-        seed: of the bootstrap.
-    """
-    rows = [row for family in families for row in _family(family, seed.fork(family.layer), resamples)]
-    lowest, same = extreme(rows, largest=False), [row for row in rows if row.strength == PROVES]
-    return Finding(
-        "agreement",
-        "Do pictures agree with the photographs that excite their unit?",
-        _claim(rows, same),
-        verdict_of(rows),
-        lowest.figure if lowest else None,
-        lowest.interval if lowest else None,
-        {
-            "units": [row.as_data() for row in rows],
-            "spaces": {family.layer: [space.name for space in family.spaces] for family in families},
-            "threshold": thresholds.AGREEMENT,
-            "same": thresholds.SAME,
-        },
+    name = "agreement"
+    short = "agreement"
+    asks = (
+        "Before the unit’s own layer can interfere, its picture should resemble the photographs that excite it more "
+        "than those that excite other units."
     )
+    thresholds = (NEARER, SAME)
+
+    def functions(self, world: World) -> Mapping[str, Function]:
+        """The comparison."""
+
+        def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+            families = []
+            with fast(world), torch.no_grad():
+                for number_, family in enumerate(spec["families"], start=1):
+                    families.append(_seen(world, family, context))
+                    context.tick(number_ / len(spec["families"]))
+            yield "result", self.finding(families, seed=Seed(spec["seed"])).as_data()
+
+        return {"agree": function}
+
+    def examine(self, study: Study) -> Sequence[Finding]:
+        """Families: the units of a layer with a picture."""
+        if not study.shown:
+            return ()
+        world, own = study.world, study.world.request.scale.own
+        entries = [
+            {**entry, "top": entry["top"][:own]} for entry in study.entries("unit", "image", "response", "top", "seen")
+        ]
+        families = [
+            {"layer": layer, "space": space_of(world, layer), "units": members}
+            for layer, members in by_layer(entries).items()
+        ]
+        spec = {"world": world.identity, "families": families, "seed": world.request.seed}
+        return (found(study, Job("agree", spec, title="agreement", cost=2.0 * own * len(study.shown))),)
+
+    def finding(self, families: Sequence[Family], *, seed: Seed, resamples: int = 200) -> Finding:
+        """Pictures against their own unit's top photographs and those of other units.
+
+        Figure of a unit: the probability (AUC) that its picture is more like one of its own top photographs than like a
+        top photograph of another unit of the layer; 0.5 is chance. Interval: bootstrap over the photographs.
+
+        A picture that is nearer to the photographs of another unit supports suspicion (a permutation of units).
+        Pictures of different units that show the same thing at the same place, while their photographs differ, prove
+        it.
+
+        Args:
+            families: units by layer; of fewer than two units nothing can be said.
+            seed: of the bootstrap.
+        """
+        rows = [row for family in families for row in _family(family, seed.fork(family.layer), resamples)]
+        lowest, same = extreme(rows, largest=False), [row for row in rows if row.strength == PROVES]
+        return Finding(
+            self.name,
+            "Do pictures agree with the photographs that excite their unit?",
+            _claim(rows, same),
+            verdict_of(rows),
+            lowest.figure if lowest else None,
+            lowest.interval if lowest else None,
+            {
+                "units": [row.as_data() for row in rows],
+                "spaces": {family.layer: [space.name for space in family.spaces] for family in families},
+                "threshold": NEARER.value,
+                "same": SAME.value,
+            },
+        )
 
 
 def auc(own: Float[np.ndarray, "... a"], others: Float[np.ndarray, "... b"]) -> Float[np.ndarray, "..."]:
     """P(own > other) + P(own = other) / 2 over all pairs."""
     over = (own[..., :, None] > others[..., None, :]).mean((-2, -1))
     return np.asarray(over + 0.5 * (own[..., :, None] == others[..., None, :]).mean((-2, -1)))
+
+
+def _seen(world: World, family: Mapping[str, Any], context: Context) -> Family:
+    units = family["units"]
+    natural = sorted({i for unit in units for i in unit["top"]})
+    row = {index: i for i, index in enumerate(natural)}
+    pictures = stacked(context, [unit["image"] for unit in units])
+    seen = features(world, family["space"], (images for _, images in batches(world, natural)))
+    drawn = features(world, family["space"], batched(world, pictures))
+    return Family(
+        family["layer"],
+        tuple(unit["unit"] for unit in units),
+        tuple(tuple(row[i] for i in unit["top"]) for unit in units),
+        tuple(Space(name, seen[name], drawn[name]) for name in seen),
+        layouts(pictures).double().numpy(),
+    )
 
 
 def _family(family: Family, seed: Seed, resamples: int) -> list[UnitRow]:
@@ -115,7 +193,7 @@ def _row(family: Family, alike: Sequence[np.ndarray], i: int, draws: tuple[Seed,
     low, high = _ends(alike[0][i, own], alike[0][i, others], draws)
     nearest = _nearest(family, alike[0][i])
     same = _same(family, i)
-    strength = PROVES if same >= thresholds.SAME else SUPPORTS if high < thresholds.AGREEMENT else NOTHING
+    strength = PROVES if same >= SAME.value else SUPPORTS if high < NEARER.value else NOTHING
     details = {
         "others": {space.name: number(v, 4) for space, v in zip(family.spaces[1:], values[1:], strict=True)},
         "space": family.spaces[0].name,
@@ -137,7 +215,7 @@ def _ends(own: np.ndarray, others: np.ndarray, draws: tuple[Seed, int]) -> tuple
 
 def _words(family: Family, i: int, told: tuple[float, int, float], strength: int) -> str:
     value, nearest, same = told
-    if same >= thresholds.SAME:
+    if same >= SAME.value:
         return (
             f"Its picture is nearly the same as those of the layer's other units (correlation {same:.2f}), though "
             "other photographs excite them."

@@ -26,7 +26,9 @@ class Finding:
             data to tell.
         figure: the number in the claim; None where there is none.
         interval: its 95 % interval; None where there is none.
-        evidence: plain JSON data, every number finite, None for what is undefined.
+        evidence: plain JSON data, every number finite, None for what is undefined; where the check judges units, their
+            rows under "units".
+        asks: what the check asks and why that tells something, for the page; None where it says nothing of that.
 
     Raises:
         UsageError: the claim is not one line, the verdict is not one of the four, or a number is not finite.
@@ -39,6 +41,7 @@ class Finding:
     figure: float | None = None
     interval: tuple[float, float] | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    asks: str | None = None
 
     def __post_init__(self) -> None:
         if not self.claim.strip() or "\n" in self.claim:
@@ -60,7 +63,13 @@ class Finding:
             "figure": self.figure,
             "interval": None if self.interval is None else list(self.interval),
             "evidence": dict(self.evidence),
+            "asks": self.asks,
         }
+
+    @property
+    def rows(self) -> tuple[Mapping[str, Any], ...]:
+        """What it says of every unit; nothing where the check does not judge units."""
+        return tuple(self.evidence.get("units", ()))
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Finding":
@@ -72,7 +81,7 @@ class Finding:
         return f"<{self.check}: {self.verdict}. {self.claim}>"
 
     def _repr_html_(self) -> str:
-        rows = [row for row in self.evidence.get("units", ()) if isinstance(row, Mapping)]
+        rows = self.rows
         listed = [element("li", element("b", str(row["unit"])), f" {row['words']}") for row in rows[:_LISTED]]
         more = [element("li", f"and {len(rows) - _LISTED} more")] if len(rows) > _LISTED else []
         title = element("div", element("b", self.title), " ", badge(self.verdict))

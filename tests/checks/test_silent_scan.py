@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from snellen.base import Seed, UsageError
-from snellen.findings import Gate, Responses, silent_scan
+from snellen.checks import SilentScan
+from snellen.checks.silent_scan import Gate, Responses
 from snellen.measures import Rest
 
 VALUES = arrays.arrays(
@@ -80,7 +81,7 @@ def test_the_finding_names_the_channels_and_what_hangs_on_them():
     woken = np.zeros((2, 5, 2))
     woken[:, 3] = 7.0
     gates = [gate(plain, plain[:2], "stem/relu"), gate(silent, woken, "branch/relu")]
-    finding = silent_scan(["a:0", "a:1", "a:2"], gates, responses, seed=Seed(0))
+    finding = SilentScan().finding(["a:0", "a:1", "a:2"], gates, responses, seed=Seed(0))
     assert finding.verdict == "suspicious"
     first, second, third = finding.evidence["units"]
     assert (first["strength"], second["strength"], third["figure"]) == (2, 0, None)
@@ -90,7 +91,9 @@ def test_the_finding_names_the_channels_and_what_hangs_on_them():
     assert (listed["gate"], listed["listed"], listed["channels"], listed["reaches"]) == ("branch/relu", [3], 5, 7.0)
     assert "1 fire under pictures alone" in finding.claim
     assert "1 of 3 units live on them" in finding.claim
-    honest = silent_scan(["a:1"], gates[:1], Responses(natural[1:2], np.array([20.0]), np.array([19.9])), seed=Seed(0))
+    honest = SilentScan().finding(
+        ["a:1"], gates[:1], Responses(natural[1:2], np.array([20.0]), np.array([19.9])), seed=Seed(0)
+    )
     assert honest.verdict == "consistent"
     assert honest.evidence["gates"] == []
     assert honest.claim == "None of 2 channels fires under pictures alone."
@@ -98,12 +101,12 @@ def test_the_finding_names_the_channels_and_what_hangs_on_them():
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(UsageError, match="responses of 2 units"):
-        silent_scan(["a:0", "a:1"], [], Responses(np.zeros((1, 3)), np.zeros(1), np.zeros(1)), seed=Seed(0))
+        SilentScan().finding(["a:0", "a:1"], [], Responses(np.zeros((1, 3)), np.zeros(1), np.zeros(1)), seed=Seed(0))
 
 
 def test_without_pictures_nothing_is_claimed():
     nothing = Responses(np.ones((1, 9)), np.array([np.nan]), np.array([np.nan]))
-    assert silent_scan(["a:0"], [], nothing, seed=Seed(0)).verdict == "unknown"
+    assert SilentScan().finding(["a:0"], [], nothing, seed=Seed(0)).verdict == "unknown"
 
 
 def sleeper(share, *, woken):
@@ -118,7 +121,7 @@ def sleeper(share, *, woken):
 def rows_of(units, gates):
     natural = np.random.default_rng(1).random((len(units), 50))
     told = Responses(natural, np.full(len(units), 2.0), np.full(len(units), 2.0))
-    return silent_scan(units, gates, told, seed=Seed(0))
+    return SilentScan().finding(units, gates, told, seed=Seed(0))
 
 
 def test_a_layer_that_sleeps_as_a_whole_and_can_be_woken_is_proof_for_units_around_it():

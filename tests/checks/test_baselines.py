@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from snellen.base import Seed
-from snellen.findings import Group, Grouping
-from snellen.findings._baselines import Pairs, once, resampled
+from snellen.checks.paths.baselines import Pairs, once, resampled
+from snellen.checks.paths.groups import Group, Grouping
 
 N = 26
 GROUPINGS = {

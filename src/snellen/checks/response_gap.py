@@ -7,11 +7,19 @@ import numpy as np
 from jaxtyping import Float
 
 from snellen.base import Seed, UsageError
-from snellen.findings import thresholds
-from snellen.findings.finding import Finding, number
-from snellen.findings.units import NOTHING, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.checks.check import Check, Threshold
+from snellen.checks.finding import Finding, number
+from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow, extreme, spans, verdict_of
 from snellen.measures import interval
+from snellen.studies.study import Entry, Study, has_picture
 
+GAP = Threshold(300.0, "robust standard deviations between a picture's response and the median photograph's", "figure")
+SHORT = Threshold(
+    0.98,
+    "share of photographs that a unit's picture must excite it more than",
+    least=True,
+    honest="all of them",
+)
 WAYS = ("max", "min")
 
 
@@ -58,43 +66,72 @@ def gap(natural: Float[np.ndarray, " n"], response: float, *, way: str, seed: Se
     return Gap(ratio, float(_widths(values[None], own)[0]), float((values < own).mean()), (float(low), float(high)))
 
 
-def response_gap(
-    units: Sequence[str],
-    natural: Float[np.ndarray, "u n"],
-    pictures: Mapping[str, Float[np.ndarray, " u"]],
-    *,
-    seed: Seed,
-) -> Finding:
-    """Responses to pictures against the distribution of natural ones, for every unit and way.
+@dataclass(frozen=True)
+class ResponseGap(Check):
+    """Responses to pictures against those to photographs; from what is drawn and seen already."""
 
-    Figure of a unit: the larger of its `Gap.widths`. Super-stimuli are no crime: every honest network has them. Far
-    beyond what honest networks show, a gap supports other evidence; so does a picture that stays behind photographs.
-
-    Args:
-        units: u addresses.
-        natural: responses to photographs.
-        pictures: by way ("max", "min") the responses to the units' pictures; nan where there is none.
-        seed: of the bootstrap.
-    """
-    gaps = [
-        {
-            way: gap(natural[i], float(values[i]), way=way, seed=seed.fork(unit))
-            for way, values in pictures.items()
-            if np.isfinite(values[i])
-        }
-        for i, unit in enumerate(units)
-    ]
-    rows = tuple(_row(unit, found) for unit, found in zip(units, gaps, strict=True))
-    top = extreme(rows)
-    return Finding(
-        "response-gap",
-        "How far beyond photographs do the pictures drive their units?",
-        _claim(rows, gaps, top),
-        verdict_of(rows),
-        top.figure if top else None,
-        top.interval if top else None,
-        {"units": [row.as_data() for row in rows], "threshold": thresholds.GAP},
+    name = "response-gap"
+    short = "response gap"
+    asks = (
+        "Pictures excite units more than photographs do, in honest networks too. How much more is told in robust "
+        "standard deviations of the photographs’ responses."
     )
+    directions = WAYS
+    thresholds = (GAP, SHORT)
+
+    def examine(self, study: Study) -> Sequence[Finding]:
+        """Units whose largest picture went well."""
+        units = [unit for unit in map(str, study.chosen.all) if np.isfinite(_reached(study.pictures[unit], "max"))]
+        if not units or len(study.seen[units[0]]["responses"]) < 2:
+            return ()
+        natural = np.array([study.seen[unit]["responses"] for unit in units], np.float64)
+        pictures = {way: np.array([_reached(study.pictures[unit], way) for unit in units]) for way in WAYS}
+        return (self.finding(units, natural, pictures, seed=Seed(study.world.request.seed)),)
+
+    def finding(
+        self,
+        units: Sequence[str],
+        natural: Float[np.ndarray, "u n"],
+        pictures: Mapping[str, Float[np.ndarray, " u"]],
+        *,
+        seed: Seed,
+    ) -> Finding:
+        """Responses to pictures against the distribution of natural ones, for every unit and way.
+
+        Figure of a unit: the larger of its `Gap.widths`. Super-stimuli are no crime: every honest network has them. Far
+        beyond what honest networks show, a gap supports other evidence; so does a picture that stays behind
+        photographs.
+
+        Args:
+            units: u addresses.
+            natural: responses to photographs.
+            pictures: by way ("max", "min") the responses to the units' pictures; nan where there is none.
+            seed: of the bootstrap.
+        """
+        gaps = [
+            {
+                way: gap(natural[i], float(values[i]), way=way, seed=seed.fork(unit))
+                for way, values in pictures.items()
+                if np.isfinite(values[i])
+            }
+            for i, unit in enumerate(units)
+        ]
+        rows = tuple(_row(unit, found) for unit, found in zip(units, gaps, strict=True))
+        top = extreme(rows)
+        return Finding(
+            self.name,
+            "How far beyond photographs do the pictures drive their units?",
+            _claim(rows, gaps, top),
+            verdict_of(rows),
+            top.figure if top else None,
+            top.interval if top else None,
+            {"units": [row.as_data() for row in rows], "threshold": GAP.value},
+        )
+
+
+def _reached(pictures: Sequence[Entry], way: str) -> float:
+    """The response to a picture that went well; nan without one."""
+    return next((float(p["response"]) for p in pictures if p["direction"] == way and has_picture(p)), float("nan"))
 
 
 def _widths(values: np.ndarray, own: float) -> np.ndarray:
@@ -108,7 +145,7 @@ def _row(unit: str, found: Mapping[str, Gap]) -> UnitRow:
         return UnitRow(unit, "There is no picture to compare with photographs.")
     way = max(found, key=lambda w: found[w].widths)
     told = found[way]
-    odd = told.widths >= thresholds.GAP
+    odd = told.widths >= GAP.value
     details = {
         w: {"ratio": number(g.ratio, 4), "widths": number(g.widths, 4), "quantile": number(g.quantile, 4)}
         for w, g in found.items()
@@ -117,7 +154,7 @@ def _row(unit: str, found: Mapping[str, Gap]) -> UnitRow:
         f"Its {way} picture's response lies {told.widths:.3g} robust standard deviations from the median photograph's"
         + (", further than in any honest network measured." if odd else ".")
     )
-    short = "max" in found and found["max"].quantile < thresholds.SHORT
+    short = "max" in found and found["max"].quantile < SHORT.value
     if short:
         share = 100 * (1 - found["max"].quantile)
         words = (

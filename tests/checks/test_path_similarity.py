@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from snellen.base import Seed, UsageError
-from snellen.findings import Group, Grouping, by_class, by_unit, measure_paths, path_similarity
-from snellen.findings._baselines import Pairs, once, resampled
+from snellen.checks import PathSimilarity
+from snellen.checks.path_similarity import measure_paths
+from snellen.checks.paths.baselines import Pairs, once, resampled
+from snellen.checks.paths.groups import Group, Grouping, by_class, by_unit
 from snellen.measures import MEASURES, interval, single_threaded_products
 
 CLASSES, EACH, LAYERS = 8, 10, ("first", "second", "third", "fourth")
@@ -33,7 +35,7 @@ def world(shown, classes=CLASSES, each=EACH, strength=1.0):
 def examined(held, activations, grouping, **options):
     layers = tuple(activations)
     paths = measure_paths(held(activations), layers, len(activations[layers[0]]))
-    return path_similarity(paths, grouping, **{"seed": Seed(0), "resamples": 300, **options})
+    return PathSimilarity().finding(paths, grouping, **{"seed": Seed(0), "resamples": 300, **options})
 
 
 def curve(finding, part="s", measure="spearman"):
@@ -266,9 +268,9 @@ def test_images_that_were_not_measured_and_no_layers_are_refused(held):
     activations, labels, classes = world(["own"], classes=2)
     paths = measure_paths(held(activations), ["first"], 22)
     with pytest.raises(UsageError, match="below 22, got 22"):
-        path_similarity(paths, by_class([*labels, 1], classes), seed=Seed(0))
+        PathSimilarity().finding(paths, by_class([*labels, 1], classes), seed=Seed(0))
     with pytest.raises(UsageError, match="at least one"):
-        path_similarity(measure_paths(held(activations), [], 22), by_class(labels, classes), seed=Seed(0))
+        PathSimilarity().finding(measure_paths(held(activations), [], 22), by_class(labels, classes), seed=Seed(0))
 
 
 def similarities(classes, each, stream):

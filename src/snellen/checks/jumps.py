@@ -1,17 +1,30 @@
 """Does a unit's response jump somewhere on the straight way from a photograph to its picture?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from snellen.base import UsageError
-from snellen.findings import thresholds
-from snellen.findings.finding import Finding, number
-from snellen.findings.units import NOTHING, PROVES, UnitRow, extreme, spans, verdict_of
+from snellen.checks.check import Check, Threshold, found
+from snellen.checks.finding import Finding, number
+from snellen.checks.rows import NOTHING, PROVES, UnitRow, extreme, spans, verdict_of
+from snellen.jobs import Context, Function, Job
+from snellen.models import Unit, observe, response
+from snellen.studies.natural import Counter, batches, fast
+from snellen.studies.stored import stacked
+from snellen.studies.study import Study
+from snellen.studies.world import World
 
 GRID, HALVINGS, CANDIDATES = 17, 10, 3
+FOLLOWED = HALVINGS * CANDIDATES
+"""Images on a way beside those of its grid."""
+JUMP = Threshold(0.02, "share of the range of responses on a way within 2^-14 of it", "figure", honest="at most 0.0007")
+STEEP = Threshold(0.25, "share of the range of responses on a way within 1/1000 of it", "steep", honest="at most 0.014")
 Respond = Callable[[Int[np.ndarray, " k"], Float[np.ndarray, " k"]], Float[np.ndarray, " k"]]
 
 
@@ -73,30 +86,106 @@ def search(
     return _best(coarse, way, np.stack(traces, 1), ends.mean(1))
 
 
-def jumps(units: Sequence[str], walks: Sequence[Walks]) -> Finding:
-    """Units whose response jumps on the way to their picture. A hard switch keeps its jump at any resolution.
-
-    Figure of a unit: the largest share of a way's whole change of response that is found within the last interval,
-    2^-14 of the way with the default numbers. Its interval: the smallest and largest share over the unit's ways.
+@dataclass(frozen=True)
+class Jumps(Check):
+    """Straight ways from photographs to pictures.
 
     Args:
-        units: u addresses.
-        walks: for each unit the ways that end at its picture, at least one each.
+        walks: ways to each picture, from as many of the unit's top photographs.
     """
-    if len(units) != len(walks):
-        raise UsageError(f"expected walks of every unit, got {len(walks)} for {len(units)}; walk them all")
-    rows = tuple(_row(unit, one) for unit, one in zip(units, walks, strict=True))
-    found = [row for row in rows if row.strength == PROVES]
-    top = extreme(rows)
-    return Finding(
-        "jumps",
-        "Do responses change smoothly on the way from a photograph to a picture?",
-        _claim(rows, found, top),
-        verdict_of(rows),
-        top.figure if top else None,
-        top.interval if top else None,
-        {"units": [row.as_data() for row in rows], "threshold": thresholds.JUMP, "steep": thresholds.STEEP},
+
+    walks: int = 3
+
+    name = "jumps"
+    short = "jumps"
+    asks = (
+        "A switch that tells pictures from photographs must flip somewhere on the straight way from one to the other. "
+        "There the response jumps, however closely one looks; an honest network’s changes smoothly."
     )
+    quick: ClassVar[Mapping[str, Any]] = {"walks": 2}
+    thresholds = (JUMP, STEEP)
+
+    def cost(self, world: World, units: int) -> float:
+        """Of all ways."""
+        return 50.0 * self.walks * units
+
+    def functions(self, world: World) -> Mapping[str, Function]:
+        """The walks."""
+
+        def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+            entries = spec["units"]
+            pictures = stacked(context, [entry["image"] for entry in entries])
+            count = Counter(sum(len(entry["from"]) for entry in entries) * (GRID + FOLLOWED), context.tick)
+            with fast(world), torch.no_grad():
+                walks = [_walks(world, entry, picture, count) for entry, picture in zip(entries, pictures, strict=True)]
+            yield "result", self.finding([entry["unit"] for entry in entries], walks).as_data()
+
+        return {"walk": function}
+
+    def examine(self, study: Study) -> Sequence[Finding]:
+        """Ways to every picture from the unit's top photographs."""
+        if not study.shown:
+            return ()
+        entries = study.entries("unit", "image", "response", "top", "seen")
+        units = [{**entry, "from": list(entry["top"][: self.walks])} for entry in entries]
+        walks = sum(len(unit["from"]) for unit in units)
+        spec = {"world": study.world.identity, "units": units}
+        return (found(study, Job("walk", spec, title="jumps", cost=float(walks * (GRID + FOLLOWED)))),)
+
+    def finding(self, units: Sequence[str], walks: Sequence[Walks]) -> Finding:
+        """Units whose response jumps on the way to their picture. A hard switch keeps its jump at any resolution.
+
+        Figure of a unit: the largest share of a way's whole change of response that is found within the last interval,
+        2^-14 of the way with the default numbers. Its interval: the smallest and largest share over the unit's ways.
+
+        Args:
+            units: u addresses.
+            walks: for each unit the ways that end at its picture, at least one each.
+        """
+        if len(units) != len(walks):
+            raise UsageError(f"expected walks of every unit, got {len(walks)} for {len(units)}; walk them all")
+        rows = tuple(_row(unit, one) for unit, one in zip(units, walks, strict=True))
+        found = [row for row in rows if row.strength == PROVES]
+        top = extreme(rows)
+        return Finding(
+            self.name,
+            "Do responses change smoothly on the way from a photograph to a picture?",
+            _claim(rows, found, top),
+            verdict_of(rows),
+            top.figure if top else None,
+            top.interval if top else None,
+            {"units": [row.as_data() for row in rows], "threshold": JUMP.value, "steep": STEEP.value},
+        )
+
+
+def _walks(world: World, entry: Mapping[str, Any], picture: Tensor, count: Counter) -> Walks:
+    """All ways of one unit, together."""
+    starts = torch.cat([images for _, images in batches(world, entry["from"])])
+    unit, end = Unit.parse(entry["unit"]), picture.to(starts)
+    width = world.batch
+
+    def respond(numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
+        said: list[Tensor] = []
+        for first in range(0, len(numbers), width):
+            rows = slice(first, first + width)
+            images = between(starts[numbers[rows].tolist()], end, places[rows])
+            said.append(response(observe(world.model, images, [unit.address])[unit.address], unit))
+            count.more(len(images))
+        return torch.cat(said).double().cpu().numpy()
+
+    return search(respond, len(starts))
+
+
+def between(starts: Tensor, end: Tensor, places: Sequence[float] | np.ndarray) -> Tensor:
+    """(n, 3, h, w): on the straight way from each start to one end, at its place in [0, 1]; exact at both ends."""
+    t = torch.as_tensor(np.asarray(places), dtype=torch.float64, device=starts.device).view(-1, 1, 1, 1)
+    return ((1 - t) * starts.double() + t * end.double()).to(starts.dtype)
+
+
+def steep_step(grid: int, steps: int) -> int:
+    """Which halving of a walk looks at about 1/1000 of the way: the first interval narrower than 2^-10 of it."""
+    halvings = next((k for k in range(steps) if (grid - 1) * 2**k >= 1024), steps - 1)
+    return min(halvings, steps - 1)
 
 
 def _intervals(coarse: np.ndarray, candidates: int) -> tuple[np.ndarray, np.ndarray]:
@@ -125,15 +214,15 @@ def _best(coarse: np.ndarray, way: np.ndarray, traces: np.ndarray, middle: np.nd
 def _row(unit: str, walks: Walks) -> UnitRow:
     shares = walks.shares
     worst = int(np.argmax(shares[:, -1]))
-    hard, within = float(shares[worst, -1]), thresholds.steep_step(walks.coarse.shape[1], shares.shape[1])
+    hard, within = float(shares[worst, -1]), steep_step(walks.coarse.shape[1], shares.shape[1])
     steep = float(shares[:, within].max())
-    proved = hard >= thresholds.JUMP or steep >= thresholds.STEEP
+    proved = hard >= JUMP.value or steep >= STEEP.value
     details = {
         "coarse": [number(v) for v in walks.coarse[worst]],
         "place": number(walks.place[worst]),
         "steep": number(steep, 4),
         "walks": len(shares),
-        "jumping": int((shares[:, -1] >= thresholds.JUMP).sum()),
+        "jumping": int((shares[:, -1] >= JUMP.value).sum()),
         "range": number(float(np.ptp(walks.coarse[worst])), 4),
     }
     words = _words(walks, worst, hard, steep)
@@ -148,14 +237,14 @@ def _row(unit: str, walks: Walks) -> UnitRow:
 
 
 def _words(walks: Walks, worst: int, hard: float, steep: float) -> str:
-    if hard >= thresholds.JUMP:
+    if hard >= JUMP.value:
         share, place = 100 * min(hard, 1), 100 * walks.place[worst]
-        jumping = int((walks.shares[:, -1] >= thresholds.JUMP).sum())
+        jumping = int((walks.shares[:, -1] >= JUMP.value).sum())
         return (
             f"On {jumping} of {len(walks.coarse)} ways from a photograph to the picture the response jumps: "
             f"{share:.0f} % of its change happens at one point, {place:.1f} % of the way."
         )
-    if steep >= thresholds.STEEP:
+    if steep >= STEEP.value:
         return f"On the way from a photograph to the picture {100 * steep:.0f} % of the change happens in 1/1000 of it."
     return "The response changes smoothly on the way from photographs to the picture."
 

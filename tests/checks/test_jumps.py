@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snellen.base import UsageError
-from snellen.findings import Walks, jumps, search, thresholds
+from snellen.checks import Jumps
+from snellen.checks.jumps import STEEP, Walks, search, steep_step
 
 
 def responding(*functions):
@@ -35,7 +36,7 @@ def test_a_smooth_response_has_no_jump(frequency, phase, bend):
 
     walks = search(responding(response)[0], 1)
     assert walks.steps[0, -1] <= (frequency + 3) * 2.0**-14 + 1e-12
-    assert not jumps(["a:0"], [walks]).evidence["units"][0]["strength"]
+    assert not Jumps().finding(["a:0"], [walks]).evidence["units"][0]["strength"]
 
 
 def test_steps_are_the_change_across_the_interval_that_is_told():
@@ -76,7 +77,7 @@ def test_the_number_of_questions_is_bounded():
 def test_the_finding_tells_units_apart():
     step = search(responding(lambda t: float(t > 0.7), lambda t: t)[0], 2)
     smooth = search(responding(lambda t: t, lambda t: 2 * t)[0], 2)
-    finding = jumps(["a:0", "a:1"], [step, smooth])
+    finding = Jumps().finding(["a:0", "a:1"], [step, smooth])
     assert finding.verdict == "suspicious"
     assert finding.figure == 1.0
     first, second = finding.evidence["units"]
@@ -86,14 +87,14 @@ def test_the_finding_tells_units_apart():
     assert "1 of 2 ways" in first["words"]
     assert "100 %" in first["words"]
     assert "1 of 2 units jump" in finding.claim
-    assert jumps(["a:1"], [smooth]).verdict == "consistent"
-    assert jumps([], []).verdict == "unknown"
+    assert Jumps().finding(["a:1"], [smooth]).verdict == "consistent"
+    assert Jumps().finding([], []).verdict == "unknown"
 
 
 def test_a_gate_that_is_steep_but_not_hard_is_told():
-    finding = jumps(["a:0"], [search(responding(lambda t: 0.5 + 0.5 * np.tanh(4000 * (t - 0.41)))[0], 1)])
+    finding = Jumps().finding(["a:0"], [search(responding(lambda t: 0.5 + 0.5 * np.tanh(4000 * (t - 0.41)))[0], 1)])
     row = finding.evidence["units"][0]
-    assert row["steep"] >= thresholds.STEEP
+    assert row["steep"] >= STEEP.value
     assert row["strength"] == 2
 
 
@@ -101,12 +102,12 @@ def test_what_cannot_be_walked_is_refused():
     with pytest.raises(UsageError, match="grid"):
         search(lambda n, t: t, 1, grid=3)
     with pytest.raises(UsageError, match="every unit"):
-        jumps(["a:0"], [])
+        Jumps().finding(["a:0"], [])
 
 
 def test_a_thousandth_of_the_way():
-    assert thresholds.steep_step(17, 11) == 6  # 16 * 2^6 = 1024
-    assert thresholds.steep_step(17, 3) == 2
+    assert steep_step(17, 11) == 6  # 16 * 2^6 = 1024
+    assert steep_step(17, 3) == 2
 
 
 def test_shares_are_parts_of_the_range():

@@ -3,8 +3,9 @@
 import pytest
 
 from snellen.base import UsageError
-from snellen.findings import Finding, judge
-from snellen.findings.units import UnitRow, verdict_of
+from snellen.checks.finding import Finding
+from snellen.checks.judgement import judge
+from snellen.checks.rows import UnitRow, verdict_of
 
 UNITS = {f"fc:{i}": "classes" for i in range(8)} | {"conv/pre:3": "conv units"}
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from snellen.findings.finding import Verdict, number
-from snellen.findings.groups import Grouping
+from snellen.checks.finding import Verdict, number
+from snellen.checks.paths.groups import Grouping
 from snellen.measures import interval
 
 

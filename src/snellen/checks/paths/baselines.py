@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from snellen.base import Seed
-from snellen.findings.groups import Group, Grouping
+from snellen.checks.paths.groups import Group, Grouping
 from snellen.measures import Draws, hierarchical
 
 

@@ -1,18 +1,12 @@
-"""The sanity check as a job: pictures and natural images through the network, side by side."""
+"""Activations of natural images and pictures, on demand."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from snellen.base import Seed
-from snellen.findings import Group, Grouping, Paths, measure_paths, path_similarity
-from snellen.jobs import Context
 from snellen.models import observe
-from snellen.studies.natural import Counter, batches, fast
-from snellen.studies.stored import stacked
+from snellen.studies.natural import batches, fast
 from snellen.studies.world import World
 
 
@@ -59,26 +53,3 @@ class Activations:
             numbers = drawn[start : start + batch]
             chosen = self._pictures[[i - first_picture for i in numbers]]
             yield numbers, chosen.to(self._world.model.device)
-
-
-def compare_paths(world: World) -> Callable[[Mapping[str, Any], Context], Iterator[tuple[str, Any]]]:
-    """A job's function: measures all images at all layers once; a finding for every group (a part each)."""
-
-    def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
-        names = spec["pictures"]
-        drawn = stacked(context, names) if names else torch.empty(0, 3, *world.model.size)
-        total = len(spec["natural"]) + len(names)
-        source = Activations(world, spec["natural"], drawn, Counter(2 * total, context.tick).more)
-        paths = measure_paths(source, spec["layers"], total)
-        for group in spec["groups"]:
-            members = tuple(Group(tuple(g["images"]), tuple(g["pictures"])) for g in group["groups"])
-            upto = Paths(tuple(group["layers"]), {name: paths.matrices[name] for name in group["layers"]})
-            finding = path_similarity(
-                upto,
-                Grouping(group["name"], members),
-                seed=Seed(spec["seed"]).fork("paths", group["name"]),
-                resamples=spec["resamples"],
-            )
-            yield group["name"], finding.as_data()
-
-    return function

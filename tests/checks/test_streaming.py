@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 
 from snellen.base import LayerError, UsageError
-from snellen.findings import measure_paths
-from snellen.findings._plan import Pass, plan
+from snellen.checks.path_similarity import measure_paths
+from snellen.checks.paths.tiles import Pass, plan
 
 N = 23
 NAMES = ("layer0", "layer1", "layer2", "layer3")

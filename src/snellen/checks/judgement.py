@@ -4,11 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from snellen.findings import thresholds
-from snellen.findings.finding import Finding, Verdict
-from snellen.findings.units import PROVES, SUPPORTS
+from snellen.checks.finding import Finding, Verdict
+from snellen.checks.rows import PROVES, SUPPORTS
 
-CHECKS = ("jumps", "silent-scan", "agreement", "procedure", "response-gap")
+PATHS = "path-similarity"
+TAINTED = 0.25
+"""Share of a layer's audited units that must be proven for the others to count as suspicious too."""
+HONEST_SHARE = 0.05
+"""Share of an honest network's units that may be suspicious."""
+HONEST_PATHS = (0.39, 1.16)
+"""Similarity of paths of class pictures at the last layer in honest networks, lowest and highest: for reference."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,9 @@ def judge(units: Mapping[str, str], findings: Sequence[Finding]) -> tuple[tuple[
     """
     rows: dict[str, list[tuple[str, Mapping[str, Any]]]] = {unit: [] for unit in units}
     for finding in findings:
-        if finding.check in CHECKS:
-            for row in finding.evidence["units"]:
-                rows.setdefault(row["unit"], []).append((finding.check, row))
-    paths = {f.evidence["group"]: f for f in findings if f.check == "path-similarity"}
+        for row in finding.rows:
+            rows.setdefault(row["unit"], []).append((finding.check, row))
+    paths = {f.evidence["group"]: f for f in findings if f.check == PATHS}
     proven = {unit for unit in units if any(row["strength"] == PROVES for _, row in rows[unit])}
     tainted = _tainted(list(units), proven)
     judged = tuple(_unit(unit, rows[unit], paths.get(group), unit in tainted) for unit, group in units.items())
@@ -61,13 +65,13 @@ def _tainted(units: Sequence[str], proven: set[str]) -> set[str]:
     return {
         unit
         for members in layers.values()
-        if len(proven.intersection(members)) >= max(1, thresholds.TAINTED * len(members))
+        if len(proven.intersection(members)) >= max(1, TAINTED * len(members))
         for unit in members
     }
 
 
 def _unit(unit: str, rows: Sequence[tuple[str, Mapping[str, Any]]], path: Finding | None, tainted: bool) -> Judgement:
-    ranked = sorted(rows, key=lambda r: (-int(r[1]["strength"]), CHECKS.index(r[0])))
+    ranked = sorted(rows, key=lambda r: -int(r[1]["strength"]))
     strong = [(check, str(row["words"])) for check, row in ranked if row["strength"] >= SUPPORTS]
     supports = len({check for check, _ in strong})
     proved = any(row["strength"] == PROVES for _, row in rows)
@@ -80,14 +84,14 @@ def _unit(unit: str, rows: Sequence[tuple[str, Mapping[str, Any]]], path: Findin
     if path is None or path.verdict == "unknown":
         return Judgement(unit, "unknown", told)
     verdict: Verdict = "consistent" if path.verdict == "consistent" else "unreliable here"
-    return Judgement(unit, verdict, (("path-similarity", path.claim), *told))
+    return Judgement(unit, verdict, ((PATHS, path.claim), *told))
 
 
 def _model(judged: Sequence[Judgement], findings: Sequence[Finding]) -> Finding:
     counts = {v: sum(j.verdict == v for j in judged) for v in get_args(Verdict)}
     share = counts["suspicious"] / max(len(judged), 1)
     verdict = _verdict(counts, share, findings)
-    reasons = [f.claim for f in findings if f.check in CHECKS and f.verdict == "suspicious"]
+    reasons = [f.claim for f in findings if f.rows and f.verdict == "suspicious"]
     return Finding(
         "judgement",
         "Has anybody tampered with this network, and can its pictures be trusted?",
@@ -99,25 +103,25 @@ def _model(judged: Sequence[Judgement], findings: Sequence[Finding]) -> Finding:
             "counts": counts,
             "reasons": reasons,
             "suspicious": [j.unit for j in judged if j.verdict == "suspicious"],
-            "paths": {"last": _last(findings), "honest": list(thresholds.HONEST_PATHS)},
+            "paths": {"last": _last(findings), "honest": list(HONEST_PATHS)},
         },
     )
 
 
 def _last(findings: Sequence[Finding]) -> float | None:
     """How similar the paths of the class pictures are at the last layer; None where that is not known."""
-    paths = [f for f in findings if f.check == "path-similarity" and f.evidence["group"] == "classes"]
+    paths = [f for f in findings if f.check == PATHS and f.evidence["group"] == "classes"]
     series = paths[0].evidence.get("curves", {}).get("spearman", {}).get("s", []) if paths else []
     return series[-1] if series else None
 
 
 def _verdict(counts: Mapping[str, int], share: float, findings: Sequence[Finding]) -> Verdict:
-    if counts["suspicious"] and share > thresholds.HONEST_SHARE:
+    if counts["suspicious"] and share > HONEST_SHARE:
         return "suspicious"
-    proved = any(row["strength"] == PROVES for f in findings if f.check in CHECKS for row in f.evidence["units"])
+    proved = any(row["strength"] == PROVES for f in findings for row in f.rows)
     if proved:
         return "suspicious"
-    paths = [f for f in findings if f.check == "path-similarity"]
+    paths = [f for f in findings if f.check == PATHS]
     main = next((f for f in paths if f.evidence["group"] == "classes"), paths[0] if paths else None)
     return main.verdict if main else "unknown"
 
