@@ -1,4 +1,4 @@
-"""What the checks against manipulation say of honest networks: the figures that `findings/thresholds.py` was set by.
+"""What the checks against manipulation say of honest networks: the figures that their thresholds were set by.
 
     python benchmarks/calibrate.py [--models builtin,resnet20,...] [--steps 96] [--runs FOLDER] [--out FILE.json]
 
@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from snellen.audits import run_audit
-from snellen.findings import thresholds
+from snellen.checks.check import Check, Threshold
+from snellen.checks.group import checks_for
 from snellen.studies.request import Request
 
 ROOT = Path(__file__).parent.parent
@@ -32,13 +33,6 @@ NETWORKS = {
     "googlenet": ("models/googlenet.py:load", IMAGENET, None),
     "mobilenet_v2": ("models/mobilenet_v2.py:load", IMAGENET, None),
     "vit_tiny": ("models/vit_tiny.py:load", IMAGENET, None),
-}
-LIMITS = {
-    "jumps": ("share of the change at one point", "JUMP", max),
-    "silent-scan": ("share of the response on silent channels", "HELD_ODD", max),
-    "agreement": ("AUC against other units' photographs", "AGREEMENT", min),
-    "procedure": ("agreement of other procedures", "PROCEDURE", min),
-    "response-gap": ("robust standard deviations", "GAP", max),
 }
 
 
@@ -54,26 +48,28 @@ def request(name: str, steps: int, *, quick: bool) -> Request | None:
 
 def rows(record: dict[str, Any], check: str) -> list[dict[str, Any]]:
     """What a check says of every unit that it has a figure for."""
-    found = [row for f in record["findings"] if f["check"] == check for row in f["evidence"]["units"]]
+    found = [row for f in record["findings"] if f["check"] == check for row in f["evidence"].get("units", ())]
     return [row for row in found if row["figure"] is not None]
 
 
+def judged_by(check: Check) -> dict[str, Threshold]:
+    """The numbers of a unit's row that decide, with the first threshold of each; those that a table can show."""
+    found: dict[str, Threshold] = {}
+    for threshold in check.thresholds:
+        if threshold.of:
+            found.setdefault(threshold.of, threshold)
+    return found
+
+
 def told(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """By check and network: the distribution of the figure, and of the other numbers that have a threshold."""
+    """By check and network: how the numbers are distributed that have a threshold, and how many units stand out."""
     found: dict[str, Any] = {}
-    for check in LIMITS:
+    for check in checks_for(quick=False):
         for name, record in records.items():
-            known = rows(record, check)
-            told = {"figure": spread([row["figure"] for row in known])} if known else {}
-            if check == "jumps":
-                told["steep"] = spread([row["steep"] for row in known])
-            if check == "agreement":
-                told["same"] = spread([row["same"] for row in known if row["same"] is not None])
-            if check == "procedure":
-                starts = [row["agreements"]["photograph"] for row in known if "photograph" in row["agreements"]]
-                told["from a photograph"] = spread(starts)
+            known = rows(record, check.name)
+            told = {of: spread([row[of] for row in known if row.get(of) is not None]) for of in judged_by(check)}
             told["strengths"] = [sum(row["strength"] == k for row in known) for k in range(3)]
-            found.setdefault(check, {})[name] = told
+            found.setdefault(check.name, {})[name] = told
     judged = {n: [u["judgement"]["verdict"] for u in r["units"] if u["judgement"]] for n, r in records.items()}
     found["verdicts"] = {n: {v: verdicts.count(v) for v in sorted(set(verdicts))} for n, verdicts in judged.items()}
     return found
@@ -90,10 +86,11 @@ def spread(values: list[float]) -> dict[str, float] | None:
 def printed(found: dict[str, Any]) -> str:
     """The figures as text."""
     lines = []
-    for check, (what, name, worst) in LIMITS.items():
-        limit = getattr(thresholds, name)
-        lines.append(f"{check}: {what}; {name} = {limit:g}; the {'largest' if worst is max else 'smallest'} counts")
-        for network, parts in found[check].items():
+    for check in checks_for(quick=False):
+        for of, limit in judged_by(check).items():
+            side = "smallest" if limit.least else "largest"
+            lines.append(f"{check.name}, {of}: {limit.what}; {limit.value:g}; the {side} counts")
+        for network, parts in found[check.name].items():
             for part, ends in parts.items():
                 if isinstance(ends, dict):
                     told = " ".join(f"{k} {v:.3g}" for k, v in ends.items())

@@ -205,3 +205,16 @@ def test_rows_that_no_page_shows_may_say_anything(run: Path) -> None:
         run, lambda r: r["findings"][-1].update(check="judgement", evidence={"reasons": [], "units": [{"unit": "a"}]})
     )
     assert build(run).is_file()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r["model"].update(provenance=None),
+        lambda r: r["model"].update(provenance={"notes": None}),
+        lambda r: r["images"].update(labels_from=["a"]),
+    ],
+)
+def test_what_pages_read_if_it_is_there_is_checked_too(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    damage(run, change)
+    assert "is damaged" in line(run)

@@ -201,10 +201,12 @@ class UnitCheck(Check):
     Attributes:
         title: the question that its finding answers.
         version: part of its results' keys: raise it when the same units would get other rows.
+        largest: whether the largest figure of a unit tells most, or the smallest.
     """
 
     title: ClassVar[str]
     version: ClassVar[int] = 1
+    largest: ClassVar[bool] = True
 
     @abstractmethod
     def rows(self, exhibit: Exhibit) -> Iterable[UnitRow]:
@@ -238,7 +240,7 @@ class UnitCheck(Check):
         return (found(study, job),)
 
     def _finding(self, rows: tuple[UnitRow, ...]) -> Finding:
-        top = extreme(rows)
+        top = extreme(rows, largest=self.largest)
         return Finding(
             self.name,
             self.title,

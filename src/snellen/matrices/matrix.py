@@ -12,6 +12,7 @@ from snellen import __version__
 from snellen.attacks.folder import PICTURES, read_receipt
 from snellen.audits.folder import other_world, read_identity
 from snellen.base import UsageError, altered, encode_json, read_stamped, stamp, sweep, write_atomic
+from snellen.checks.group import checks_for
 from snellen.images import open_images
 from snellen.jobs import locked
 from snellen.matrices.cell import KINDS, Case, Cell, Size
@@ -153,6 +154,7 @@ def write_table(out: Path, matrix: Matrix, found: Mapping[str, Mapping[str, Any]
         "versions": {"snellen": __version__, "torch": str(torch.__version__)},
         "cases": [{"name": c.name, "model": c.model, "images": c.images or "builtin"} for c in matrix.cases],
         "kinds": list(matrix.kinds),
+        "checks": {check.name: check.short for check in checks_for(quick=False)},
         "cells": [found.get(c.name) or _open(c) for c in matrix.cells],
     }
     write_atomic(out / TABLE, encode_json(table))

@@ -21,13 +21,6 @@ KINDS = {
     "picture": ("fooling circuit, one picture", "classes show a photograph"),
     "silent": ("silent units", "inside, units show each other’s pictures"),
 }
-CHECKS = {
-    "jumps": "jumps",
-    "silent-scan": "silent channels",
-    "agreement": "agreement",
-    "procedure": "procedures",
-    "response-gap": "response gap",
-}
 _COUNT = Whole(0, 100_000)
 _CELL = {
     "name": Text(400, r"[\w.-]+", "a name"),
@@ -52,6 +45,7 @@ _TABLE = {
     "versions": {"snellen": str, "torch": str},
     "cases": Each({"name": str, "images": str}),
     "kinds": Each(OneOf(tuple(KINDS))),
+    "checks": Option(Named(Text(100))),
     "cells": Each(_CELL),
 }
 SIDE, GAP, ACROSS = 9, 3, 10  # squares of the units, in drawing units
@@ -73,17 +67,24 @@ def build_matrix(folder: Path) -> Path:
     folder = Path(folder)
     table = _read(folder)
     done = [cell for cell in table["cells"] if cell["status"] == "done"]
+    shorts = _shorts(table)
     told = {
         "table": table,
         "record": {"environment": table["versions"]},
         "kinds": [(kind, *KINDS[kind]) for kind in table["kinds"]],
         "cases": table["cases"],
-        "cells": {cell["name"]: _view(cell, folder) for cell in table["cells"]},
+        "cells": {cell["name"]: _view(cell, folder, shorts) for cell in table["cells"]},
         "summary": _summary(done),
-        "checks": CHECKS,
+        "checks": shorts,
         "done": done,
     }
     return write(folder, [("index.html", page("matrix.html", told, styles=("receipt.css", "matrix.css")))])
+
+
+def _shorts(table: Mapping[str, Any]) -> dict[str, str]:
+    """What the checks are called, in the order in which they are made; their names where the table does not say."""
+    known, made = table.get("checks", {}), [name for cell in table["cells"] for name in cell.get("checks", {})]
+    return {name: known.get(name, name) for name in (*known, *made) if name in made}
 
 
 def _summary(done: list[Mapping[str, Any]]) -> dict[str, int]:
@@ -100,7 +101,7 @@ def _summary(done: list[Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
-def _view(cell: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _view(cell: Mapping[str, Any], folder: Path, shorts: Mapping[str, str]) -> dict[str, Any]:
     """A cell as the page shows it."""
     if cell["status"] != "done":
         return {"open": True}
@@ -112,7 +113,7 @@ def _view(cell: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "css": f"{'honest' if honest else 'lying'} {'met' if met else 'failed'}",
         "figure": f"{cell['suspicious']} of {cell['units']}",
         "units": _squares(cell),
-        "said": _said(cell),
+        "said": _said(cell, shorts),
         "kept": _kept(cell["behaviour"]),
         "pictures": cell["pictures"],
         "recovered": cell.get("recovered"),
@@ -132,15 +133,15 @@ def _squares(cell: Mapping[str, Any]) -> Markup:
     return svg.picture((ACROSS * (SIDE + GAP), height), name, items, "squares")
 
 
-def _said(cell: Mapping[str, Any]) -> list[str]:
+def _said(cell: Mapping[str, Any], shorts: Mapping[str, str]) -> list[str]:
     """Which checks prove or support suspicion, in how many units."""
     found = []
-    for check in (known for known in CHECKS if known in cell["checks"]):
+    for check in (name for name in shorts if name in cell["checks"]):
         count = cell["checks"][check]
         parts = [f"{count[how]} {how}" for how in ("proves", "supports") if count[how]]
         if parts:
             told = ", ".join(parts).replace("proves", "proven").replace("supports", "supported")
-            found.append(f"{CHECKS[check]}: {told}")
+            found.append(f"{shorts[check]}: {told}")
     if cell["by layer alone"]:
         found.append(f"by their layer alone: {cell['by layer alone']}")
     return found

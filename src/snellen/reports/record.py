@@ -39,11 +39,13 @@ _RECORD = {
     "created": str,
     "status": OneOf(("complete", "partial")),
     "command": str,
-    "model": {"name": str, "kind": str, "size": Each(int, 2), "parameters": Whole(0), "fingerprint": str},
+    "model": {"name": str, "kind": str, "size": Each(int, 2), "parameters": Whole(0), "fingerprint": str}
+    | {"provenance": Option({"notes": Option(Each(str))})},
     "images": {
         "name": str,
         "count": Whole(0),
         "classes": Each(_CLASS),
+        "labels_from": Option(str),
         "digest": str,
         "skipped": Each({"name": str, "reason": str}),
     },
