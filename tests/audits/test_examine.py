@@ -97,7 +97,16 @@ def test_the_honest_network_is_not_suspicious(network, pictures, tmp_path):
     assert drawn
     assert not any(u["judgement"]["verdict"] == "suspicious" for u in drawn)
     assert list(found) == [
-        *("path-similarity", "jumps", "silent-scan", "agreement", "procedure", "response-gap", "judgement")
+        *(
+            "path-similarity",
+            "jumps",
+            "silent-scan",
+            "agreement",
+            "procedure",
+            "response-gap",
+            "gradient-honesty",
+            "judgement",
+        )
     ]
 
 

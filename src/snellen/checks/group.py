@@ -4,6 +4,7 @@ from importlib.metadata import entry_points
 
 from snellen.checks.agreement import Agreement
 from snellen.checks.check import Check
+from snellen.checks.gradient_honesty import GradientHonesty
 from snellen.checks.jumps import Jumps
 from snellen.checks.path_similarity import PathSimilarity
 from snellen.checks.procedure import Procedure
@@ -11,7 +12,15 @@ from snellen.checks.response_gap import ResponseGap
 from snellen.checks.silent_scan import SilentScan
 
 GROUP = "snellen.checks"
-BUILTIN: tuple[type[Check], ...] = (PathSimilarity, Jumps, SilentScan, Agreement, Procedure, ResponseGap)
+BUILTIN: tuple[type[Check], ...] = (
+    PathSimilarity,
+    Jumps,
+    SilentScan,
+    Agreement,
+    Procedure,
+    ResponseGap,
+    GradientHonesty,
+)
 
 
 def checks_for(*, quick: bool) -> tuple[Check, ...]:
