@@ -4,9 +4,9 @@ import pytest
 
 import snellen
 from snellen.base import UsageError
-from snellen.checks.group import BUILTIN
+from snellen.checks import group
 
-CHECKS = {check.name: check for check in BUILTIN}
+CHECKS = group.CHECKS.all()
 UNITS = ["8:0-3"]
 SMALL = {"steps": 4, "quick": True, "progress": False}
 
