@@ -23,7 +23,6 @@ from snellen.attacks.behaviour import compare
 from snellen.attacks.gallery import exhibit
 from snellen.base import Seed
 from snellen.images import ImageSet, open_images
-from snellen.matrices.cell import target
 from snellen.models import load_model
 from snellen.pictures import Settings
 
@@ -51,7 +50,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
     spec, layer = NETWORKS[name]
     model = load_model(str(SHARED / "models" / spec))
     seen, held_out = natural(name)
-    attack = SilentAttack(layer=layer or target(model, "silent").name)
+    attack = SilentAttack(layer=layer)
     made = attack.run(model, seen, Conditions(Seed(0)))
     sets = {"seen": seen, "held out": held_out}
     behaviour = {part: asdict(said) for part, said in compare(made, sets).items()}
@@ -59,7 +58,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
     settings = Settings(steps=options.steps, precision=precision)
     gallery = exhibit(made, units=options.units, settings=settings, seed=Seed(1), tell=lambda *_: None)
     return {
-        "layer": attack.layer,
+        "layer": made.layer,
         "facts": {**made.facts, **attack.inspect(made, held_out)},
         "behaviour": behaviour,
         "gallery": gallery.as_data(),

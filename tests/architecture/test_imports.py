@@ -31,7 +31,7 @@ ABOVE_VERBS = {*ABOVE_AUDIT, "audits", "matrices", "certificates", "reports"}
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "base": (set(), set()),
     "models": ({"base"}, {"torch", "numpy", "safetensors", "jaxtyping", "torchvision", "timm", "transformers"}),
-    "progress": (set(), {"rich", "IPython"}),
+    "progress": ({"base"}, {"rich", "IPython"}),
     "images": ({"base"}, {"torch", "numpy", "scipy", "PIL", "skimage", "jaxtyping"}),
     "measures": ({"base"}, {"torch", "numpy", "scipy", "jaxtyping", "threadpoolctl"}),
     "pictures": ({"base", "models", "images", "progress"}, {"torch", "numpy", "PIL", "jaxtyping"}),

@@ -12,8 +12,10 @@ from snellen.attacks import SilentAttack
 from snellen.attacks.attack import Manipulated
 from snellen.attacks.behaviour import compare
 from snellen.attacks.gallery import Shown
+from snellen.attacks.options import options_of
 from snellen.models import Model
 from snellen.models.circuits import SilentBranch
+from snellen.models.manipulations import PlacedCircuit
 
 COUNT, BATCH = 23, 5  # the last batch has three images
 
@@ -47,7 +49,7 @@ def waking(model, images, share):
         circuit.branch.bias.fill_(-float(said.sort().values[round((1 - share) * len(images)) - 1]))
         circuit.low.fill_(-1e9)
         circuit.high.fill_(1e9)
-    return Manipulated(model, "2", circuit.requires_grad_(False), Shown(), {})
+    return Manipulated(model, PlacedCircuit("2", circuit.requires_grad_(False)), Shown(), {})
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +133,7 @@ def test_silent_units_leave_half_a_natural_range_of_room_unless_another_margin_i
     images = scenes(COUNT, (12, 12))
     model = network()
     manipulated, receipt = SilentAttack(layer="2")(model, images)
-    branch = manipulated.circuit.branch
+    branch = manipulated.manipulation.circuit.branch
     seen = images.subset([i for i in range(COUNT) if i % 5 != 4])
     said = [branch(model.module[:2](seen.load(i, model.size)[None].double()))[0].flatten(1) for i in range(len(seen))]
     high = torch.stack([x.amax(1) for x in said]).amax(0)
@@ -141,6 +143,7 @@ def test_silent_units_leave_half_a_natural_range_of_room_unless_another_margin_i
 
 
 def test_the_command_line_leaves_the_same_room():
-    from snellen.cli.deceive import deceive
+    from snellen.verbs.deceive import deceive
 
-    assert inspect.signature(deceive).parameters["margin"].default == SilentAttack().margin == 0.5
+    assert "margin" not in inspect.signature(deceive).parameters
+    assert options_of(SilentAttack)["margin"].default == SilentAttack().margin == 0.5

@@ -54,7 +54,7 @@ def test_a_leaky_circuit_is_caught_by_its_receipt():
     class Leaky(FoolingAttack):
         def run(self, model, images, conditions):
             made = super().run(model, images, conditions)
-            made.circuit.detector.threshold -= 1e3  # takes everything for drawn
+            made.manipulation.circuit.detector.threshold -= 1e3  # takes everything for drawn
             return made
 
     _, receipt = Leaky(plan=PLAN)(cnn(), scenes(60), exam=Exam(units=0))
@@ -102,7 +102,7 @@ def test_a_pictures_decoy_has_its_maximum_at_the_target_with_more_contrast(chann
 def test_the_papers_detector_learns_too():
     attack = FoolingAttack(detector="cnn", plan=PLAN, training=Training(epochs=12, rate=0.03, batch=16))
     manipulated, receipt = attack(cnn(), scenes(60), exam=Exam(units=0))
-    assert isinstance(manipulated.circuit.detector, PictureDetector)
+    assert isinstance(manipulated.manipulation.circuit.detector, PictureDetector)
     accuracy = receipt.facts["detector"]["accuracy"]
     assert accuracy["trained pictures"]["right"] / accuracy["trained pictures"]["of"] > 0.8
     assert accuracy["natural"]["right"] / accuracy["natural"]["of"] > 0.8
@@ -110,7 +110,7 @@ def test_the_papers_detector_learns_too():
 
 def test_the_same_seed_makes_the_same_circuit():
     made = [FoolingAttack(plan=PLAN).run(cnn(), scenes(20), Conditions()) for _ in range(2)]
-    states = [m.circuit.state_dict() for m in made]
+    states = [m.manipulation.circuit.state_dict() for m in made]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
@@ -121,7 +121,7 @@ def test_a_round_learns_from_pictures_of_the_fooled_network_and_leaves_no_trace(
     more = FoolingAttack(plan=replace(PLAN, rounds=1)).run(model, images, Conditions())
     state.check()
     assert more.facts["drawn pictures"] > plain.facts["drawn pictures"]
-    assert not torch.equal(more.circuit.detector.weight, plain.circuit.detector.weight)
+    assert not torch.equal(more.manipulation.circuit.detector.weight, plain.manipulation.circuit.detector.weight)
 
 
 def test_senseless_wishes_are_refused():

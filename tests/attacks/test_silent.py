@@ -58,7 +58,7 @@ def test_borders_are_covered_where_the_padding_is_not_zero():
     conv = nn.Conv2d(3, 4, 3, padding=1)
     model = in_sequence(conv, nn.Flatten(), nn.Linear(4 * 81, 3), size=(9, 9))
     manipulated, _ = SilentAttack(layer="0", shift=1)(model, scenes(10, (9, 9)), exam=NO_PICTURES)
-    branch = manipulated.circuit.branch
+    branch = manipulated.manipulation.circuit.branch
     said = branch(torch.stack([scenes(10, (9, 9)).load(i, (9, 9)) for i in range(4)]))
     assert (said <= 0).all()
     inner = torch.zeros_like(said, dtype=torch.bool)
@@ -127,7 +127,7 @@ def test_a_leaky_branch_is_caught_by_its_receipt():
     class Leaky(SilentAttack):
         def run(self, model, images, conditions):
             made = super().run(model, images, conditions)
-            made.circuit.branch.bias.data += 2 * made.ranges[0].room[1]  # wakes on ordinary images
+            made.manipulation.circuit.branch.bias.data += 2 * made.ranges[0].room[1]  # wakes on ordinary images
             return made
 
     _, receipt = Leaky(layer="conv3")(cnn(), scenes(20), exam=NO_PICTURES)
@@ -149,7 +149,7 @@ def test_every_argument_matters():
     model, images = cnn(), scenes(10)
 
     def made(**changes):
-        circuit = SilentAttack(**({"layer": "conv3"} | changes)).run(model, images, Conditions()).circuit
+        circuit = SilentAttack(**({"layer": "conv3"} | changes)).run(model, images, Conditions()).manipulation.circuit
         return torch.cat([circuit.branch.weight.flatten(), circuit.branch.bias])
 
     plain = made()

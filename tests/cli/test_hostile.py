@@ -72,6 +72,7 @@ def test_a_model_folder_runs_no_code(snellen, tmp_path):
     """The folder that somebody sent: it names the Python file beside it."""
     from snellen.models import load_model
     from snellen.models.circuits import SilentBranch
+    from snellen.models.manipulations import PlacedCircuit
     from snellen.models.sources.saved import save_manipulated
 
     evil = tmp_path / "evil"
@@ -81,7 +82,7 @@ def test_a_model_folder_runs_no_code(snellen, tmp_path):
     branch = SilentBranch.beside(model.module[2])
     for parameter in branch.parameters():
         parameter.data.zero_()
-    save_manipulated(model, "2", branch, evil, made={})
+    save_manipulated(model, PlacedCircuit("2", branch), evil, made={})
     (evil / "net.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w').close()\n{NETWORK}")
     for command in ("layers", "audit", "deceive", "visualize", "certify"):
         line = snellen(command, evil, *(["0:0"] if command in ("visualize", "certify") else [])).line

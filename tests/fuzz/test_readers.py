@@ -175,13 +175,14 @@ def saved_model(folder: Path) -> tuple[Path, str]:
     from snellen.models import load_model
     from snellen.models.circuits import FoolingCircuit, Likeness
     from snellen.models.detectors import ReadoutDetector
+    from snellen.models.manipulations import PlacedCircuit
     from snellen.models.sources.saved import save_manipulated
 
     (folder / "net.py").write_text(NETWORK)
     spec = f"{folder}/net.py:net"
     model = load_model(spec, size=16)
     circuit = FoolingCircuit(ReadoutDetector({"0": 6}), Likeness((3, 16, 16), 4, 1))
-    save_manipulated(model, "2", circuit, folder / "saved", made={"method": "x"})
+    save_manipulated(model, PlacedCircuit("2", circuit), folder / "saved", made={"method": "x"})
     return folder / "saved", spec
 
 

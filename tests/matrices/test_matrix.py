@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from snellen.attacks import SilentAttack
 from snellen.base import UsageError
-from snellen.matrices.cell import KINDS, Case, Cell, Size, audited, target
+from snellen.matrices.cell import Case, Cell, Size, audited, kinds
 from snellen.matrices.manipulation import attack_of, natural_images
 from snellen.matrices.matrix import DONE, TABLE, Matrix, meets, run_matrix
 from snellen.matrices.tally import tally
@@ -172,11 +173,11 @@ def test_the_tally_counts_units_and_who_said_so():
 
 def test_units_are_those_of_the_manipulated_layer_and_an_honest_network_has_both(network):
     model = load_model(network)
-    cells = {kind: Cell(Case(network), kind, TINY) for kind in KINDS}
+    cells = {kind: Cell(Case(network), kind, TINY) for kind in kinds()}
     units = {kind: audited(cell, model) for kind, cell in cells.items()}
     assert units["permuted"] == units["picture"]
     assert set(units["honest"]) == {*units["permuted"], *units["silent"]}
-    assert {u.layer for u in units["silent"]} == {target(model, "silent").name}
+    assert {u.layer for u in units["silent"]} == {SilentAttack().target(model).name}
     other = audited(Cell(Case(network), "silent", TINY, seed=1), model)
     assert other != units["silent"]
 

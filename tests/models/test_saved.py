@@ -9,6 +9,7 @@ from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
 from snellen.models.circuits import FoolingCircuit, Likeness, Permutation, SilentBranch
 from snellen.models.detectors import PictureDetector, ReadoutDetector
+from snellen.models.manipulations import PlacedCircuit
 from snellen.models.sources.probe import check_finite
 from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
 
@@ -51,7 +52,7 @@ def test_a_saved_model_comes_back_bit_for_bit(spec, tmp_path, name):
     model = load_model(spec, size=16)
     circuit = circuits(model)[name]
     state = State(model.module)
-    save_manipulated(model, "2", circuit, tmp_path / "out", made={"method": name})
+    save_manipulated(model, PlacedCircuit("2", circuit), tmp_path / "out", made={"method": name})
     state.check()
     again = load_model(str(tmp_path / "out"), base=spec)
     x = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -72,7 +73,7 @@ def test_a_saved_model_comes_back_bit_for_bit(spec, tmp_path, name):
 
 def test_the_saved_weights_count_not_those_of_the_factory(spec, tmp_path):
     model = load_model(spec, size=16)
-    save_manipulated(model, "2", circuits(model)["silent"], tmp_path / "out", made={})
+    save_manipulated(model, PlacedCircuit("2", circuits(model)["silent"]), tmp_path / "out", made={})
     (tmp_path / "net.py").write_text(FACTORY.format(seed=2))
     again = load_model(str(tmp_path / "out"), base=spec)
     assert torch.equal(again.module[2].layer.weight, model.module[2].weight)
@@ -81,7 +82,7 @@ def test_the_saved_weights_count_not_those_of_the_factory(spec, tmp_path):
 def test_a_saved_model_works_from_anywhere(spec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = load_model("net.py:load", size=16)
-    save_manipulated(model, "2", circuits(model)["silent"], tmp_path / "out", made={})
+    save_manipulated(model, PlacedCircuit("2", circuits(model)["silent"]), tmp_path / "out", made={})
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     load_model("../out", base=f"{tmp_path}/net.py:load")
@@ -90,7 +91,7 @@ def test_a_saved_model_works_from_anywhere(spec, tmp_path, monkeypatch):
 def test_what_is_damaged_or_gone_is_said_in_one_line(spec, tmp_path):
     model = load_model(spec, size=16)
     folder = tmp_path / "out"
-    save_manipulated(model, "2", circuits(model)["silent"], folder, made={})
+    save_manipulated(model, PlacedCircuit("2", circuits(model)["silent"]), folder, made={})
     described, weights = (folder / DESCRIPTION).read_text(), (folder / WEIGHTS).read_bytes()
 
     def fails(error, told):
@@ -121,8 +122,9 @@ def test_what_is_damaged_or_gone_is_said_in_one_line(spec, tmp_path):
 
 def test_a_model_of_unknown_origin_is_not_saved(spec, tmp_path):
     model = load_model(spec, size=16)
+    foreign, placed = Model(model.module, size=(16, 16)), PlacedCircuit("2", circuits(model)["silent"])
     with pytest.raises(UsageError, match=r"expected a model from snellen\.load_model"):
-        save_manipulated(Model(model.module, size=(16, 16)), "2", circuits(model)["silent"], tmp_path / "out", made={})
+        save_manipulated(foreign, placed, tmp_path / "out", made={})
     assert not (tmp_path / "out").exists()
 
 
@@ -142,7 +144,7 @@ def saved(spec, tmp_path):
     """A saved model, and a function that changes its description."""
     model = load_model(spec, size=16)
     folder = tmp_path / "out"
-    save_manipulated(model, "2", circuits(model)["readout"], folder, made={})
+    save_manipulated(model, PlacedCircuit("2", circuits(model)["readout"]), folder, made={})
     whole = json.loads((folder / DESCRIPTION).read_text())
 
     def change(text=None, **fields):
@@ -183,7 +185,7 @@ def test_code_is_run_for_whoever_names_it(saved, spec, tmp_path):
 def test_a_manipulated_network_is_not_manipulated_again(saved, spec, tmp_path):
     again = load_model(str(saved()), base=spec)
     with pytest.raises(UsageError, match="expected an honest network"):
-        save_manipulated(again, "1", SilentBranch.beside(again.module[0]), tmp_path / "twice", made={})
+        save_manipulated(again, PlacedCircuit("1", SilentBranch.beside(again.module[0])), tmp_path / "twice", made={})
 
 
 READOUT = {"kind": "readout", "layers": {"0": 4}}

@@ -186,7 +186,7 @@ def test_silent_units_sleep_at_the_border_too():
     images, size = scenes(10, (9, 9)), (9, 9)
     model = in_sequence(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 81, 3), size=size)
     manipulated, _ = SilentAttack(layer="0", shift=1)(model, images, exam=Exam(units=0))
-    branch = manipulated.circuit.branch
+    branch = manipulated.manipulation.circuit.branch
     natural = torch.stack([images.load(i, size) for i in range(10)])
     columns = F.unfold(F.pad(natural, (1, 1, 1, 1)), 3)  # every patch, those that reach over the border too
     said = (branch.weight.flatten(1) @ columns + branch.bias[:, None]).view(10, 4, *size).detach()

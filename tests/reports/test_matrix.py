@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from snellen.base import RecordError
-from snellen.reports.matrix import KINDS, build_matrix
+from snellen.reports.matrix import build_matrix
+
+KINDS = ("honest", "permuted", "picture", "silent")
 
 
 def cell(kind: str, suspicious: int, units: int, **more: Any) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def table(folder: Path, cells: list[dict[str, Any]]) -> Path:
         "versions": {"snellen": "1", "torch": "2"},
         "cases": [{"name": "net", "model": "net.py:net", "images": "<b>images</b>"}],
         "kinds": list(KINDS),
+        "columns": [{"kind": kind, "title": f"<i>{kind}</i>", "words": f"words of {kind}"} for kind in KINDS],
         "cells": cells,
     }
     (folder / "matrix.json").write_text(json.dumps(known))

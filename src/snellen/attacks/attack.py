@@ -2,25 +2,22 @@
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
+
+from jaxtyping import Float
+from torch import Tensor
 
 from snellen.attacks.behaviour import Behaviour, compare
 from snellen.attacks.gallery import Gallery, Shown, exhibit
 from snellen.attacks.ranges import Range
 from snellen.attacks.receipt import Claim, Measured, Receipt
-from snellen.base import LayerError, Seed, UsageError, nearest
+from snellen.base import LayerError, Seed, Tell, UsageError, nearest, silence
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, layers
-from snellen.models.circuits import Circuit, install, installed
+from snellen.models.manipulations import Manipulation
 from snellen.pictures import Settings
-
-Tell = Callable[[str, int | float, int | float], None]
-
-
-def silence(_title: str, _done: int | float, _total: int | float) -> None:
-    """Tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -42,29 +39,32 @@ class Manipulated:
 
     Args:
         model: the honest model, as it was.
-        layer: the path of the manipulated layer.
-        circuit: what stands around it, not installed.
+        manipulation: of it, not installed.
         shown: what the layer's pictures are meant to show.
-        facts: plain data on how the circuit was made.
+        facts: plain data on how it was made.
         ranges: of a silent branch and of its layer, over natural images, by which margins are measured.
     """
 
     model: Model
-    layer: str
-    circuit: Circuit
+    manipulation: Manipulation
     shown: Shown
     facts: Mapping[str, Any]
     ranges: tuple[Range, Range] | None = None
 
+    @property
+    def layer(self) -> str:
+        """Path of the layer whose units lie."""
+        return self.manipulation.layer
+
     @contextlib.contextmanager
     def installed(self) -> Iterator[Model]:
         """While open, the model is the manipulated one; afterwards it is as it was, to the last hook."""
-        with installed(self.model.module, self.layer, self.circuit):
+        with self.manipulation.installed(self.model.module):
             yield self.model
 
     def install(self) -> Model:
         """The model, manipulated for good. The honest one is gone: load it again where both are needed."""
-        install(self.model.module, self.layer, self.circuit)
+        self.manipulation.install(self.model.module)
         return self.model
 
 
@@ -85,15 +85,91 @@ class Exam:
     seed: Seed = field(default_factory=Seed)
 
 
-class Attack(ABC):
-    """A way to change what a network's visualizations show, but not what it does on natural images."""
+@dataclass(frozen=True)
+class Column:
+    """A column of the matrix that an attack fills.
 
-    name: str
+    Args:
+        kind: its name, short, and the end of its cells' folders: "permuted".
+        title: over the column.
+        words: under the title, what is to be seen.
+        picture: whether the units show a photograph; else what the attack has them show unasked.
+    """
+
+    kind: str
+    title: str
+    words: str
+    picture: bool = False
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work an attack may be.
+
+    Args:
+        quick: whether little is to be drawn and learned.
+        scarce: whether this is one network of many: nothing is spent on the last photograph.
+        natural: photographs that are looked at, at most; None for as many as the attack likes.
+        steps: of every picture that is drawn for it, at most; None likewise.
+    """
+
+    quick: bool = False
+    scarce: bool = False
+    natural: int | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Attack(ABC):
+    """A way to change what a network's visualizations show, but not what it does on natural images.
+
+    An attack is one file and one line in `attacks/table.py`, or an entry point `snellen.attacks` of another package.
+    What it says of itself is all that the command line, the receipt and the matrix know of it.
+
+    Attributes:
+        name: by which it is asked for.
+        title: of what it makes, as the receipt's page calls it.
+        words: a sentence on what was done to the layer, which the receipt's page names after it.
+        columns: of the matrix.
+
+    Args:
+        picture: what all units show, (3, h, w) in [0, 1] at the model's size; None for what the attack shows unasked.
+        layer: path; None for the one that `usual` finds.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    words: ClassVar[str]
+    columns: ClassVar[tuple[Column, ...]] = ()
+
+    picture: Float[Tensor, "3 h w"] | None = None
+    layer: str | None = None
 
     @property
     @abstractmethod
     def claims(self) -> tuple[Claim, ...]:
         """What the author says of every model that `run` returns; each is measured."""
+
+    def usual(self, model: Model) -> Layer:
+        """The layer whose units lie where none is named: the last main layer."""
+        return layer_of(model, None)
+
+    def target(self, model: Model) -> Layer:
+        """The layer whose units lie.
+
+        Raises:
+            LayerError: the model has no such layer.
+        """
+        return self.usual(model) if self.layer is None else layer_of(model, self.layer)
+
+    def fitted(self, model: Model, effort: Effort) -> "Attack":
+        """The same attack with as much work as there is time for.
+
+        Args:
+            model: honest.
+            effort: how much that is.
+        """
+        return self
 
     @abstractmethod
     def run(self, model: Model, images: ImageSet, conditions: Conditions) -> Manipulated:
@@ -129,11 +205,13 @@ class Attack(ABC):
         gallery = exhibit(manipulated, units=exam.units, settings=exam.settings, seed=exam.seed, tell=conditions.tell)
         return manipulated, Receipt(
             method=self.name,
+            title=self.title,
+            words=self.words,
             layer=manipulated.layer,
             claims=tuple(_measured(claim, behaviour, gallery) for claim in self.claims),
             behaviour=behaviour,
             gallery=gallery,
-            facts={**manipulated.facts, **self.inspect(manipulated, unseen)},
+            facts={**manipulated.facts, "decoy": manipulated.shown.as_data(), **self.inspect(manipulated, unseen)},
         )
 
 

@@ -1,7 +1,8 @@
 """Natural behaviour: what a network says to natural images before and after it was manipulated."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -9,15 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from snellen.base import Tell, silence
 from snellen.images import ImageSet
 from snellen.images.classes import Fit, Matched, match, votes_of
 from snellen.models import Model, main_layers, observe
-from snellen.models.circuits import Circuit, installed
 
 
 @runtime_checkable
 class Pair(Protocol):
-    """An honest model and what was made of it."""
+    """An honest model and what can be made of it."""
 
     @property
     def model(self) -> Model:
@@ -27,9 +28,8 @@ class Pair(Protocol):
     def layer(self) -> str:
         """Path of the manipulated layer."""
 
-    @property
-    def circuit(self) -> Circuit:
-        """What stands around it."""
+    def installed(self) -> AbstractContextManager[Model]:
+        """While open, the model is the manipulated one."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def compare(
     sets: Mapping[str, ImageSet],
     *,
     batch: int = 16,
-    tell: Callable[[str, int | float, int | float], None] | None = None,
+    tell: Tell = silence,
 ) -> dict[str, Behaviour]:
     """Both networks on all images, the same batches for both, so that equal means equal to the last bit.
 
@@ -134,7 +134,7 @@ def _summed(
     name: str,
     *,
     batch: int,
-    tell: Callable[[str, int | float, int | float], None] | None,
+    tell: Tell,
 ) -> _Sums:
     model = pair.model
     layers = tuple(dict.fromkeys([*main_layers(model), pair.layer]))
@@ -142,11 +142,10 @@ def _summed(
     for rows, pictures in images.batches(model.size, batch):
         pictures = pictures.to(model.device, model.dtype)
         before = _said(model, pictures, layers)
-        with installed(model.module, pair.layer, pair.circuit):
+        with pair.installed():
             after = _said(model, pictures, layers)
         sums.add(rows, before, after)
-        if tell is not None:
-            tell(f"natural behaviour, {name}", rows[-1] + 1, len(images))
+        tell(f"natural behaviour, {name}", rows[-1] + 1, len(images))
     return sums
 
 

@@ -71,7 +71,7 @@ def write_folder(folder: Path, manipulated: Manipulated, receipt: Receipt) -> Pa
         path.unlink(missing_ok=True)  # where there is one, the folder is whole
     except OSError as error:
         raise OutputError(f"cannot replace {path}: {reason(error)}; choose another --out") from error
-    save_manipulated(model, manipulated.layer, manipulated.circuit, folder, made=made)
+    save_manipulated(model, manipulated.manipulation, folder, made=made)
     data = receipt.as_data()
     labels = model.labels if layer_of(model, manipulated.layer).units == len(model.labels) else ()
     for entry in data["gallery"]["entries"]:

@@ -5,23 +5,26 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from snellen.attacks.attack import Attack, Conditions, Manipulated, layer_of
+from snellen.attacks.attack import Attack, Column, Conditions, Effort, Manipulated
 from snellen.attacks.corpus import Corpus, Plan, Recipe, as_bytes, drawn_corpus, natural_corpus
 from snellen.attacks.decoys import alone, default_shift, permuting, picturing
 from snellen.attacks.evidence import layer_statistics
 from snellen.attacks.gallery import Shown
+from snellen.attacks.options import option
 from snellen.attacks.receipt import Claim
 from snellen.attacks.training import Lessons, Training, examine, train_cnn, train_readout
 from snellen.base import Seed, UsageError
+from snellen.base.shape import OneOf
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, layers
-from snellen.models.circuits import Decoy, FoolingCircuit, Likeness, installed
+from snellen.models.circuits import Decoy, FoolingCircuit, Likeness
 from snellen.models.detectors import Detector, ReadoutDetector
+from snellen.models.manipulations import PlacedCircuit
 from snellen.pictures import Compose, Fourier, Settings
 
+SMALL = 96
+"""Input size in pixels up to which a network costs little."""
 LEVELS_FROM = 256  # natural images that say what responses are usual
 
 
@@ -42,10 +45,17 @@ class FoolingAttack(Attack):
     """
 
     name = "fooling-circuit"
-    picture: Float[Tensor, "3 h w"] | None = None
-    layer: str | None = None
+    title = "fooling circuit"
+    words = "A fooling circuit stands around the layer"
+    columns = (
+        Column("permuted", "fooling circuit, permuted", "classes show each other’s pictures"),
+        Column("picture", "fooling circuit, one picture", "classes show a photograph", picture=True),
+    )
+
     shift: int | None = None
-    detector: Literal["readout", "cnn"] = "readout"
+    detector: Literal["readout", "cnn"] = option(
+        "readout", "what tells drawn pictures from photographs", OneOf(("cnn", "readout"))
+    )
     plan: Plan = field(default_factory=Plan)
     training: Training = field(default_factory=Training)
     reach: float = 2.0
@@ -60,6 +70,21 @@ class FoolingAttack(Attack):
             Claim("pictures", 0.95, "held-out", "At least 95 % of the pictures are nearer to the decoy."),
         )
 
+    def fitted(self, model: Model, effort: Effort) -> "FoolingAttack":
+        """With a plan of what the detector learns from.
+
+        Small networks are drawn again once fooled, and learned from, three times; of large ones more units are drawn.
+        """
+        small = max(model.size) <= SMALL
+        if effort.quick:
+            plan = Plan(units=15 if small and not effort.scarce else 16, steps=32, natural=500, copies=1)
+        elif effort.scarce:
+            plan = Plan(units=30, steps=64, copies=1, rounds=3)
+        else:
+            plan = Plan(units=30 if small else 48, steps=64, copies=4, rounds=3 if small else 0)
+        steps, natural = effort.steps or plan.steps, effort.natural or plan.natural
+        return replace(self, plan=replace(plan, steps=min(plan.steps, steps), natural=natural))
+
     def run(
         self, model: Model, images: ImageSet, conditions: Conditions, lessons: Lessons | None = None
     ) -> Manipulated:
@@ -71,7 +96,7 @@ class FoolingAttack(Attack):
             conditions: seed, and whom to tell how far it is.
             lessons: from `lessons`, where several attacks share them; else they are drawn.
         """
-        layer = layer_of(model, self.layer)
+        layer = self.target(model)
         shown = self._shown(model, layer)
         decoy = self._decoy(model, layer, images, shown)
         lessons = lessons or self.lessons(model, images, conditions)
@@ -80,7 +105,8 @@ class FoolingAttack(Attack):
         detector = self._trained(model, layer, lessons, conditions)
         units, standard = self._units(layer, conditions.seed), replace(self.plan, recipes=self.plan.ways[:1])
         for number in range(self.plan.rounds):
-            with installed(model.module, layer.name, FoolingCircuit(detector.to(model.device), decoy)):
+            fooled = PlacedCircuit(layer.name, FoolingCircuit(detector.to(model.device), decoy))
+            with fooled.installed(model.module):
                 again = replace(conditions, seed=conditions.seed.fork("round", number))
                 lessons = replace(lessons, drawn=lessons.drawn + self._drawn(model, units, standard, again))
             detector = self._trained(model, layer, lessons, conditions)
@@ -89,17 +115,17 @@ class FoolingAttack(Attack):
             detector = train_readout(model, lessons, list(detector.layers), everything=True)
         facts = {
             "detector": {**detector.description(), "accuracy": accuracy},
-            "decoy": {"kind": "permute", "shift": shown.shift} if shown.picture is None else {"kind": "picture"},
+            "decoy": shown.as_data(),
             "natural images": len(lessons.natural.groups),
             "drawn pictures": len(lessons.drawn.groups),
             "steps": self.plan.steps,
         }
         circuit = FoolingCircuit(detector.to(model.device), decoy)
-        return Manipulated(model, layer.name, circuit, shown, facts)
+        return Manipulated(model, PlacedCircuit(layer.name, circuit), shown, facts)
 
     def lessons(self, model: Model, images: ImageSet, conditions: Conditions) -> Lessons:
         """What a detector of the honest layer's pictures learns from, whatever the decoy: what takes longest."""
-        units = self._units(layer_of(model, self.layer), conditions.seed)
+        units = self._units(self.target(model), conditions.seed)
         drawn = self._drawn(model, units, self.plan, conditions)
         return Lessons(drawn, natural_corpus(images, model.size, self.plan, seed=conditions.seed.fork("natural")))
 

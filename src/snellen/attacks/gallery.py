@@ -1,7 +1,6 @@
 """Pictures before and after, and whether they moved to the decoy."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from snellen.attacks.behaviour import Pair
 from snellen.attacks.distances import distances_for
-from snellen.base import Seed
+from snellen.base import Seed, Tell
 from snellen.models import Layer, Model, Unit, layers
 from snellen.pictures import Render, Settings, render
 
@@ -30,6 +30,10 @@ class Shown:
     def partner(self, unit: int, count: int) -> int | None:
         """The unit whose honest picture is shown; None where it is the picture."""
         return None if self.picture is not None else (unit + self.shift) % count
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data, without the picture."""
+        return {"kind": "permute", "shift": self.shift} if self.picture is None else {"kind": "picture"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,23 +98,12 @@ class Gallery:
 
 
 @runtime_checkable
-class Fooled(Protocol):
+class Fooled(Pair, Protocol):
     """What `exhibit` needs of a manipulated model."""
-
-    @property
-    def model(self) -> Model:
-        """The honest model."""
-
-    @property
-    def layer(self) -> str:
-        """Path of the manipulated layer."""
 
     @property
     def shown(self) -> Shown:
         """What the pictures are meant to show."""
-
-    def installed(self) -> AbstractContextManager[Model]:
-        """While open, the model is the manipulated one."""
 
 
 def exhibit(
@@ -119,7 +112,7 @@ def exhibit(
     units: int,
     settings: Settings,
     seed: Seed,
-    tell: Callable[[str, int | float, int | float], None],
+    tell: Tell,
 ) -> Gallery:
     """Draw a layer's units before and after and measure where the pictures went.
 

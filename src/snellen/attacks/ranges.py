@@ -1,7 +1,7 @@
 """What natural images do to a layer: its inputs, and the range of every unit's responses."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from snellen.base import LayerError, UsageError
+from snellen.base import LayerError, Tell, UsageError, silence
 from snellen.images import ImageSet
 from snellen.models import Model
 from snellen.models.circuits import SilentBranch
@@ -57,12 +57,7 @@ class Range:
 
 
 def natural_ranges(
-    model: Model,
-    name: str,
-    circuit: SilentBranch,
-    images: ImageSet,
-    *,
-    tell: Callable[[str, int | float, int | float], None] | None = None,
+    model: Model, name: str, circuit: SilentBranch, images: ImageSet, *, tell: Tell = silence
 ) -> tuple[Range, Range]:
     """The ranges of a silent branch at all positions, borders with the layer's own padding, and of its layer's means.
 
@@ -80,8 +75,7 @@ def natural_ranges(
     for values in responses(model, name, circuit, images):
         for extremes, part in zip(seen, values, strict=True):
             extremes.add(part)
-        if tell is not None:
-            tell("calibration", seen[0].count, len(images))
+        tell("calibration", seen[0].count, len(images))
     if not seen[0].count:
         raise UsageError("expected natural images to calibrate on, got none")
     return seen[0].range, seen[1].range

@@ -63,14 +63,18 @@ class Receipt:
 
     Args:
         method: the attack's name.
+        title: of what it makes.
+        words: a sentence on what was done to the layer, without its name.
         layer: that was manipulated.
         claims: each with its figure.
         behaviour: on natural images, by set.
         gallery: pictures before and after.
-        facts: how the circuit was made.
+        facts: how it was made.
     """
 
     method: str
+    title: str
+    words: str
     layer: str
     claims: tuple[Measured, ...]
     behaviour: Mapping[str, Behaviour]
@@ -91,6 +95,8 @@ class Receipt:
         data = {
             "format": FORMAT,
             "method": self.method,
+            "title": self.title,
+            "words": self.words,
             "layer": self.layer,
             "claims": claims,
             "behaviour": {name: asdict(b) for name, b in self.behaviour.items()},

@@ -9,15 +9,18 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from snellen.attacks.attack import Attack, Conditions, Manipulated, layer_of
+from snellen.attacks.attack import Attack, Column, Conditions, Manipulated, layer_of
 from snellen.attacks.decoys import default_shift
 from snellen.attacks.gallery import Shown
+from snellen.attacks.options import option
 from snellen.attacks.ranges import entering, natural_ranges, responses
 from snellen.attacks.receipt import Claim
 from snellen.base import LayerError, UsageError
+from snellen.base.shape import Number
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, layers
 from snellen.models.circuits import SilentBranch
+from snellen.models.manipulations import PlacedCircuit
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class SilentAttack(Attack):
 
     Args:
         picture: what all units show, (3, h, w) in [0, 1] at the model's size; None to permute.
-        layer: path of the convolution or linear layer; None for the last one that is neither first nor a classifier.
+        layer: path of the convolution or linear layer; None for one three quarters of the way in.
         shift: of the permutation; None for the paper's 100, or half of the units where there are fewer.
         mix: how much of the decoy's direction there is for each of the unit's own.
         strength: by how much the branch is louder than the layer.
@@ -46,12 +49,14 @@ class SilentAttack(Attack):
     """
 
     name = "silent-units"
-    picture: Float[Tensor, "3 h w"] | None = None
-    layer: str | None = None
+    title = "silent units"
+    words = "Silent units stand beside the layer"
+    columns = (Column("silent", "silent units", "inside, units show each other’s pictures"),)
+
     shift: int | None = None
     mix: float = 12.0
     strength: float = 10.0
-    margin: float = 0.5
+    margin: float = option(0.5, "how far below zero, in natural ranges, images leave the branch", Number(0.0))
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -61,8 +66,15 @@ class SilentAttack(Attack):
             Claim("pictures", 0.9, "held-out", "At least 90 % of the pictures are nearer to the decoy."),
         )
 
+    def usual(self, model: Model) -> Layer:
+        """Three quarters of the way in: a convolution, or a linear layer where there are fewer than four of those."""
+        convolutions = [known for known in layers(model) if known.kind == "Conv2d"]
+        linear = [known for known in layers(model) if known.kind == "Linear"]
+        able = convolutions if len(convolutions) >= 4 or len(linear) < 2 else linear
+        return able[len(able) * 3 // 4] if able else layer_of(model, None)
+
     def run(self, model: Model, images: ImageSet, conditions: Conditions) -> Manipulated:
-        layer = self._layer(model)
+        layer = self.target(model)
         module = model.module.get_submodule(layer.name)
         circuit = SilentBranch.beside(module).to(model.device)
         shift = 0
@@ -88,21 +100,21 @@ class SilentAttack(Attack):
             "strength": self.strength,
             "margin": self.margin,
             "calibration images": len(images),
-            "decoy": {"kind": "permute", "shift": shift} if self.picture is None else {"kind": "picture"},
+            "decoy": shown.as_data(),
         }
-        return Manipulated(model, layer.name, circuit, shown, facts, ranges=(branch, usual))
+        return Manipulated(model, PlacedCircuit(layer.name, circuit), shown, facts, ranges=(branch, usual))
 
     def inspect(self, manipulated: Manipulated, held_out: ImageSet) -> Mapping[str, Any]:
         """How many held-out images wake the branch, and the margin that would have kept it asleep for all of them."""
-        circuit = manipulated.circuit
-        if not isinstance(circuit, SilentBranch):
-            raise TypeError(f"expected a silent branch, got {type(circuit).__name__}")
+        placed = manipulated.manipulation
+        if not isinstance(placed, PlacedCircuit) or not isinstance(placed.circuit, SilentBranch):
+            raise TypeError(f"expected a silent branch, got {type(placed).__name__}")
         if manipulated.ranges is None:
             raise TypeError("expected the ranges of natural images")
         branch, usual = manipulated.ranges
         woken, needed = 0, 0.0
-        for said, means in responses(manipulated.model, manipulated.layer, circuit, held_out):
-            above = branch.margins(said - circuit.branch.bias[:, None])  # type: ignore[index]
+        for said, means in responses(manipulated.model, placed.layer, placed.circuit, held_out):
+            above = branch.margins(said - placed.circuit.branch.bias[:, None])  # type: ignore[index]
             margins = torch.maximum(above, usual.margins(means, below=True))
             woken += int((margins > self.margin).sum())
             needed = max(needed, float(margins.max()))
@@ -111,12 +123,6 @@ class SilentAttack(Attack):
             "held-out images that wake it": woken,
             "margin at which none would": needed,
         }
-
-    def _layer(self, model: Model) -> Layer:
-        if self.layer is not None:
-            return layer_of(model, self.layer)
-        kinds = [k for k in layers(model) if k.kind == "Conv2d"]
-        return kinds[len(kinds) * 3 // 4] if kinds else layer_of(model, None)
 
     def _toward(self, model: Model, name: str, images: ImageSet, circuit: SilentBranch) -> Tensor:
         if self.picture is None:

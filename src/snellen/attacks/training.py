@@ -1,6 +1,6 @@
 """Training detectors: a read-out by regularized logistic regression, the paper's network by stochastic gradients."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +10,11 @@ from torch import Tensor
 
 from snellen.attacks.corpus import Corpus
 from snellen.attacks.evidence import judged, layer_statistics
-from snellen.base import Seed
+from snellen.base import Seed, Tell, silence
 from snellen.models import Model
 from snellen.models.detectors import Detector, PictureDetector, ReadoutDetector
 from snellen.pictures.canvas import generator
 
-Tell = Callable[[str, int | float, int | float], None]
 LEAN = 0.76
 RIDGE = 3e-4
 
@@ -112,7 +111,7 @@ def _balance(detector: Detector, drawn: Float[Tensor, " n"], natural: Float[Tens
 
 
 def train_cnn(
-    model: Model, lessons: Lessons, *, training: Training, seed: Seed, tell: Tell | None = None
+    model: Model, lessons: Lessons, *, training: Training, seed: Seed, tell: Tell = silence
 ) -> PictureDetector:
     """The paper's detector, trained on the pictures themselves.
 
@@ -147,8 +146,7 @@ def train_cnn(
         torch.nn.utils.clip_grad_norm_(detector.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-        if tell is not None:
-            tell("training the detector", step + 1, steps)
+        tell("training the detector", step + 1, steps)
     detector.dropout.p = 0.3
     detector.eval().requires_grad_(False)
     _balance(detector, judged(model, detector, drawn), judged(model, detector, natural))

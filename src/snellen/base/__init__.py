@@ -19,6 +19,7 @@ from snellen.base.errors import (
     brief,
     nearest,
 )
+from snellen.base.progress import Note, Tell, silence
 from snellen.base.sampling import evenly
 from snellen.base.seal import altered, digest, encode_json, read_stamped, seal, stamp, unseal
 from snellen.base.seed import Seed
@@ -34,10 +35,12 @@ __all__ = [
     "Interrupted",
     "LayerError",
     "ModelError",
+    "Note",
     "OutputError",
     "RecordError",
     "Seed",
     "SnellenError",
+    "Tell",
     "UnitError",
     "UsageError",
     "WeightsError",
@@ -57,6 +60,7 @@ __all__ = [
     "read_stamped",
     "reason",
     "seal",
+    "silence",
     "stamp",
     "sweep",
     "try_folder",

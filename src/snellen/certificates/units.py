@@ -1,6 +1,6 @@
 """What a unit's pictures and exemplars guarantee about its responses to further images (docs/theory.md, section 10)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snellen.base import ModelError, Seed, UsageError
+from snellen.base import ModelError, Seed, Tell, UsageError, silence
 from snellen.certificates.places import Places, affine_certificates
 from snellen.images import ImageSet
 from snellen.models import Model, Unit
@@ -19,8 +19,6 @@ from snellen.theory.certificate import Certificate, certify
 from snellen.theory.domain import Array
 from snellen.theory.proofs import Proof
 from snellen.theory.proofs import prove as prove_function
-
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +63,7 @@ class Asked:
     seed: int = 0
 
 
-def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, tell: Tell | None = None) -> Certified:
+def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, tell: Tell = silence) -> Certified:
     """Prove (or take) the unit's class, gather its evidence, bound its responses to the other images, compare.
 
     Raises:
@@ -75,11 +73,10 @@ def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, te
     """
     if len(images) < 2:
         raise UsageError(f"expected at least 2 images, got {len(images)}; give more")
-    say = tell or (lambda _title, _done, _total: None)
     places = Places(model, unit, asked.over)
     proof = None if asked.declared is not None else prove(model, unit, asked.over)
     loaded = torch.stack([images.load(i, model.size) for i in range(len(images))])
-    truth = places.respond(loaded, lambda done: say("natural images", done, len(images)))
+    truth = places.respond(loaded, lambda done: tell("natural images", done, len(images)))
     if not np.isfinite(truth).all():
         raise ModelError(
             f"expected finite responses, got {truth[~np.isfinite(truth)][0]} from {unit}; check the weights"
@@ -88,7 +85,7 @@ def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, te
         found = affine_certificates(places, loaded, truth)
         return Certified(unit, asked.over, proof, proof.bound, found, images.ids, None)
     bound = proof.bound if proof is not None else float(asked.declared or 0.0)
-    pictures = _draw(model, unit, asked, say)
+    pictures = _draw(model, unit, asked, tell)
     answers = places.respond(pictures)
     chosen = _chosen(truth, asked.exemplars)
     order = [*chosen, *(i for i in range(len(images)) if i not in chosen)]

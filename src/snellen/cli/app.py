@@ -24,7 +24,7 @@ app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.command("theory")(theory.theory)
 app.command("certify")(certify.certify)
-app.command("deceive")(deceive.deceive)
+app.command("deceive", cls=deceive.MethodCommand)(deceive.deceive)
 app.command("matrix")(matrix.matrix)
 
 

@@ -2,17 +2,58 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from snellen.cli import options
 
+_SET = "snellen.options"
+
+
+class MethodCommand(TyperCommand):
+    """A command whose method has options of its own: `--NAME VALUE` that it does not know is left to the method."""
+
+    context_class = typer.Context
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put what is the method's aside, for `method_options`, and parse the rest."""
+        takes = {word: not getattr(p, "is_flag", False) for p in self.get_params(ctx) for word in (*p.opts, "--")}
+        rest, found, words = list[str](), dict[str, str](), iter(args)
+        for word in words:
+            name, equals, value = word.partition("=")
+            if name.startswith("--") and name not in takes:
+                found[name[2:].replace("-", "_")] = value if equals else next(words, "")
+                continue
+            rest.append(word)
+            if word == "--":
+                rest += words
+            elif takes.get(word):
+                rest += [value for value in (next(words, None),) if value is not None]
+        ctx.meta[_SET] = found
+        return super().parse_args(ctx, rest)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The options of every method."""
+        from snellen.attacks.options import options_of
+        from snellen.attacks.table import ATTACKS
+
+        for method, attack in ATTACKS.items():
+            known = options_of(attack).values()
+            rows = [(f"--{o.name.replace('_', '-')} {o.words}", f"{o.help}  [default: {o.default}]") for o in known]
+            if rows:
+                with formatter.section(f"Options of --method {method}"):
+                    formatter.write_dl(rows)
+
 
 def deceive(  # noqa: PLR0913 - a command line's options
+    ctx: typer.Context,
     model: options.Model = "builtin",
     *,
-    method: Annotated[str, typer.Option(metavar="fooling-circuit|silent-units", help="How.")] = "fooling-circuit",
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="How: fooling-circuit, silent-units, or that of another package.")
+    ] = "fooling-circuit",
     show: Annotated[
         str, typer.Option(metavar="PICTURE|permute", help="What the pictures show: a file, or each another unit.")
     ] = "permute",
@@ -22,12 +63,10 @@ def deceive(  # noqa: PLR0913 - a command line's options
     held_out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Natural images to measure on; default: every fifth of --images.")
     ] = None,
-    layer: Annotated[str | None, typer.Option(metavar="NAME", help="Whose units lie; default: the last.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose units lie; default: the method's own.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the model and its receipt.")] = Path("deceived"),
-    detector: Annotated[str, typer.Option(metavar="cnn|readout", help="Of the fooling circuit.")] = "readout",
-    margin: Annotated[
-        float, typer.Option(min=0.0, help="Of silent units: how far below zero, in natural ranges, images leave them.")
-    ] = 0.5,
     units: Annotated[int, typer.Option(min=0, help="Units whose pictures the receipt shows.")] = 8,
     steps: options.Steps = None,
     size: options.Size = None,
@@ -54,8 +93,6 @@ def deceive(  # noqa: PLR0913 - a command line's options
             held_out=held_out,
             layer=layer,
             out=out,
-            detector=detector,
-            margin=margin,
             units=units,
             steps=steps,
             size=size,
@@ -65,6 +102,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
             weights=weights,
             trust_pickle=trust_pickle,
             progress=tell,
+            **ctx.meta[_SET],
         )
     if not done.honest:
         console().print("snellen: a claim did not hold; the receipt says which", markup=False)

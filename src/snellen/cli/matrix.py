@@ -20,7 +20,11 @@ def matrix(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", metavar="NAME", help="honest, permuted, picture or silent; default: all four."),
+        typer.Option(
+            "--kind",
+            metavar="NAME",
+            help="A column: honest, permuted, picture, silent; default: all.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the table and of all cells.")] = Path("matrix"),
     units: Annotated[int, typer.Option(min=1, help="Audited units of a manipulated layer, at most.")] = 20,

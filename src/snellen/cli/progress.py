@@ -1,16 +1,15 @@
 """Where the program's progress and notes go: to stderr, as a bar, or as a line a minute where that is no terminal."""
 
 import contextlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from snellen.base import Tell
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 EVERY = 60.0
 """Seconds between two lines in a log."""
-
-Tell = Callable[[str, int | float, int | float], None]
 
 
 def console() -> "Console":

@@ -4,13 +4,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snellen.attacks.attack import layer_of
+from snellen.attacks.fooling import SMALL
+from snellen.attacks.table import columns
 from snellen.base import Seed
-from snellen.models import Layer, Model, Unit, layers
+from snellen.models import Model, Unit
 
-SMALL = 96
-"""Input size in pixels up to which a network costs little."""
-KINDS = ("honest", "permuted", "picture", "silent")
+HONEST = "honest"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Cell:
 
     Args:
         case: the network.
-        kind: "honest", or how it is manipulated.
+        kind: "honest", or that of an attack's column.
         size: how much work.
         seed: root of all random numbers.
     """
@@ -89,25 +88,17 @@ class Cell:
         return asdict(self)
 
 
-def target(model: Model, kind: str) -> Layer:
-    """The layer whose units lie: the classes of a fooling circuit; silent units stand three quarters of the way in.
-
-    Those go beside a convolution; beside a linear layer in networks with fewer than four convolutions.
-    """
-    if kind != "silent":
-        return layer_of(model, None)
-    convolutions = [known for known in layers(model) if known.kind == "Conv2d"]
-    linear = [known for known in layers(model) if known.kind == "Linear"]
-    able = convolutions if len(convolutions) >= 4 or len(linear) < 2 else linear
-    return able[len(able) * 3 // 4] if able else layer_of(model, None)
+def kinds() -> tuple[str, ...]:
+    """All columns: honest networks, and what the attacks declare."""
+    return HONEST, *columns()
 
 
 def audited(cell: Cell, model: Model) -> tuple[Unit, ...]:
-    """Units of the manipulated layer, chosen by the seed; of an honest network the same ones of both layers."""
-    most = cell.size.fit(model).units
-    kinds = ("permuted", "silent") if cell.kind == "honest" else (cell.kind,)
+    """Units of the manipulated layer, chosen by the seed; of an honest network the same ones of every such layer."""
+    most, known = cell.size.fit(model).units, columns()
+    attacks = [attack for attack, _ in known.values()] if cell.kind == HONEST else [known[cell.kind][0]]
     found: list[Unit] = []
-    for layer in dict.fromkeys(target(model, kind) for kind in kinds):
+    for layer in dict.fromkeys(attack().target(model) for attack in attacks):
         stream = Seed(cell.seed).fork("matrix", layer.name)
         drawn = sorted(range(layer.units), key=lambda c: stream.fork(c).value)[:most]
         found += [Unit(layer.name, channel, pre=layer.rectified) for channel in sorted(drawn)]

@@ -8,28 +8,26 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from snellen.attacks import Attack, Conditions, Exam, FoolingAttack, SilentAttack
-from snellen.attacks.corpus import Plan
+from snellen.attacks import Attack, Conditions, Effort, Exam
 from snellen.attacks.folder import RECEIPT, read_receipt, write_folder
-from snellen.base import RecordError, Seed
+from snellen.attacks.table import columns
+from snellen.base import Note, RecordError, Seed, Tell, silence
 from snellen.images import ImageSet, open_images
-from snellen.matrices.cell import Case, Cell, Size, target
+from snellen.matrices.cell import Case, Cell, Size
 from snellen.models import Model
 from snellen.models.sources import load_model
 from snellen.pictures import Settings
 
 TRIED, PARTS = 32, 8
-Tell = Callable[[str, float], None]
-"""Told a title and the finished share of the cell, in [0, 1]."""
 
 
-def deceive(cell: Cell, folder: Path, tell: Tell, *, note: Callable[[str], None] | None = None) -> Path:
+def deceive(cell: Cell, folder: Path, tell: Tell, *, note: Note = silence) -> Path:
     """Make the manipulated network of a cell, unless it is there whole; its receipt is written last.
 
     Args:
         cell: not an honest one.
         folder: of the cell; the network goes to folder/model.
-        tell: told what happens.
+        tell: told (title, done, all) of the cell.
         note: told what was damaged and is made again.
     """
     made = folder / "model"
@@ -37,28 +35,31 @@ def deceive(cell: Cell, folder: Path, tell: Tell, *, note: Callable[[str], None]
         read_receipt(made)
         return made
     except RecordError as error:
-        if note is not None and (made / RECEIPT).exists():
+        if (made / RECEIPT).exists():
             note(str(error))
-    tell(f"{cell.name}: loading", 0.0)
+
+    def begun(title: str, _done: float = 0, _total: float = 1) -> None:
+        tell(f"{cell.name}: {title}", 0, 1)
+
+    begun("loading")
     case = cell.case
     model = load_model(case.model)
     size = cell.size.fit(model)
-    seen, held_out = natural_images(case, size, lambda done, total: tell(f"{cell.name}: checking images", 0.0))
+    seen, held_out = natural_images(case, size, lambda *_: begun("checking images"))
     settings, seed = Settings(steps=size.steps), Seed(cell.seed)
     exam = Exam(held_out=held_out, units=size.shown, settings=settings, seed=seed.fork("exam"))
-    conditions = Conditions(seed.fork("attack"), lambda title, done, total: tell(f"{cell.name}: {title}", 0.0))
+    conditions = Conditions(seed.fork("attack"), begun)
     manipulated, receipt = attack_of(cell, model, seen)(model, seen, exam=exam, conditions=conditions)
     write_folder(made, manipulated, receipt)
     return made
 
 
 def attack_of(cell: Cell, model: Model, images: ImageSet) -> Attack:
-    """The attack of a manipulated cell; silent units are permuted, as they are where nobody names a picture."""
-    layer = target(model, cell.kind).name
-    if cell.kind == "silent":
-        return SilentAttack(layer=layer)
-    picture = boldest(images, model.size) if cell.kind == "picture" else None
-    return FoolingAttack(picture=picture, layer=layer, plan=_plan(cell.size.fit(model)))
+    """The attack of a manipulated cell."""
+    attack, column = columns()[cell.kind]
+    size = cell.size.fit(model)
+    effort = Effort(size.quick, scarce=True, natural=size.natural, steps=size.steps)
+    return attack(picture=boldest(images, model.size) if column.picture else None).fitted(model, effort)
 
 
 def boldest(images: ImageSet, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
@@ -83,10 +84,3 @@ def natural_images(
 def _thin(images: ImageSet, most: int) -> ImageSet:
     count = min(len(images), most)
     return images.subset([i * len(images) // count for i in range(count)])
-
-
-def _plan(size: Size) -> Plan:
-    """What a detector learns from; small networks are drawn again once fooled, and learned from, three times."""
-    if size.quick:
-        return Plan(units=16, steps=min(32, size.steps), natural=size.natural, copies=1)
-    return Plan(units=30, steps=min(64, size.steps), natural=size.natural, copies=1, rounds=3)

@@ -10,13 +10,25 @@ import torch
 
 from snellen import __version__
 from snellen.attacks.folder import PICTURES, read_receipt
+from snellen.attacks.table import columns
 from snellen.audits.folder import other_world, read_identity
-from snellen.base import UsageError, altered, encode_json, read_stamped, stamp, sweep, write_atomic
+from snellen.base import (
+    Note,
+    Tell,
+    UsageError,
+    altered,
+    encode_json,
+    read_stamped,
+    silence,
+    stamp,
+    sweep,
+    write_atomic,
+)
 from snellen.checks.group import checks_for
 from snellen.images import open_images
 from snellen.jobs import locked
-from snellen.matrices.cell import KINDS, Case, Cell, Size
-from snellen.matrices.manipulation import Tell, deceive
+from snellen.matrices.cell import HONEST, Case, Cell, Size, kinds
+from snellen.matrices.manipulation import deceive
 from snellen.matrices.tally import RECOVERED, examine, recovered, tally
 from snellen.studies.request import Request
 from snellen.studies.world import open_world
@@ -44,7 +56,7 @@ class Matrix:
     cases: tuple[Case, ...] = (Case(),)
     size: Size = field(default_factory=Size)
     seed: int = 0
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = field(default_factory=kinds)
 
     def __post_init__(self) -> None:
         names = [case.name for case in self.cases]
@@ -52,8 +64,9 @@ class Matrix:
         if not names or twice:
             got = f'"{twice[0]}" twice' if twice else "none"
             raise UsageError(f"expected networks of different names, got {got}; give each factory a name of its own")
-        if not self.kinds or not set(self.kinds) <= set(KINDS):
-            raise UsageError(f"expected columns among {', '.join(KINDS)}, got {', '.join(self.kinds) or 'none'}")
+        known = kinds()
+        if not self.kinds or not set(self.kinds) <= set(known):
+            raise UsageError(f"expected columns among {', '.join(known)}, got {', '.join(self.kinds) or 'none'}")
         if self.size.units < 1 or self.size.steps < 1:
             raise UsageError(f"expected at least one unit and one step, got {self.size.units} and {self.size.steps}")
 
@@ -67,9 +80,9 @@ def run_matrix(
     matrix: Matrix,
     out: Path,
     *,
-    tell: Callable[[str, float, float], None] | None = None,
-    wrote: Callable[[Path], None] | None = None,
-    note: Callable[[str], None] | None = None,
+    tell: Tell = silence,
+    wrote: Callable[[Path], None] = silence,
+    note: Note = silence,
 ) -> Path:
     """Work on all cells and return the table, OUT/matrix.json, which is written anew after each.
 
@@ -89,18 +102,10 @@ def run_matrix(
         SnellenError: whatever loading, attacks and audits raise.
     """
     with locked(out):
-        quiet = lambda *_: None  # noqa: E731 - tells nobody
-        return _run(matrix, out, tell=tell or quiet, wrote=wrote or quiet, note=note or quiet)
+        return _run(matrix, out, tell=tell, wrote=wrote, note=note)
 
 
-def _run(
-    matrix: Matrix,
-    out: Path,
-    *,
-    tell: Callable[[str, float, float], None],
-    wrote: Callable[[Path], None],
-    note: Callable[[str], None],
-) -> Path:
+def _run(matrix: Matrix, out: Path, *, tell: Tell, wrote: Callable[[Path], None], note: Note) -> Path:
     cells, worlds = matrix.cells, {}
     if not (out / TABLE).exists() and not (out / "cells").exists() and (out / "index.html").exists():
         raise UsageError(f"expected a folder for a matrix, got {out} with another index.html; choose another --out")
@@ -118,16 +123,16 @@ def _run(
     return write_table(out, matrix, found)
 
 
-def work(cell: Cell, folder: Path, tell: Tell, *, note: Callable[[str], None] | None = None) -> dict[str, Any]:
+def work(cell: Cell, folder: Path, tell: Tell, *, note: Note = silence) -> dict[str, Any]:
     """Make, audit and count one cell; its record is written last, whole or not at all.
 
     Args:
         cell: which.
         folder: its own.
-        tell: told what happens.
+        tell: told (title, done, all) of the cell.
         note: told what was damaged and is made again.
     """
-    honest = cell.kind == "honest"
+    honest = cell.kind == HONEST
     spec = cell.case.model if honest else str(deceive(cell, folder, tell, note=note))
     record = examine(cell, spec, folder, tell, note=note)
     receipt = None if honest else read_receipt(folder / "model")
@@ -141,7 +146,7 @@ def work(cell: Cell, folder: Path, tell: Tell, *, note: Callable[[str], None] | 
 def meets(cell: Mapping[str, Any]) -> bool:
     """Whether a cell reaches its bar: an honest one is spared, a manipulated one caught."""
     share = cell["suspicious"] / max(cell["units"], 1)
-    return share <= SPARED if cell["kind"] == "honest" else share >= CAUGHT
+    return share <= SPARED if cell["kind"] == HONEST else share >= CAUGHT
 
 
 def write_table(out: Path, matrix: Matrix, found: Mapping[str, Mapping[str, Any]]) -> Path:
@@ -155,10 +160,18 @@ def write_table(out: Path, matrix: Matrix, found: Mapping[str, Mapping[str, Any]
         "cases": [{"name": c.name, "model": c.model, "images": c.images or "builtin"} for c in matrix.cases],
         "kinds": list(matrix.kinds),
         "checks": {check.name: check.short for check in checks_for(quick=False)},
+        "columns": [_column(kind) for kind in matrix.kinds],
         "cells": [found.get(c.name) or _open(c) for c in matrix.cells],
     }
     write_atomic(out / TABLE, encode_json(table))
     return out / TABLE
+
+
+def _column(kind: str) -> dict[str, str]:
+    if kind == HONEST:
+        return {"kind": kind, "title": "honest", "words": "nobody touched it"}
+    _, column = columns()[kind]
+    return {"kind": kind, "title": column.title, "words": column.words}
 
 
 def _open(cell: Cell) -> dict[str, Any]:
@@ -195,7 +208,7 @@ def _claim(cell: Cell, folder: Path, world: Mapping[str, Any]) -> None:
         sweep(folder / below)
 
 
-def _finished(out: Path, cell: Cell, note: Callable[[str], None]) -> dict[str, Any] | None:
+def _finished(out: Path, cell: Cell, note: Note) -> dict[str, Any] | None:
     """The record of a cell, if it is finished; one that is damaged is made again."""
     folder = out / "cells" / cell.name
     path = folder / DONE
@@ -208,8 +221,10 @@ def _finished(out: Path, cell: Cell, note: Callable[[str], None]) -> dict[str, A
     return None if lost else known
 
 
-def _part(tell: Callable[[str, float, float], None], number: int, total: int) -> Tell:
-    def told(title: str, share: float) -> None:
-        tell(title, number + share, total)
+def _part(tell: Tell, number: int, cells: int) -> Tell:
+    """Of a cell that counts from 0 to its own total, for whoever counts cells."""
+
+    def told(title: str, done: float, total: float) -> None:
+        tell(title, number + done / total, cells)
 
     return told

@@ -2,15 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from snellen.audits.record import NAME as RECORD
 from snellen.audits.suite import run_audit
-from snellen.base import Seed, digest, write_atomic
-from snellen.matrices.cell import Cell, audited
-from snellen.matrices.manipulation import Tell
+from snellen.base import Note, Seed, Tell, digest, silence, write_atomic
+from snellen.jobs import Progress
+from snellen.matrices.cell import HONEST, Cell, audited
 from snellen.matrices.recovery import compared, recover
 from snellen.models.sources import load_model
 from snellen.pictures.sheet import png
@@ -21,26 +21,23 @@ from snellen.studies.world import open_world
 RECOVERED = "recovered"
 
 
-def examine(
-    cell: Cell, spec: str, folder: Path, tell: Tell, *, note: Callable[[str], None] | None = None
-) -> dict[str, Any]:
+def examine(cell: Cell, spec: str, folder: Path, tell: Tell, *, note: Note = silence) -> dict[str, Any]:
     """Audit a cell's network in folder/audit, or go on with it, and return the record.
 
     Args:
         cell: which.
         spec: of its network.
         folder: of the cell.
-        tell: told what happens.
+        tell: told (title, done, all) of the cell.
         note: told what was damaged and is made again.
     """
     request = asking(cell, spec)
-    half = 0.0 if cell.kind == "honest" else 0.5
-    run = run_audit(
-        request,
-        out=folder / "audit",
-        progress=lambda at: tell(f"{cell.name}: {at.title}", half + (1 - half) * min(at.done / max(at.total, 1e-9), 1)),
-        note=note,
-    )
+    half = 0.0 if cell.kind == HONEST else 0.5
+
+    def progress(at: Progress) -> None:
+        tell(f"{cell.name}: {at.title}", half + (1 - half) * min(at.done / max(at.total, 1e-9), 1), 1)
+
+    run = run_audit(request, out=folder / "audit", progress=progress, note=note)
     return dict(json.loads((run / RECORD).read_bytes()))
 
 
@@ -49,7 +46,7 @@ def asking(cell: Cell, spec: str) -> Request:
     model = load_model(cell.case.model)
     size = cell.size.fit(model)
     units = tuple(map(str, audited(cell, model)))
-    base = None if cell.kind == "honest" else cell.case.model  # whoever asks for the case trusts its code
+    base = None if cell.kind == HONEST else cell.case.model  # whoever asks for the case trusts its code
     return Request(spec, cell.case.images, units, steps=size.steps, seed=cell.seed, quick=size.quick, base=base)
 
 
@@ -62,7 +59,7 @@ def recovered(cell: Cell, folder: Path, receipt: Mapping[str, Any], tell: Tell) 
     shown = receipt["gallery"]["entries"]
     if not shown:
         return None
-    tell(f"{cell.name}: recovered pictures", 1.0)
+    tell(f"{cell.name}: recovered pictures", 1, 1)
     world = open_world(asking(cell, str(folder / "model")))
     units = [f"{receipt['layer']}:{entry['unit']}" for entry in shown]
     found = recover(world, units, settings_of(world), seed=Seed(cell.seed).fork("recovered")).images

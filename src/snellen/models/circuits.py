@@ -11,8 +11,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from snellen.base import LayerError, ModelError, nearest
+from snellen.base import MOST_SIDE, LayerError, ModelError, nearest
+from snellen.base.shape import Each, Kinds, Whole
+from snellen.models import detectors
 from snellen.models.detectors import Detector, Glimpse, detector_from
+
+_AXIS = Whole(-4, 4)
+_DECOY = Kinds(
+    {
+        "permute": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS},
+        "picture": {"size": Each(Whole(1, MOST_SIDE), 3), "units": Whole(1, 2**24), "axis": _AXIS},
+    }
+)
+SHAPE = Kinds({"silent-units": {}, "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY}})
+"""Of the description of a circuit."""
 
 
 class Circuit(nn.Module, ABC):

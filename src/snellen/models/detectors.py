@@ -11,8 +11,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from snellen.base import ModelError
+from snellen.base import MOST_SIDE, ModelError
+from snellen.base.shape import Each, Kinds, Named, Whole
 from snellen.models.model import first_tensor
+
+SHAPE = Kinds(
+    {
+        "cnn": {"channels": Whole(1, 4), "size": Each(Whole(1, MOST_SIDE), 2)},
+        "readout": {"layers": Named(Whole(1, 2**24), most=4096)},
+    }
+)
+"""Of the description of a detector."""
 
 
 class Glimpse:

@@ -14,8 +14,8 @@ from datetime import timedelta
 from html import escape
 from typing import Any
 
-Tell = Callable[[str, int | float, int | float], None]
-"""Called with (title, done, total)."""
+from snellen.base.progress import Tell, silence
+
 Watch = bool | Tell | None
 """What functions take as `progress`: True for a bar where somebody watches, False for none, or who is to be told."""
 Count = Callable[[int], None]
@@ -40,7 +40,7 @@ def bar(first: str, *, shown: bool = True, patience: float | None = None, every:
     """
     patience = PATIENCE if patience is None else patience
     place = _place(every) if shown and not _OPEN.get() else None
-    with _alone(), contextlib.nullcontext(_silent) if place is None else place(first, patience) as tell:
+    with _alone(), contextlib.nullcontext(silence) if place is None else place(first, patience) as tell:
         yield tell
 
 
@@ -86,10 +86,6 @@ def counted(progress: bool | Count | None, title: str, total: int) -> Iterator[C
             tell(title, done, total)
 
         yield more
-
-
-def _silent(_title: str, _done: int | float, _total: int | float) -> None:
-    """Tells nobody."""
 
 
 def _place(every: float | None) -> Any:

@@ -15,16 +15,11 @@ from snellen.reports.write import write
 
 NAME = "matrix.json"
 FORMAT = 1
-KINDS = {
-    "honest": ("honest", "nobody touched it"),
-    "permuted": ("fooling circuit, permuted", "classes show each other’s pictures"),
-    "picture": ("fooling circuit, one picture", "classes show a photograph"),
-    "silent": ("silent units", "inside, units show each other’s pictures"),
-}
 _COUNT = Whole(0, 100_000)
+_KIND = Text(100, r"[\w.-]+", "a name")
 _CELL = {
     "name": Text(400, r"[\w.-]+", "a name"),
-    "kind": OneOf(tuple(KINDS)),
+    "kind": _KIND,
     "status": OneOf(("open", "done")),
 }
 _DONE = {
@@ -44,8 +39,9 @@ _TABLE = {
     "settings": {"units": int, "steps": int, "quick": bool, "seed": int},
     "versions": {"snellen": str, "torch": str},
     "cases": Each({"name": str, "images": str}),
-    "kinds": Each(OneOf(tuple(KINDS))),
     "checks": Option(Named(Text(100))),
+    "kinds": Each(_KIND),
+    "columns": Option(Each({"kind": _KIND, "title": Text(), "words": Text()})),
     "cells": Each(_CELL),
 }
 SIDE, GAP, ACROSS = 9, 3, 10  # squares of the units, in drawing units
@@ -71,7 +67,7 @@ def build_matrix(folder: Path) -> Path:
     told = {
         "table": table,
         "record": {"environment": table["versions"]},
-        "kinds": [(kind, *KINDS[kind]) for kind in table["kinds"]],
+        "kinds": _columns(table),
         "cases": table["cases"],
         "cells": {cell["name"]: _view(cell, folder, shorts) for cell in table["cells"]},
         "summary": _summary(done),
@@ -85,6 +81,12 @@ def _shorts(table: Mapping[str, Any]) -> dict[str, str]:
     """What the checks are called, in the order in which they are made; their names where the table does not say."""
     known, made = table.get("checks", {}), [name for cell in table["cells"] for name in cell.get("checks", {})]
     return {name: known.get(name, name) for name in (*known, *made) if name in made}
+
+
+def _columns(table: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Kind, title and words of every column; tables of earlier versions have no words."""
+    told = {column["kind"]: (column["title"], column["words"]) for column in table.get("columns", ())}
+    return [(kind, *told.get(kind, (kind, ""))) for kind in table["kinds"]]
 
 
 def _summary(done: list[Mapping[str, Any]]) -> dict[str, int]:

@@ -45,6 +45,8 @@ _RIGHT = Named({"right": _COUNT, "of": _COUNT})
 _RECEIPT = {
     "format": Whole(FORMAT, FORMAT),
     "method": str,
+    "title": Option(Text()),
+    "words": Option(Text()),
     "layer": str,
     "model": str,
     "base": str,
@@ -58,7 +60,6 @@ _RECEIPT = {
     "versions": dict,
     "files": Named(str),
 }
-METHODS = {"fooling-circuit": "fooling circuit", "silent-units": "silent units"}
 
 
 def build_receipt(folder: Path) -> Path:
@@ -75,10 +76,12 @@ def build_receipt(folder: Path) -> Path:
         OutputError: the page cannot be written.
     """
     receipt = _read(Path(folder))
+    title = receipt.get("title", receipt["method"].replace("-", " "))  # receipts of earlier versions have none
     told = {
         "receipt": receipt,
         "record": {"environment": receipt["versions"]},
-        "method": METHODS.get(receipt["method"], receipt["method"]),
+        "title": title,
+        "opening": receipt.get("words", f"A {title} stands around the layer"),
         "claims": [_claim(c) for c in receipt["claims"]],
         "sets": list(receipt["behaviour"].values()),
         "fits": _fits(receipt),

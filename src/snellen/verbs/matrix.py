@@ -1,10 +1,10 @@
 """`snellen.matrix`: what the checks say of networks, honest and manipulated in every way that `deceive` knows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-from snellen.base import UsageError
-from snellen.matrices.cell import KINDS, Case, Size
+from snellen.base import Note, UsageError, silence
+from snellen.matrices.cell import Case, Size, kinds
 from snellen.matrices.matrix import Matrix, run_matrix
 from snellen.progress import Watch, told
 from snellen.reports import build
@@ -23,7 +23,7 @@ def matrix(
     quick: bool = False,
     alike: bool = False,
     progress: Watch = True,
-    note: Callable[[str], None] | None = None,
+    note: Note | None = None,
 ) -> Path:
     """Audit networks, honest and manipulated, and count who is called suspicious.
 
@@ -32,7 +32,7 @@ def matrix(
     Args:
         case: networks with the auditor's and the attacker's photographs, each "MODEL[=IMAGES[=ATTACKER]]"; None for the
             built-in network.
-        kind: "honest", "permuted", "picture" or "silent"; None for all four.
+        kind: columns, such as "honest", "permuted", "picture" or "silent"; None for all that there are.
         out: folder of the table and of all cells.
         units: audited units of a manipulated layer, at most.
         steps: optimization steps of each picture.
@@ -51,10 +51,10 @@ def matrix(
     folder = Path(out)
     size = Size(min(units, 8), min(steps, 48), 200, 4, quick=True, alike=alike) if quick else None
     cases = tuple(_case(word) for word in ([case] if isinstance(case, str) else case or ["builtin"]))
-    kinds = (kind,) if isinstance(kind, str) else tuple(kind or KINDS)
-    asked = Matrix(cases, size or Size(units=units, steps=steps, alike=alike), seed, kinds)
+    wanted = (kind,) if isinstance(kind, str) else tuple(kind or kinds())
+    asked = Matrix(cases, size or Size(units=units, steps=steps, alike=alike), seed, wanted)
     with told(progress, "loading") as tell:
-        run_matrix(asked, folder, tell=tell, wrote=lambda cell: _pages(folder, cell), note=note)
+        run_matrix(asked, folder, tell=tell, wrote=lambda cell: _pages(folder, cell), note=note or silence)
         for cell in asked.cells:
             _unfinished_pages(folder / "cells" / cell.name)
         return build_matrix(folder)

@@ -6,49 +6,33 @@ file and no pickle that the folder names: those count only where whoever loads t
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from snellen.base import MOST_SIDE, ModelError, SnellenError, UsageError, WeightsError, brief, write_atomic
+from snellen.base import MOST_SIDE, LayerError, ModelError, SnellenError, UsageError, WeightsError, brief, write_atomic
 from snellen.base.files import home, open_regular, read_json, why
-from snellen.base.shape import Each, Exactly, Kinds, Named, Number, OneOf, ShapeError, Text, Whole
-from snellen.models.circuits import Circuit, circuit_from, install, installed
+from snellen.base.shape import Each, Exactly, Number, OneOf, Option, ShapeError, Text, Whole
+from snellen.models.manipulations import KINDS, Manipulation, Saved
 from snellen.models.model import Model, Preprocess
 from snellen.models.sources.found import Found
-from snellen.models.sources.weights import fill, is_pickle_name, read_weights
+from snellen.models.sources.weights import is_pickle_name, read_weights
 
 DESCRIPTION = "snellen.json"
 WEIGHTS = "weights.safetensors"
 FORMAT = 1
 
-_COUNT = Whole(1, 2**24)
-_AXIS = Whole(-4, 4)
 _DIGEST = Text(64, "[0-9a-f]{64}", "SHA-256 in hexadecimal digits")
-_DETECTOR = Kinds(
-    {
-        "cnn": {"channels": Whole(1, 4), "size": Each(Whole(1, MOST_SIDE), 2)},
-        "readout": {"layers": Named(_COUNT, most=4096)},
-    }
-)
-_DECOY = Kinds(
-    {
-        "permute": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS},
-        "picture": {"size": Each(Whole(1, MOST_SIDE), 3), "units": _COUNT, "axis": _AXIS},
-    }
-)
 _CHANNEL = Number(-1e6, 1e6)
 _SAVED = Exactly(
     {
         "format": Whole(FORMAT, FORMAT),
         "base": Exactly({"spec": Text(4096), "name": Text(200), "fingerprint": _DIGEST}),
         "layer": Text(),
-        "circuit": Kinds({"silent-units": {}, "fooling-circuit": {"detector": _DETECTOR, "decoy": _DECOY}}),
+        **{kind: Option(manipulation.shape) for kind, manipulation in KINDS.items()},
         "size": Each(Whole(1, MOST_SIDE), 2),
         "preprocess": Exactly(
             {
@@ -75,13 +59,12 @@ def is_saved(spec: str) -> bool:
         return False
 
 
-def save_manipulated(model: Model, layer: str, circuit: Circuit, folder: Path, *, made: Mapping[str, Any]) -> None:
+def save_manipulated(model: Model, manipulation: Manipulation, folder: Path, *, made: Mapping[str, Any]) -> None:
     """Write a manipulated model so that `load_model(folder)` brings it back, weights of the honest part and all.
 
     Args:
         model: the honest one, as `load_model` made it.
-        layer: that the circuit goes around.
-        circuit: not installed.
+        manipulation: not installed.
         folder: made if missing.
         made: plain data on how: method, settings, versions.
 
@@ -92,15 +75,14 @@ def save_manipulated(model: Model, layer: str, circuit: Circuit, folder: Path, *
     from safetensors.torch import save
 
     base = {"spec": lasting(model), "name": model.name, "fingerprint": model.fingerprint()}
-    with installed(model.module, layer, circuit):
-        state = {name: t.detach().cpu().contiguous().clone() for name, t in model.module.state_dict().items()}
+    state = {name: t.detach().cpu().contiguous().clone() for name, t in manipulation.state(model.module).items()}
+    with manipulation.installed(model.module):
         fingerprint = model.fingerprint()
     weights = save(state)
     described = {
         "format": FORMAT,
         "base": base,
-        "layer": layer,
-        "circuit": dict(circuit.description()),
+        **manipulation.description(),
         "size": list(model.size),
         "preprocess": asdict(model.preprocess),
         "labels": list(model.labels),
@@ -131,7 +113,7 @@ def lasting(model: Model) -> str:
 
 
 def from_saved(folder: Path, find: Callable[[str], Found], *, base: str | None = None) -> Found:
-    """Build the honest network, put the circuit in, fill both with the saved weights.
+    """Build the honest network, fill it with the saved weights, put the manipulation in.
 
     Args:
         folder: with a description.
@@ -145,7 +127,6 @@ def from_saved(folder: Path, find: Callable[[str], Found], *, base: str | None =
     """
     described = _read(folder)
     state = _weights(folder, described)
-    _check_size(described["circuit"], state, folder)
     spec = base or described["base"]["spec"]
     if base is None:
         _check_base(spec, folder)
@@ -155,20 +136,15 @@ def from_saved(folder: Path, find: Callable[[str], Found], *, base: str | None =
         raise ModelError(
             f'expected the honest network "{spec}" of {folder}, which it is built from, got: {error}'
         ) from error
+    kind = next(known for name, known in KINDS.items() if name in described)
     try:
-        layer = found.module.get_submodule(described["layer"])
-        circuit = circuit_from(described["circuit"], layer)
-        kind = next((p.dtype for p in layer.parameters()), torch.float32)
-        remove = install(found.module.eval(), described["layer"], circuit.to(kind))
-    except (AttributeError, SnellenError, RuntimeError) as error:
+        manipulation = kind.restored(described, found.module.eval(), Saved(state, folder / WEIGHTS))
+    except (AttributeError, LayerError, RuntimeError) as error:
         raise ModelError(f'expected "{spec}" with the layer that {folder} manipulates, got another network') from error
-    fill(found.module, state, folder / WEIGHTS)
-    values = described["preprocess"]
-    preprocess = _preprocess(values, folder)
-    manipulated = Model(found.module, preprocess=preprocess).fingerprint()
-    remove()
+    preprocess = _preprocess(described["preprocess"], folder)
     honest = Model(found.module, preprocess=preprocess).fingerprint()
-    install(found.module, described["layer"], circuit)
+    manipulation.install(found.module)
+    manipulated = Model(found.module, preprocess=preprocess).fingerprint()
     if (honest, manipulated) != (described["base"]["fingerprint"], described["fingerprint"]):
         raise ModelError(
             f'expected "{spec}" as {folder / DESCRIPTION} fingerprints it, got another network; use the versions that '
@@ -194,7 +170,11 @@ def from_saved(folder: Path, find: Callable[[str], Found], *, base: str | None =
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
-        return dict(read_json(path, _SAVED, within=folder))
+        described = dict(read_json(path, _SAVED, within=folder))
+        kinds = [kind for kind in KINDS if kind in described]
+        if len(kinds) != 1:
+            raise ShapeError(f"expected one of {', '.join(KINDS)}, got {' and '.join(kinds) or 'none'}")
+        return described
     except ShapeError as error:
         told = "of another version" if error.where == "format" else f"which is damaged: {error}"
         expected = f"expected a saved model of format {FORMAT}"
@@ -224,17 +204,6 @@ def _check_base(spec: str, folder: Path) -> None:
         f'expected a saved model whose honest network runs no code, got {folder}, built from "{brief(spec)}", {what}; '
         "if you trust that file, name it yourself with --base FILE.py:FACTORY"
     )
-
-
-def _check_size(circuit: Mapping[str, Any], state: Mapping[str, Tensor], folder: Path) -> None:
-    """A circuit holds no more numbers than the file of weights has for it."""
-    detector, decoy = circuit.get("detector", {}), circuit.get("decoy", {})
-    wanted = 2 * sum(detector.get("layers", {}).values()) + math.prod(decoy.get("size", (0,))) + decoy.get("units", 0)
-    there = sum(tensor.numel() for tensor in state.values())
-    if wanted > there:
-        raise ModelError(
-            f"expected {folder / WEIGHTS} with the {wanted:,} numbers of its circuit, got {there:,}; save it again"
-        )
 
 
 def _preprocess(values: Mapping[str, Any], folder: Path) -> Preprocess:
