@@ -60,7 +60,7 @@ def test_a_network_is_another_one_while_it_is_manipulated_and_as_it_was_afterwar
         said, lying = model(x).detach(), model.fingerprint()
     state.check()
     with pytest.raises(RuntimeError), made.installed(model.module):
-        model(x[:, :2])
+        model.module(x[:, :2])
     state.check()
     assert not torch.equal(said, honest)
     assert torch.equal(model(x), honest)
