@@ -123,7 +123,7 @@ class Effort:
 class Attack(ABC):
     """A way to change what a network's visualizations show, but not what it does on natural images.
 
-    An attack is one file and one line in `attacks/table.py`, or an entry point `snellen.attacks` of another package.
+    An attack is one file and one line in `attacks/group.py`, or an entry point `snellen.attacks` of another package.
     What it says of itself is all that the command line, the receipt and the matrix know of it.
 
     Attributes:

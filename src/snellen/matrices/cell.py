@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.attacks.fooling import SMALL
-from snellen.attacks.table import columns
+from snellen.attacks.group import columns
 from snellen.base import Seed
 from snellen.models import Model, Unit
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snellen.attacks import Attack, Conditions, Effort, Exam
 from snellen.attacks.folder import RECEIPT, read_receipt, write_folder
-from snellen.attacks.table import columns
+from snellen.attacks.group import columns
 from snellen.base import Note, RecordError, Seed, Tell, silence
 from snellen.images import ImageSet, open_images
 from snellen.matrices.cell import Case, Cell, Size

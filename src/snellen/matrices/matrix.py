@@ -10,7 +10,7 @@ import torch
 
 from snellen import __version__
 from snellen.attacks.folder import PICTURES, read_receipt
-from snellen.attacks.table import columns
+from snellen.attacks.group import columns
 from snellen.audits.folder import other_world, read_identity
 from snellen.base import (
     Note,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from snellen.attacks import Conditions, Effort, Exam, Manipulated, Receipt
 from snellen.attacks.folder import claim, write_folder
+from snellen.attacks.group import attack_named
 from snellen.attacks.options import read_options
-from snellen.attacks.table import attack_named
 from snellen.attacks.targets import open_picture
 from snellen.base import Seed, Tell
 from snellen.images import ImageSet, ImagesLike, open_images
