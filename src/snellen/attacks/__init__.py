@@ -2,11 +2,15 @@
 
 from snellen.attacks.attack import Attack, Column, Conditions, Effort, Exam, Manipulated
 from snellen.attacks.fooling import FoolingAttack
+from snellen.attacks.gallery import Shown
+from snellen.attacks.options import option
 from snellen.attacks.receipt import Claim, Measured, Receipt
 from snellen.attacks.silent import SilentAttack
+from snellen.models.manipulations import ChangedWeights, PlacedCircuit
 
 __all__ = [
     "Attack",
+    "ChangedWeights",
     "Claim",
     "Column",
     "Conditions",
@@ -15,6 +19,9 @@ __all__ = [
     "FoolingAttack",
     "Manipulated",
     "Measured",
+    "PlacedCircuit",
     "Receipt",
+    "Shown",
     "SilentAttack",
+    "option",
 ]

@@ -38,7 +38,7 @@ def deceive(cell: Cell, folder: Path, tell: Tell, *, note: Note = silence) -> Pa
         if (made / RECEIPT).exists():
             note(str(error))
 
-    def begun(title: str, _done: float = 0, _total: float = 1) -> None:
+    def begun(title: str, _done: int | float = 0, _total: int | float = 1) -> None:
         tell(f"{cell.name}: {title}", 0, 1)
 
     begun("loading")

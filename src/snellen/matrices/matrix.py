@@ -224,7 +224,7 @@ def _finished(out: Path, cell: Cell, note: Note) -> dict[str, Any] | None:
 def _part(tell: Tell, number: int, cells: int) -> Tell:
     """Of a cell that counts from 0 to its own total, for whoever counts cells."""
 
-    def told(title: str, done: float, total: float) -> None:
+    def told(title: str, done: int | float, total: int | float) -> None:
         tell(title, number + done / total, cells)
 
     return told
