@@ -75,6 +75,12 @@ def test_names_are_taken_once(package):
         group().load("one")
 
 
+def test_a_part_is_called_what_it_calls_itself(package):
+    package("masks", "class X(int):\n    name = 'y'\n", x="masks:X")
+    with pytest.raises(UsageError, match='to be called so, got "y"'):
+        Group("snellen.numbers", "number", int, {}, classes=True).load("x")
+
+
 def test_an_unknown_name_is_told_with_those_that_there_are(package):
     with pytest.raises(UsageError, match=r'one of one as number, got "onne"; did you mean "one"'):
         group().load("onne")

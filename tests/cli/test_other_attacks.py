@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import snellen as package
-from snellen.attacks.group import attacks, columns
+from snellen.attacks.group import ATTACKS, columns
 from snellen.base import UsageError
 
 ATTACK = '''
@@ -47,7 +47,9 @@ def rolled(tmp_path, monkeypatch):
     (site / "rolled-1.dist-info").mkdir(parents=True)
     (site / "rolled_rows.py").write_text(ATTACK)
     (site / "rolled-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: rolled\nVersion: 1\n")
-    (site / "rolled-1.dist-info" / "entry_points.txt").write_text("[snellen.attacks]\nrolled = rolled_rows:Rolled\n")
+    (site / "rolled-1.dist-info" / "entry_points.txt").write_text(
+        "[snellen.attacks]\nrolled-rows = rolled_rows:Rolled\n"
+    )
     monkeypatch.syspath_prepend(site)
     importlib.invalidate_caches()
     yield
@@ -128,16 +130,16 @@ def test_it_is_listed_where_people_look(snellen):
     told = " ".join(snellen("deceive", "--help").out.split())
     assert "Options of --method rolled-rows: --by a whole number how many rows further [default: 1]" in told
     assert "Options of --method silent-units: --margin a number" in told
-    assert list(attacks())[-1] == "rolled-rows"
+    assert list(ATTACKS.parts)[-1] == "rolled-rows"
     assert list(columns())[-1] == "rolled"
 
 
 def test_nobody_takes_the_name_of_another(rolled, monkeypatch):
     import rolled_rows
 
-    for field, told in (("name", "two called"), ("columns", "of different kinds")):
+    for field, told in (("name", "to be called so"), ("columns", "of different kinds")):
         with monkeypatch.context() as patch:
-            patch.setattr(rolled_rows.Rolled, field, getattr(attacks()["silent-units"], field))
+            patch.setattr(rolled_rows.Rolled, field, getattr(ATTACKS.load("silent-units"), field))
             with pytest.raises(UsageError, match=told):
                 columns()
 

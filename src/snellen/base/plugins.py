@@ -9,7 +9,6 @@ A package offers a check, say, by an entry point in its pyproject.toml:
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -52,7 +51,7 @@ class Group(Generic[T]):
     house: Mapping[str, str]
     classes: bool = False
 
-    @cached_property
+    @property
     def parts(self) -> Mapping[str, Part]:
         """All that there are by name: the house's own in their order, then the others by name.
 
@@ -72,7 +71,7 @@ class Group(Generic[T]):
         """The part of a name.
 
         Raises:
-            UsageError: there is none, or it is no such thing.
+            UsageError: there is none, or it is no such thing, or it has a `name` that is another one.
             DependencyError: the package that offers it cannot be imported.
         """
         if name not in self.parts:
@@ -92,6 +91,11 @@ class Group(Generic[T]):
         if not (isinstance(given, type) and issubclass(given, self.kind)):
             kind = self.kind.__name__
             raise UsageError(f'expected a {kind} as {self.noun} "{name}" of {part.origin}, got {brief(repr(found))}')
+        own = getattr(found, "name", name)
+        if own != name:
+            raise UsageError(
+                f'expected the {self.noun} "{name}" of {part.origin} to be called so, got "{brief(str(own))}"'
+            )
         return found
 
     def all(self) -> dict[str, T]:

@@ -36,10 +36,10 @@ class MethodCommand(TyperCommand):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The options of every method."""
-        from snellen.attacks.group import attacks
+        from snellen.attacks.group import ATTACKS
         from snellen.attacks.options import options_of
 
-        for method, attack in attacks().items():
+        for method, attack in ATTACKS.all().items():
             known = options_of(attack).values()
             rows = [(f"--{o.name.replace('_', '-')} {o.words}", f"{o.help}  [default: {o.default}]") for o in known]
             if rows:

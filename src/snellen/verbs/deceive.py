@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snellen.attacks import Conditions, Effort, Exam, Manipulated, Receipt
 from snellen.attacks.folder import claim, write_folder
-from snellen.attacks.group import attack_named
+from snellen.attacks.group import ATTACKS
 from snellen.attacks.options import read_options
 from snellen.attacks.targets import open_picture
 from snellen.base import Seed, Tell
@@ -107,7 +107,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
     """
     folder = Path(out)
     with told(progress, "loading") as tell:
-        kind = attack_named(method)
+        kind = ATTACKS.load(method)
         values = read_options(kind, options, method=method, beside=inspect.signature(deceive).parameters)
         claim(folder)
         loaded = open_model(
