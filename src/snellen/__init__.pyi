@@ -22,6 +22,7 @@ from .verbs.certify import certify
 from .verbs.deceive import deceive
 from .verbs.doctor import Diagnosis, doctor
 from .verbs.matrix import matrix
+from .verbs.plugins import plugins
 from .verbs.report import report
 from .verbs.visualize import visualize
 
@@ -61,6 +62,7 @@ __all__ = [
     "open_images",
     "open_model",
     "pictures",
+    "plugins",
     "render",
     "report",
     "reports",

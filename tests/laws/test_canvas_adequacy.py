@@ -13,7 +13,7 @@ from snellen.pictures import CANVASES, Fourier, Pixel, Settings
 
 SIZES = [(32, 32), (31, 31), (37, 53), (64, 48), (47, 64), (17, 101), (3, 5), (2, 2), (224, 224), (227, 199)]
 CASES = {
-    **CANVASES,
+    **{name: kind() for name, kind in CANVASES.all().items()},
     "flat": Fourier(decay=0.0, decorrelate=False),
     "steep": Fourier(decay=1.5),
     "raw": Pixel(decorrelate=False),
@@ -37,9 +37,9 @@ def test_a_photograph_is_drawn_by_the_state_that_fits_it(name, size):
 
 
 @pytest.mark.parametrize("size", [(32, 32), (31, 37), (23, 40)], ids=str)
-@pytest.mark.parametrize("name", CANVASES)
+@pytest.mark.parametrize("name", CANVASES.parts)
 def test_a_photograph_is_reached_by_descent(name, size):
-    canvas, image = CANVASES[name], photograph("chelsea.png", size)[None]
+    canvas, image = CANVASES.load(name)(), photograph("chelsea.png", size)[None]
     state, settings = canvas.start(size, [Seed(0)]).requires_grad_(), Settings(steps=200)
     for step in range(settings.steps):
         loss = (canvas.draw(state, size) - image).square().mean()

@@ -46,7 +46,7 @@ def test_a_pixel_picture_is_what_the_formula_says(decorrelate):
     np.testing.assert_allclose(canvas.draw(state, (5, 7)), sigmoid(mixed), atol=1e-12)
 
 
-@pytest.mark.parametrize("canvas", CANVASES.values(), ids=list(CANVASES))
+@pytest.mark.parametrize("canvas", [kind() for kind in CANVASES.all().values()], ids=list(CANVASES.parts))
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_first_pictures_are_nearly_grey_and_each_follows_its_own_seed(canvas, size):
     seeds = [Seed(i) for i in range(3)]
@@ -60,7 +60,7 @@ def test_first_pictures_are_nearly_grey_and_each_follows_its_own_seed(canvas, si
         assert torch.equal(canvas.start(size, [seed])[0], alone)
 
 
-@pytest.mark.parametrize("canvas", CANVASES.values(), ids=list(CANVASES))
+@pytest.mark.parametrize("canvas", [kind() for kind in CANVASES.all().values()], ids=list(CANVASES.parts))
 def test_first_states_do_not_follow_the_default_number_type(canvas):
     plain = canvas.start((6, 6), [Seed(1)])
     torch.set_default_dtype(torch.float64)
@@ -70,7 +70,7 @@ def test_first_states_do_not_follow_the_default_number_type(canvas):
         torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("canvas", CANVASES.values(), ids=list(CANVASES))
+@pytest.mark.parametrize("canvas", [kind() for kind in CANVASES.all().values()], ids=list(CANVASES.parts))
 def test_a_picture_depends_on_its_own_state_alone_and_gradients_are_numerical(canvas):
     state = states(canvas, (3, 5))
     both = canvas.draw(state, (3, 5))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli import audit, certify, deceive, doctor, layers, matrix, report, theory, visualize
+from snellen.cli import audit, certify, deceive, doctor, layers, matrix, plugins, report, theory, visualize
 
 app = typer.Typer(
     help="An eye test for feature visualizations: draw what a network's units look for, and learn how far to trust it.",
@@ -26,6 +26,7 @@ app.command("theory")(theory.theory)
 app.command("certify")(certify.certify)
 app.command("deceive", cls=deceive.MethodCommand)(deceive.deceive)
 app.command("matrix")(matrix.matrix)
+app.command("plugins")(plugins.plugins)
 
 
 def _version(asked: bool) -> bool:

@@ -11,7 +11,8 @@ from snellen.cli import options
 def visualize(  # noqa: PLR0913 - a command line's options
     model: options.Model,
     units: Annotated[
-        list[str], typer.Argument(metavar="UNIT...", help='"layer:3", "layer:3@2,4", "layer:0-9" or "layer:*".')
+        list[str],
+        typer.Argument(metavar="UNIT...", help='"layer:3", "layer:3@2,4", "layer:0-9", "layer:*", "deepdream(layer)".'),
     ],
     *,
     minimize: Annotated[bool, typer.Option("--minimize", help="Draw what a unit responds to least.")] = False,

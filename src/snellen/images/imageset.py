@@ -148,3 +148,18 @@ class ImageSet:
 def _collect(prefetched: Prefetched) -> tuple[list[int], Tensor]:
     chunk, futures = prefetched
     return chunk, torch.stack([future.result() for future in futures])
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Sets of natural images by name: "WORD:NAME" is `open("NAME", progress)`.
+
+    Args:
+        name: the word.
+        what: stands behind the colon, for messages.
+        open: the name and who is told how many images are checked -> the images.
+    """
+
+    name: str
+    what: str
+    open: Callable[[str, Callable[[int, int], None] | None], ImageSet]

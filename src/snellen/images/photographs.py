@@ -13,7 +13,7 @@ from PIL import Image, ImageStat
 
 from snellen.base import DependencyError, ImageError, UsageError, nearest
 from snellen.images.decoding import UnusableError, decode
-from snellen.images.imageset import ImageSet
+from snellen.images.imageset import ImageSet, ImageSource
 
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels, right and bottom not included."""
@@ -166,3 +166,6 @@ def _places(room: int, count: int) -> list[int]:
     if count == 1:
         return [room // 2]
     return [round(i * room / (count - 1)) for i in range(count)]
+
+
+BUILTIN = ImageSource("builtin", "SPLIT", lambda split, _progress: open_photographs(split or "test"))

@@ -6,12 +6,15 @@ from typing import Any
 
 from snellen.base import ImageError, brief
 from snellen.base.files import home
+from snellen.base.plugins import Group
 from snellen.images.arrays import open_arrays
 from snellen.images.folder import Progress, open_folder
-from snellen.images.imageset import ImageSet
+from snellen.images.imageset import ImageSet, ImageSource
 from snellen.images.memory import open_memory
-from snellen.images.photographs import open_photographs
 
+SOURCES: Group[ImageSource] = Group(
+    "snellen.images", "source of images", ImageSource, {"builtin": "snellen.images.photographs:BUILTIN"}
+)
 ImagesLike = str | Path | ImageSet | Any
 """What every function takes as `images`; see `open_images`."""
 
@@ -34,8 +37,9 @@ def open_images(spec: ImagesLike, *, progress: Progress | None = None) -> ImageS
     if not isinstance(spec, str | Path):
         return open_memory(spec, progress)
     text = str(spec)
-    if isinstance(spec, str) and (text == "builtin" or text.startswith("builtin:")):
-        return open_photographs(text.partition(":")[2] or "test")
+    word, colon, name = text.partition(":")
+    if isinstance(spec, str) and (colon or word == "builtin") and word in SOURCES.parts:
+        return SOURCES.load(word).open(name, progress)
     path = home(spec)
     if os.path.isdir(path):
         return open_folder(path, progress)

@@ -4,6 +4,7 @@ from snellen.models.listing import Layers
 from snellen.models.model import Model, Preprocess
 from snellen.models.reading import layers, main_layers, observe, units
 from snellen.models.sources import ModelLike, load_model, open_model
+from snellen.models.sources.source import Source
 from snellen.models.taps import response, responses
 from snellen.models.unit import Layer, Unit
 
@@ -13,6 +14,7 @@ __all__ = [
     "Model",
     "ModelLike",
     "Preprocess",
+    "Source",
     "Unit",
     "layers",
     "load_model",

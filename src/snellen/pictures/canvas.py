@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from snellen.base import Seed, UsageError
+from snellen.base import Seed
+from snellen.base.plugins import Group
 from snellen.images.spectra import COLOR_SQRT
 
 
@@ -137,18 +138,22 @@ def _amplitudes(size: tuple[int, int], decay: float, dtype: torch.dtype, device:
     return scale
 
 
-CANVASES: dict[str, Canvas] = {"fourier": Fourier(), "pixel": Pixel()}
+CANVASES: Group[type[Canvas]] = Group(
+    "snellen.canvases",
+    "canvas",
+    Canvas,
+    {"fourier": "snellen.pictures.canvas:Fourier", "pixel": "snellen.pictures.canvas:Pixel"},
+    classes=True,
+)
 
 
 def canvas_named(name: str) -> Canvas:
-    """The canvas that the command line calls by this name.
+    """The canvas that the command line calls by this name, as it is by default.
 
     Raises:
-        UsageError: there is none.
+        UsageError, DependencyError: as `Group.load`.
     """
-    if name not in CANVASES:
-        raise UsageError(f'expected one of {", ".join(CANVASES)} as canvas, got "{name}"')
-    return CANVASES[name]
+    return CANVASES.load(name)()
 
 
 def _noise(shape: tuple[int, ...], seeds: Sequence[Seed]) -> Tensor:

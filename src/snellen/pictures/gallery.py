@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from snellen.base import Interrupted, Seed, UsageError, canonical, encode_json, sweep, try_folder, write_atomic
 from snellen.models import Model, Unit, units
 from snellen.pictures.canvas import canvas_named
+from snellen.pictures.objectives import Objective, named
 from snellen.pictures.render import Render, Settings, render, usual_batch
 from snellen.pictures.sheet import png
 
@@ -54,7 +55,7 @@ def visualize(
 
     Args:
         model: the network.
-        specs: addresses and ranges of units.
+        specs: addresses and ranges of units, and objectives such as "deepdream(layer)".
         direction: "max" or "min".
         canvas: "fourier" or "pixel".
         steps: of the optimization.
@@ -72,7 +73,7 @@ def visualize(
     """
     if precision not in ("float32", "bfloat16"):
         raise UsageError(f'expected the precision "float32" or "bfloat16", got "{precision}"')
-    chosen = units(specs, model)
+    chosen = [target for spec in specs for target in _targets(spec, model)]
     if not chosen:
         raise UsageError('expected at least one unit, as in "layer:3", got none')
     drawn_on = canvas_named(canvas)
@@ -101,7 +102,7 @@ class _Ticker:
             self._progress(self._done, self._total)
 
 
-def _write(drawn: Render, index: int, unit: Unit, place: tuple[str, Path]) -> Picture:
+def _write(drawn: Render, index: int, unit: Unit | Objective, place: tuple[str, Path]) -> Picture:
     direction, out = place
     stem = _stem(unit, direction)
     status, response = drawn.status[index], finite(float(drawn.responses[index]))
@@ -121,8 +122,13 @@ def _write(drawn: Render, index: int, unit: Unit, place: tuple[str, Path]) -> Pi
     return picture
 
 
-def _stem(unit: Unit, direction: str) -> str:
-    return re.sub(r"[^\w.@,-]+", "_", str(unit)) + f"-{direction}"
+def _targets(spec: str, model: Model) -> Sequence[Unit | Objective]:
+    objective = named(spec)
+    return units([spec], model) if objective is None else [objective]
+
+
+def _stem(unit: Unit | Objective, direction: str) -> str:
+    return re.sub(r"[^\w.@,-]+", "_", str(unit)).strip("_") + f"-{direction}"
 
 
 def thin(history: list[float]) -> tuple[list[int], list[float | None]]:

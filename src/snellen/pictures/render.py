@@ -21,6 +21,7 @@ from snellen.models.sources.load import pair
 from snellen.models.steady import steady
 from snellen.models.survey import survey
 from snellen.models.taps import observe, tapped
+from snellen.models.unit import Place
 from snellen.pictures.canvas import Canvas, Fourier, generator
 from snellen.pictures.heap import roomy_heap
 from snellen.pictures.objectives import Objective, magnitudes, scores
@@ -202,9 +203,10 @@ def render(
     if not listed or direction not in ("max", "min"):
         raise UsageError(f'expected at least one target and "max" or "min", got {len(listed)} and "{direction}"')
     objectives = [Objective.of(t) for t in listed]
-    for unit in units([str(u) for o in objectives for m, _ in o.terms for u in m], model):
-        if not survey(model).layer(unit.layer).drawable:
-            raise LayerError(f'expected gradients from "{unit.layer}" to the picture, got none; {_UNDRAWABLE}')
+    units([str(unit) for o in objectives for unit in o.units], model)  # a wrong address fails before work starts
+    for layer in dict.fromkeys(Place.parse(address).layer for o in objectives for address in sorted(o.addresses)):
+        if not survey(model).layer(layer).drawable:
+            raise LayerError(f'expected gradients from "{layer}" to the picture, got none; {_UNDRAWABLE}')
     seeds = [seeds] * len(objectives) if isinstance(seeds, Seed) else list(seeds)
     if len(seeds) != len(objectives) or (start is not None and len(start) != len(objectives)):
         raise UsageError(f"expected one seed and one start for each of {len(objectives)} targets, got {len(seeds)}")

@@ -53,7 +53,9 @@ _RECORD = {
     "environment": dict,
     "layers": Each({"name": str, "kind": str, "shape": Each(int), "units": int}),
     "units": Each(_UNIT),
-    "findings": Each({"check": str, "title": str, "claim": str, "verdict": str, "evidence": dict}),
+    "findings": Each(
+        {"check": str, "title": str, "claim": str, "verdict": str, "evidence": dict, "asks": Option(Maybe(str))}
+    ),
 }
 _FIT = {"words": str}
 _PATHS = {
@@ -73,15 +75,21 @@ _JUDGEMENT = {"verdict": str, "evidence": Each({"check": str, "words": str})}
 _ROWS = {"units": Each({"unit": str, "words": str, "figure": Maybe(float), "strength": int})}
 _GATE = {"gate": str, "channels": Whole(0), "silent": Whole(0), "switches": Whole(0), "listed": Each(Whole(0))}
 _GATE |= {"rests_at": Maybe(float), "reaches": Maybe(float)}
-_EVIDENCE = {
-    "jumps": _ROWS,
-    "silent-scan": {**_ROWS, "gates": Each(_GATE), "images": Whole(0), "pictures": Whole(0)},
-    "agreement": _ROWS,
-    "procedure": _ROWS,
-    "response-gap": _ROWS,
-    "judgement": _WHOLE,
+_SCAN = {"gates": Each(_GATE), "images": Whole(0), "pictures": Whole(0)}
+_WAY = {"coarse": Each(float), "place": float}
+FIRST = {
+    "jumps": "A switch that tells pictures from photographs must flip somewhere on the straight way from one to the "
+    "other. There the response jumps, however closely one looks; an honest network’s changes smoothly.",
+    "silent-scan": "A hidden branch must sleep while photographs are shown. Holding every such channel at rest shows "
+    "whether a picture’s response hangs on them; in an honest network next to nothing does.",
+    "agreement": "Before the unit’s own layer can interfere, its picture should resemble the photographs that excite "
+    "it more than those that excite other units.",
+    "procedure": "Another canvas, optimizer or start should lead to a similar picture. A start from a photograph is "
+    "what a switch takes for one, and shows the true unit.",
+    "response-gap": "Pictures excite units more than photographs do, in honest networks too. How much more is told in "
+    "robust standard deviations of the photographs’ responses.",
 }
-_TOLD = {"jumps": {"coarse": Each(float), "place": float}}
+"""The first checks that judged units, and what they ask: records of their time do not say it themselves."""
 _SERIES = {"curves": ("s", "lo", "hi"), "raw": ("picture", "same", "other"), "ceiling": ("mean", "lo", "hi")}
 
 
@@ -130,14 +138,22 @@ def _check(record: Any) -> None:
         if any(a > b for a, b in pairwise(quantiles)):
             raise ShapeError(f"expected units[{i}].natural.quantiles in rising order, got others")
     for i, finding in enumerate(record["findings"]):
-        where = f"findings[{i}].evidence"
-        if finding["check"] == "path-similarity":
-            _check_paths(finding["evidence"], where)
-        elif finding["check"] in _EVIDENCE:
-            match(finding["evidence"], _EVIDENCE[finding["check"]], where)
-            for k, row in enumerate(finding["evidence"]["units"] if finding["check"] in _TOLD else ()):
-                if row["figure"] is not None:
-                    match(row, _TOLD[finding["check"]], f"{where}.units[{k}]")
+        _check_evidence(finding["check"], finding["evidence"], f"findings[{i}].evidence")
+
+
+def _check_evidence(check: str, evidence: dict[str, Any], where: str) -> None:
+    """What the page reads of evidence, by what there is, whichever check it is of."""
+    if check == "path-similarity":
+        return _check_paths(evidence, where)
+    if check == "judgement":
+        return match(evidence, _WHOLE, where)
+    if "gates" in evidence:
+        match(evidence, _SCAN, where)
+    if "units" in evidence or check in FIRST:
+        match(evidence, _ROWS, where)
+        for k, row in enumerate(evidence["units"]):
+            if not _WAY.keys().isdisjoint(row) and row["figure"] is not None:
+                match(row, _WAY, f"{where}.units[{k}]")
 
 
 def _check_paths(evidence: dict[str, Any], where: str) -> None:

@@ -6,25 +6,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from snellen.reports.record import FIRST
 from snellen.reports.ways import way
 
 Record = Mapping[str, Any]
-CHECKS = ("jumps", "silent-scan", "agreement", "procedure", "response-gap")
+JUDGED = "judgement"
 MOST = 6  # charts of ways
 PROOF = 2
 SILENT_PAGE = "pages/silent.html"
-ASKED = {
-    "jumps": "A switch that tells pictures from photographs must flip somewhere on the straight way from one to the "
-    "other. There the response jumps, however closely one looks; an honest network’s changes smoothly.",
-    "silent-scan": "A hidden branch must sleep while photographs are shown. Holding every such channel at rest shows "
-    "whether a picture’s response hangs on them; in an honest network next to nothing does.",
-    "agreement": "Before the unit’s own layer can interfere, its picture should resemble the photographs that excite "
-    "it more than those that excite other units.",
-    "procedure": "Another canvas, optimizer or start should lead to a similar picture. A start from a photograph is "
-    "what a switch takes for one, and shows the true unit.",
-    "response-gap": "Pictures excite units more than photographs do, in honest networks too. How much more is told in "
-    "robust standard deviations of the photographs’ responses.",
-}
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,12 @@ class Way:
 
 def judgement(record: Record) -> Record | None:
     """The finding that sums up all checks, if the record has one."""
-    return next((f for f in record["findings"] if f["check"] == "judgement"), None)
+    return next((f for f in record["findings"] if f["check"] == JUDGED), None)
+
+
+def judging(record: Record) -> list[Record]:
+    """The findings of checks that say something of every unit."""
+    return [f for f in record["findings"] if f["check"] != JUDGED and "units" in f["evidence"]]
 
 
 def reference(record: Record) -> Record | None:
@@ -60,15 +54,17 @@ def reference(record: Record) -> Record | None:
 
 def signs(record: Record) -> tuple[Sign, ...]:
     """The checks that were made, those that found something first."""
-    known = {f["check"]: f for f in record["findings"] if f["check"] in CHECKS}
-    found = [known[check] for check in CHECKS if check in known]
-    ranked = sorted(found, key=lambda f: f["verdict"] != "suspicious")
-    return tuple(Sign(f["check"], f["title"], f["claim"], f["verdict"], ASKED[f["check"]]) for f in ranked)
+    ranked = sorted(judging(record), key=lambda f: f["verdict"] != "suspicious")
+    return tuple(Sign(f["check"], f["title"], f["claim"], f["verdict"], _asks(f)) for f in ranked)
+
+
+def _asks(finding: Record) -> str:
+    return finding.get("asks") or FIRST.get(finding["check"], "")
 
 
 def ways(record: Record) -> tuple[Way, ...]:
     """Charts of the ways with the largest jumps; of the steepest ones where there is no jump."""
-    rows = [row for f in record["findings"] if f["check"] == "jumps" for row in f["evidence"]["units"]]
+    rows = [row for finding in judging(record) for row in finding["evidence"]["units"] if "coarse" in row]
     drawn = [row for row in rows if row["figure"] is not None and len(row["coarse"]) > 1]
     ranked = sorted(drawn, key=lambda row: (-row["strength"], -row["figure"]))
     most = MOST if ranked and ranked[0]["strength"] == PROOF else MOST // 2
@@ -77,10 +73,10 @@ def ways(record: Record) -> tuple[Way, ...]:
 
 def gates(record: Record) -> Sequence[Record]:
     """Gates with silent channels or switches, from the scan; switches first, then those with most."""
-    found = [gate for f in record["findings"] if f["check"] == "silent-scan" for gate in f["evidence"]["gates"]]
+    found = [gate for finding in judging(record) for gate in finding["evidence"].get("gates", ())]
     return sorted(found, key=lambda gate: (-gate["switches"], -gate["silent"] / max(gate["channels"], 1)))
 
 
 def scan(record: Record) -> Record | None:
     """The finding of the scan for silent channels, if the record has one."""
-    return next((f for f in record["findings"] if f["check"] == "silent-scan"), None)
+    return next((finding for finding in judging(record) if "gates" in finding["evidence"]), None)

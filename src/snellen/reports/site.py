@@ -15,7 +15,7 @@ from snellen.base import is_file
 from snellen.reports import curve, panels, words
 from snellen.reports.cards import Card, anchor_of, card, title_of
 from snellen.reports.frieze import Pair, frieze
-from snellen.reports.signs import CHECKS, SILENT_PAGE, gates, reference, scan, signs, ways
+from snellen.reports.signs import JUDGED, SILENT_PAGE, gates, judging, reference, scan, signs, ways
 from snellen.reports.units import Unit, open_record
 from snellen.reports.verdict import main_finding, paths, verdict
 from snellen.reports.write import write
@@ -165,7 +165,7 @@ def _told(record: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": verdict(record),
         "main": main,
         "more": [f for f in known if f is not main],
-        "others": [f for f in record["findings"] if f not in known and f["check"] not in (*CHECKS, "judgement")],
+        "others": [f for f in record["findings"] if f not in (*known, *judging(record)) and f["check"] != JUDGED],
         "signs": signs(record),
         "ways": ways(record),
         "gates": gates(record),

@@ -32,7 +32,8 @@ def visualize(  # noqa: PLR0913 - a command line's options
 
     Args:
         model: a `torch.nn.Module` in memory, a `snellen.Model`, or a word as `snellen.audit` takes it.
-        units: addresses and ranges: "layer:3", "layer:3@2,4", "layer:0-9" or "layer:*".
+        units: addresses and ranges: "layer:3", "layer:3@2,4", "layer:0-9" or "layer:*"; or objectives by name, as in
+            "deepdream(layer)".
         minimize: draw what a unit responds to least.
         canvas: "fourier" or "pixel".
         steps: optimization steps of each picture; None for 512.

@@ -16,8 +16,8 @@ from torch import nn
 
 from snellen.base import ModelError, WeightsError, brief, nearest
 from snellen.base.files import home
-from snellen.models.model import Model
 from snellen.models.sources.found import Found
+from snellen.models.sources.source import given
 from snellen.models.sources.weights import unpickle
 from snellen.models.steady import seeded
 
@@ -42,15 +42,7 @@ def from_file(path: Path, factory: str) -> Found:
         made = _called(_factory(module, factory, path), path)
     source = {"source": "file", "path": str(path), "factory": factory, "sha256": _sha256(path)}
     name = path.stem if factory in _NAMELESS else factory
-    if isinstance(made, Model):
-        provenance = {**source, **dict(made.provenance)}
-        name = name if made.name == Model.name else made.name
-        return Found(made.module, name, made.size, "the model", made.preprocess, made.labels, provenance)
-    if isinstance(made, nn.Module):
-        return Found(made, name, provenance=source)
-    raise ModelError(
-        f"expected {path.name}:{factory} to return a torch.nn.Module or a snellen.Model, got {type(made).__name__}"
-    )
+    return given(made, name, source, who=f"{path.name}:{factory}")
 
 
 def from_pickle(path: Path, *, trust_pickle: bool) -> Found:

@@ -12,6 +12,7 @@ from torch import nn
 from snellen.base import DependencyError, ModelError, UsageError, brief, nearest
 from snellen.models.model import Preprocess
 from snellen.models.sources.found import Found
+from snellen.models.sources.source import Source
 from snellen.models.steady import seeded
 
 
@@ -212,3 +213,7 @@ def raised(error: Exception, most: int = 300) -> str:
 def _unknown(name: str, known: Iterable[str], library: str) -> ModelError:
     hint = nearest(name, known) or f"see the list of models of {library}"
     return ModelError(f'expected a network of {library}, got "{name}"; {hint}')
+
+
+TORCHVISION = Source("torchvision", "NAME", from_torchvision)
+TIMM = Source("timm", "NAME", from_timm)

@@ -10,17 +10,11 @@ from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.file import from_file, from_pickle
 from snellen.models.sources.found import Found
-from snellen.models.sources.hub import from_timm, from_torchvision
 from snellen.models.sources.probe import probe, runs_at
 from snellen.models.sources.saved import from_saved, is_saved
-from snellen.models.sources.transformers_folder import from_transformers
+from snellen.models.sources.source import SOURCES
 from snellen.models.sources.weights import fill, is_pickle_name, read_weights
 from snellen.models.survey import survey
-
-_FORMS = (
-    '"builtin", "path/to/file.py:factory", "torchvision:NAME", "timm:NAME", "transformers:FOLDER" or the folder of a '
-    "saved model"
-)
 
 
 def load_model(
@@ -76,10 +70,8 @@ def _find(spec: str, *, trust_pickle: bool, base: str | None = None) -> Found:
         return Found(
             model.module, model.name, model.size, "the model", model.preprocess, model.labels, dict(model.provenance)
         )
-    if colon and head in ("torchvision", "timm"):
-        return (from_torchvision if head == "torchvision" else from_timm)(tail)
-    if colon and head == "transformers":
-        return from_transformers(Path(tail))
+    if colon and head.isidentifier() and head in SOURCES.parts:
+        return SOURCES.load(head).found(tail)
     if is_saved(spec):
         return from_saved(home(spec), lambda honest: _find_honest(honest, trust_pickle=trust_pickle), base=base)
     path, colon, factory = spec.rpartition(":")
@@ -89,7 +81,12 @@ def _find(spec: str, *, trust_pickle: bool, base: str | None = None) -> Found:
         raise UsageError(f'expected the name of a factory after the file, as in "{spec}:load", got "{spec}"')
     if is_pickle_name(spec):
         return from_pickle(Path(spec), trust_pickle=trust_pickle)
-    raise UsageError(f'expected a model as {_FORMS}, got "{brief(spec)}"')
+    raise UsageError(f'expected a model as {_forms()}, got "{brief(spec)}"')
+
+
+def _forms() -> str:
+    named = "".join(f'"{source.name}:{source.what}", ' for source in SOURCES.all().values())
+    return f'"builtin", "path/to/file.py:factory", {named.removesuffix(", ")} or the folder of a saved model'
 
 
 def _find_honest(spec: str, *, trust_pickle: bool) -> Found:

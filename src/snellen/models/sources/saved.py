@@ -19,6 +19,7 @@ from snellen.base.shape import Each, Exactly, Number, OneOf, Option, ShapeError,
 from snellen.models.manipulations import KINDS, Manipulation, Saved
 from snellen.models.model import Model, Preprocess
 from snellen.models.sources.found import Found
+from snellen.models.sources.source import SOURCES
 from snellen.models.sources.weights import is_pickle_name, read_weights
 
 DESCRIPTION = "snellen.json"
@@ -197,7 +198,7 @@ def _weights(folder: Path, described: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _check_base(spec: str, folder: Path) -> None:
     """A folder says only which network of this package or of a library it is built from, never what code to run."""
-    if spec == "builtin" or spec.partition(":")[0] in ("torchvision", "timm", "transformers"):
+    if spec == "builtin" or spec.partition(":")[0] in SOURCES.house:
         return
     what = "a pickle" if is_pickle_name(spec) else "code of its own"
     raise ModelError(

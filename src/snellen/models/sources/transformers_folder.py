@@ -18,6 +18,7 @@ from snellen.base.shape import ShapeError
 from snellen.models.sources.found import Found
 from snellen.models.sources.hub import imported, raised
 from snellen.models.sources.processor import Seen, guessed, seen_by
+from snellen.models.sources.source import Source
 from snellen.models.sources.weights import few, precision_notes, read_weights
 from snellen.models.steady import seeded
 
@@ -429,3 +430,6 @@ def _quiet(library: ModuleType) -> Iterator[None]:
         library.logging.set_verbosity(level)
         if bars:
             library.logging.enable_progress_bar()
+
+
+TRANSFORMERS = Source("transformers", "FOLDER", lambda folder: from_transformers(Path(folder)))

@@ -1,0 +1,225 @@
+"""Another package's check, canvas, objective, source and images: each of few lines, and used like the house's own."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from snellen.base.plugins import Group
+from snellen.cli import main
+
+PARTS = {
+    "check": '''
+from snellen.checks import UnitCheck, UnitRow
+
+
+class Brightness(UnitCheck):
+    """How bright the pictures are."""
+
+    name = "brightness"
+    short = "brightness"
+    title = "How bright are the pictures?"
+    asks = "A dark picture shows little."
+
+    def rows(self, exhibit):
+        for unit, picture in zip(exhibit.units, exhibit.pictures):
+            yield UnitRow(str(unit), f"Its picture's mean is {float(picture.mean()):.2f}.", float(picture.mean()))
+
+    def claim(self, rows):
+        return f"The brightest of {len(rows)} pictures has a mean of {max(row.figure for row in rows):.2f}."
+''',
+    "canvas": '''
+from dataclasses import dataclass
+
+from snellen.pictures import Pixel
+
+
+@dataclass(frozen=True)
+class Tall(Pixel):
+    """Rows in place of columns."""
+
+    def plane(self, state, size):
+        return state.transpose(2, 3)
+
+    def start(self, size, seeds):
+        return super().start(size[::-1], seeds)
+
+    def fit(self, images):
+        return super().fit(images).transpose(2, 3)
+''',
+    "objective": '''
+from dataclasses import dataclass
+
+from snellen import Objective
+
+
+@dataclass(frozen=True)
+class Loud(Objective):
+    """The largest value in a layer."""
+
+    layer: str
+
+    @property
+    def addresses(self):
+        return frozenset({self.layer})
+
+    def score(self, activations):
+        return activations[self.layer].flatten(1).amax(1)
+''',
+    "source": """
+import torch
+
+from snellen.models import Source
+
+
+def find(name):
+    torch.manual_seed(len(name))
+    layers = [torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 14 * 14, 3)]
+    return torch.nn.Sequential(*layers)
+
+
+TOYS = Source("toys", "NAME", find)
+""",
+    "images": """
+import numpy as np
+
+from snellen.images import ImageSource, open_images
+
+
+def find(name, progress):
+    pixels = np.random.default_rng(int(name)).integers(0, 255, (8, 16, 16, 3), dtype=np.uint8)
+    return open_images(pixels)
+
+
+NOISE = ImageSource("noise", "SEED", find)
+""",
+}
+POINTS = """
+[snellen.checks]
+brightness = zoo.check:Brightness
+
+[snellen.canvases]
+tall = zoo.canvas:Tall
+
+[snellen.objectives]
+loud = zoo.objective:Loud
+
+[snellen.sources]
+toys = zoo.source:TOYS
+
+[snellen.images]
+noise = zoo.images:NOISE
+"""
+pytestmark = pytest.mark.global_random  # the package draws its images
+
+
+@pytest.fixture
+def zoo(tmp_path, monkeypatch):
+    """The package as an installer leaves it."""
+    site = tmp_path / "site"
+    (site / "zoo").mkdir(parents=True)
+    (site / "zoo-3.1.dist-info").mkdir()
+    (site / "zoo" / "__init__.py").write_text('raise RuntimeError("run")\n' if "asleep" in str(tmp_path) else "")
+    for name, code in PARTS.items():
+        assert len([line for line in code.splitlines() if line.strip()]) <= 25
+        (site / "zoo" / f"{name}.py").write_text(code)
+    (site / "zoo-3.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 3.1\n")
+    (site / "zoo-3.1.dist-info" / "entry_points.txt").write_text(POINTS)
+    monkeypatch.syspath_prepend(site)
+    importlib.invalidate_caches()
+    yield site
+    for name in [name for name in sys.modules if name.partition(".")[0] == "zoo"]:
+        del sys.modules[name]
+
+
+def words(*more):
+    return [str(word) for word in more]
+
+
+@pytest.mark.usefixtures("zoo")
+def test_its_parts_are_listed_with_where_they_come_from(snellen):
+    lines = snellen("plugins").out.splitlines()
+    found = {line.split()[1]: " ".join(line.split()[2:]) for line in lines if "zoo 3.1" in line}
+    assert found == {
+        "brightness": "zoo 3.1 How bright the pictures are.",
+        "tall": "zoo 3.1 Rows in place of columns.",
+        "loud": "zoo 3.1 The largest value in a layer.",
+        "toys": "zoo 3.1",
+        "noise": "zoo 3.1",
+    }
+    assert "zoo" not in sys.modules
+
+
+@pytest.mark.usefixtures("zoo")
+def test_its_check_is_in_the_record_and_on_the_page(snellen, tmp_path):
+    asked = ("audit", "toys:some", "--images", "noise:3", "--size", 16, "--units", "3:0-1", "--quick", "--steps", 2)
+    done = snellen(*words(*asked, "--out", tmp_path / "run", "--canvas", "tall"))
+    assert done.code == 0, done.err
+    record = json.loads((tmp_path / "run" / "audit.json").read_text())
+    assert record["model"]["provenance"]["source"] == "toys"
+    assert record["settings"]["canvas"]["type"] == "Tall"
+    found = next(f for f in record["findings"] if f["check"] == "brightness")
+    assert [row["unit"] for row in found["evidence"]["units"]] == ["3:0", "3:1"]
+    page = (tmp_path / "run" / "index.html").read_text()
+    assert "How bright are the pictures?" in page
+    assert "A dark picture shows little." in page
+    again = snellen(*words(*asked, "--out", tmp_path / "run", "--canvas", "tall"))
+    assert again.code == 0, again.err
+
+
+@pytest.mark.usefixtures("zoo")
+def test_its_canvas_and_objective_draw(snellen, tmp_path):
+    for canvas, target in (("tall", "3:1"), ("fourier", "loud(1)"), ("fourier", "deepdream(0)")):
+        out = tmp_path / f"{canvas}-{target[:4]}"
+        more = ("--canvas", canvas, "--steps", 3, "--size", 16, "--out", out)
+        done = snellen(*words("visualize", "toys:some", target, *more))
+        assert done.code == 0, done.err
+        assert len(list(out.glob("*.png"))) == 1
+    assert [p.name for p in (tmp_path / "fourier-loud").glob("*.png")] == ["Loud_layer_1-max.png"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("toys:some", "3:1"), "expected a model as"),
+        (("builtin", "classifier:1", "--canvas", "tall"), "expected one of fourier, pixel as canvas"),
+        (("builtin", "loud(block1)"), "expected one of deepdream as objective"),
+    ],
+)
+def test_without_it_its_names_are_unknown(snellen, tmp_path, asked, told):
+    assert told in snellen(*words("visualize", *asked, "--out", tmp_path / "p")).line
+
+
+def test_a_saved_model_does_not_name_it(tmp_path):
+    from snellen.base import ModelError
+    from snellen.models.sources.saved import _check_base
+
+    _check_base("torchvision:resnet18", tmp_path)
+    with pytest.raises(ModelError, match="runs no code"):
+        _check_base("toys:some", tmp_path)
+
+
+def test_a_broken_package_is_one_line_where_it_is_used_and_nothing_elsewhere(zoo, snellen, tmp_path):
+    (zoo / "zoo" / "check.py").write_text("import nowhere\n")
+    done = snellen(*words("visualize", "toys:some", "3:1", "--size", 16, "--steps", 2, "--out", tmp_path / "p"))
+    assert done.code == 0, done.err
+    line = snellen(
+        *words("audit", "toys:some", "--images", "noise:3", "--size", 16, "--quick", "--out", tmp_path / "run")
+    ).line
+    assert 'the check "brightness" of zoo 3.1, got ModuleNotFoundError' in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_looks_for_no_package():
+    code = "import sys; from snellen.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print('importlib.metadata' in sys.modules, file=sys.stderr)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.strip() == "False"
+    assert main
+    assert Group
