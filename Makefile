@@ -7,7 +7,7 @@ BIN := .venv/bin
 CONSTRAINTS := constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 
-.PHONY: demo test test-all venv lint format builtin bench-speed bench-similarity clean
+.PHONY: demo test test-all venv lint format builtin dist bench-speed bench-similarity clean
 
 # The theory's pages, the audit of the built-in network, and beside it one whose pictures lie.
 demo: venv
@@ -45,6 +45,22 @@ format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Wheel and sdist, their metadata checked; the wheel is installed where no development file is, and audits from there.
+dist:
+	rm -rf dist build/dist
+	$(PYTHON) -m venv build/dist
+	build/dist/bin/python -m pip --disable-pip-version-check install --quiet build twine
+	build/dist/bin/python -m build --outdir dist .
+	build/dist/bin/python -m twine check --strict dist/*
+	rm -rf build/wheel
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) "torch==$(TORCH)+cpu" 2>/dev/null \
+	  || build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) "torch==$(TORCH)+cpu" --extra-index-url $(TORCH_CPU_INDEX) 2>/dev/null \
+	  || build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) "torch==$(TORCH)"
+	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) dist/*.whl
+	cd build/wheel && bin/snellen --version && bin/snellen audit builtin --quick --out run && bin/snellen plugins > /dev/null
+	@ls -l dist | awk 'NR > 1 {print $$9, $$5, "bytes"}'
+
 # Trains the built-in network again, from the photographs in scikit-image's wheel.
 builtin: venv
 	$(BIN)/python tools/train_builtin.py
@@ -64,4 +80,4 @@ bench-similarity: venv
 	$(BIN)/python benchmarks/similarity.py
 
 clean:
-	rm -rf .venv .venv-lucent demo runs
+	rm -rf .venv .venv-lucent build demo dist runs

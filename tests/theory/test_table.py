@@ -233,3 +233,15 @@ def test_names():
 def test_symbols():
     assert symbols("x_min <= 2^(1 - d) sqrt(d)") == "x<sub>min</sub> ≤ 2<sup>1 − d</sup> √(d)"
     assert symbols("<b> eps, 2^-d & rho") == "&lt;b&gt; ε, 2<sup>−d</sup> &amp; ρ"
+
+
+def test_without_matplotlib_the_page_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    import importlib.util
+
+    from snellen.base import DependencyError
+    from snellen.theory import report
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DependencyError, match=r"snellen\[theory\]"):
+        report("affine", out=tmp_path / "page", progress=False)
+    assert not (tmp_path / "page").exists()

@@ -30,7 +30,9 @@ def theory(
         twins = None
         if out is not None and any(entry.name == "relu" for entry in find_entries(name)):
             from snellen.certificates.twins import draw_twins
+            from snellen.theory.pictures import check_installed
 
+            check_installed()
             tell("drawing two networks", 0, 1)
             twins = draw_twins()
         rows = report(name, out=out, twins=twins, progress=tell)

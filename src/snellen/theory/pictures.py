@@ -1,5 +1,6 @@
 """Drawings of envelopes and witnesses in one dimension, and of what would help. matplotlib, off screen."""
 
+import importlib.util
 import io
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from snellen.base import DependencyError
 from snellen.theory.domain import Array, Ball
 from snellen.theory.entries import Entry
 from snellen.theory.envelope import envelope
@@ -87,6 +89,18 @@ def draw_growth(curve: Growth) -> bytes:
         axes.set_ylabel("worst error")
 
     return figure_png((3.1, 2.1), paint)
+
+
+def check_installed() -> None:
+    """See that the page can be drawn, before anything is computed for it.
+
+    Raises:
+        DependencyError: matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise DependencyError(
+            'expected matplotlib for the pictures of the page, got none; pip install "snellen[theory]"'
+        )
 
 
 def figure_png(size: tuple[float, float], paint: Callable[[Any], None]) -> bytes:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from snellen.progress import Watch, told
 from snellen.theory.page import write_page
+from snellen.theory.pictures import check_installed
 from snellen.theory.table import Row, compute, find_entries
 from snellen.theory.twins import Twins
 
@@ -32,7 +33,10 @@ def report(
     Raises:
         UsageError: no such class; the nearest names are offered.
         OutputError: the folder cannot be written to.
+        DependencyError: the page needs matplotlib, which is not installed.
     """
+    if out is not None:
+        check_installed()
     with told(progress, "loading") as tell:
         entries = find_entries(name)
         steps = len(entries) * (1 if out is None else 1 + _DRAWING)
