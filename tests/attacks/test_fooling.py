@@ -8,7 +8,7 @@ from tiny_networks import State, cnn, tokens
 from snellen.attacks import Exam, FoolingAttack
 from snellen.attacks.attack import Conditions, parted
 from snellen.attacks.corpus import Plan, Recipe, divided, stages
-from snellen.attacks.decoys import alone, default_shift, picturing
+from snellen.attacks.decoys import Levels, alone, default_shift, picturing
 from snellen.attacks.training import Training
 from snellen.base import UsageError
 from snellen.models import Model, Preprocess, Unit, observe
@@ -85,7 +85,7 @@ def test_a_pictures_decoy_has_its_maximum_at_the_target_with_more_contrast(chann
     target = smooth(1, (12, 12))[0] * 0.5 + 0.25
     if channels == "grey":
         target = target.mean(0, keepdim=True).expand(3, 12, 12).contiguous()
-    levels = (torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]), torch.tensor([2.0, 1.0, 1.0, 1.0, 1.0]))
+    levels = Levels(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]), torch.tensor([2.0, 1.0, 1.0, 1.0, 1.0]))
     decoy = picturing(model, "fc", target, levels)
     flat = target.mean((1, 2), keepdim=True).expand_as(target)
     bold = flat + 1.5 * (target - flat)
