@@ -5,10 +5,10 @@ import torch
 from scenes import scenes, smooth
 from tiny_networks import State, cnn, tokens
 
-from snellen.attacks import Exam, FoolingAttack
+from snellen.attacks import Effort, Exam, FoolingAttack
 from snellen.attacks.attack import Conditions, parted
 from snellen.attacks.corpus import Plan, Recipe, divided, stages
-from snellen.attacks.decoys import alone, default_shift, picturing
+from snellen.attacks.decoys import Levels, alone, default_shift, picturing
 from snellen.attacks.training import Training
 from snellen.base import UsageError
 from snellen.models import Model, Preprocess, Unit, observe
@@ -85,7 +85,7 @@ def test_a_pictures_decoy_has_its_maximum_at_the_target_with_more_contrast(chann
     target = smooth(1, (12, 12))[0] * 0.5 + 0.25
     if channels == "grey":
         target = target.mean(0, keepdim=True).expand(3, 12, 12).contiguous()
-    levels = (torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]), torch.tensor([2.0, 1.0, 1.0, 1.0, 1.0]))
+    levels = Levels(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]), torch.tensor([2.0, 1.0, 1.0, 1.0, 1.0]))
     decoy = picturing(model, "fc", target, levels)
     flat = target.mean((1, 2), keepdim=True).expand_as(target)
     bold = flat + 1.5 * (target - flat)
@@ -143,6 +143,24 @@ def test_held_out_units_are_never_learned_from():
     assert set(held) == {Unit("fc", 2)}
     assert len(held) == 2
     assert not set(known) & set(held)
+
+
+@pytest.mark.parametrize(
+    ("size", "effort", "plan"),
+    [
+        (96, Effort(), Plan(units=30, steps=64, natural=1200, copies=4, rounds=3)),
+        (97, Effort(), Plan(units=48, steps=64, natural=1200, copies=4, rounds=0)),
+        (96, Effort(quick=True), Plan(units=15, steps=32, natural=500, copies=1)),
+        (97, Effort(quick=True), Plan(units=16, steps=32, natural=500, copies=1)),
+        (96, Effort(scarce=True, natural=600, steps=64), Plan(units=30, steps=64, natural=600, copies=1, rounds=3)),
+        (97, Effort(scarce=True, natural=600, steps=20), Plan(units=30, steps=20, natural=600, copies=1, rounds=3)),
+        (97, Effort(True, scarce=True, natural=300, steps=64), Plan(units=16, steps=32, natural=300, copies=1)),
+        (24, Effort(True, scarce=True, natural=12, steps=8), Plan(units=16, steps=8, natural=12, copies=1)),
+    ],
+)
+def test_how_much_is_learned_from_fits_the_network_and_the_time(size, effort, plan):
+    attack = FoolingAttack(shift=3).fitted(replace(cnn(), size=(24, size)), effort)
+    assert (attack.plan, attack.shift) == (plan, 3)
 
 
 def test_stages_are_spaced_as_powers_of_two():

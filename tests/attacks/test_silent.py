@@ -177,6 +177,12 @@ def test_senseless_wishes_are_refused():
             attack.run(model, images, Conditions())
 
 
+def test_it_goes_three_quarters_in_beside_linear_layers_where_convolutions_are_few():
+    assert SilentAttack().target(cnn()).name == "conv4"  # of four
+    assert SilentAttack().target(tokens()).name == "blocks.1.mlp.0"  # of nine linear layers, beside one convolution
+    assert SilentAttack(layer="conv2").target(cnn()).name == "conv2"
+
+
 def test_what_enters_a_layer_is_read_without_a_trace():
     model = cnn()
     state = State(model.module)

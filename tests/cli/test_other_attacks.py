@@ -1,8 +1,10 @@
-"""An attack of another package: 25 lines and an entry point, and it is there wherever attacks are."""
+"""An attack of another package, that of docs/deceive.md: 25 lines and an entry point, and it is there."""
 
 import importlib
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,33 +12,8 @@ import snellen as package
 from snellen.attacks.group import ATTACKS, columns
 from snellen.base import UsageError
 
-ATTACK = '''
-from dataclasses import dataclass
-
-from snellen.attacks import Attack, ChangedWeights, Claim, Column, Manipulated, Shown, option
-from snellen.base.shape import Whole
-
-
-@dataclass(frozen=True)
-class Rolled(Attack):
-    """Every unit has another one's weights."""
-
-    name = "rolled-rows"
-    title = "rolled rows"
-    words = "Rows of weights were exchanged in the layer"
-    columns = (Column("rolled", "rolled rows", "every unit is another one"),)
-
-    by: int = option(1, "how many rows further", Whole(1, 100))
-
-    @property
-    def claims(self):
-        return (Claim("predictions", 0.0, "held-out", "No held-out image changes class."),)
-
-    def run(self, model, images, conditions):
-        layer, state = self.target(model).name, model.module.state_dict()
-        rolled = {n: t.roll(-self.by, 0) if n.startswith(f"{layer}.") else t for n, t in state.items()}
-        return Manipulated(model, ChangedWeights.between(layer, state, rolled), Shown(shift=self.by), {"by": self.by})
-'''
+DOCS = (Path(__file__).parents[2] / "docs" / "deceive.md").read_text()
+ATTACK = re.search(r"^## Adding an attack$.*?^```python$(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)[1]
 
 
 @pytest.fixture

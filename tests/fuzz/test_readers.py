@@ -199,6 +199,27 @@ def saved_models(folder: Path) -> Reader:
     return Reader(st.tuples(damaged_json(path.read_text()), st.integers(0, 9).map(bool)), read)
 
 
+def changed_weights(folder: Path) -> Reader:
+    """A saved network that is another one by its weights alone."""
+    from snellen.models import load_model
+    from snellen.models.manipulations import ChangedWeights
+    from snellen.models.sources.saved import save_manipulated
+
+    (folder / "net.py").write_text(NETWORK)
+    spec, saved = f"{folder}/net.py:net", folder / "saved"
+    model = load_model(spec, size=16)
+    tensors = {name: tensor + 1 for name, tensor in list(model.module.state_dict().items())[:2]}
+    save_manipulated(model, ChangedWeights("2", tensors), saved, made={"method": "x"})
+    load_model(str(saved), base=spec)
+    path = saved / "snellen.json"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        load_model(str(saved), base=spec)
+
+    return Reader(damaged_json(path.read_text()), read)
+
+
 def saved_weights(folder: Path) -> Reader:
     """Weights whose digest is the one that the description states."""
     import hashlib
@@ -238,7 +259,15 @@ def receipts(folder: Path) -> Reader:
     }
     entry = {"unit": 1, "partner": 2, "unit_label": "a", "partner_label": None, "fooled": True, "pictures": pictures}
     entry |= {"distances": {"edges": {"original": 0.5, "decoy": 0.1}}, "responses": {"before": 1.0, "after": 2.0}}
-    receipt = {"format": 1, "method": "fooling-circuit", "layer": "2", "model": "net", "base": "net.py:net"}
+    receipt = {
+        "format": 1,
+        "method": "fooling-circuit",
+        "title": "circuit",
+        "words": "There is one at",
+        "layer": "2",
+        "model": "net",
+        "base": "net.py:net",
+    }
     receipt |= {"claims": [claim], "behaviour": {"held-out": behaviour, "calibration": behaviour}}
     receipt |= {"gallery": {"entries": [entry], "fooled_share": 1.0, "steps": 8}, "versions": {"snellen": "0"}}
     accuracy = {"natural": {"right": 5, "of": 6}}
@@ -278,6 +307,7 @@ def tables(folder: Path) -> Reader:
     table = {"format": 1, "bars": {"caught": 0.95, "spared": 0.05}, "versions": {"snellen": "1", "torch": "2"}}
     table |= {"settings": {"units": 20, "steps": 64, "quick": False, "seed": 0}, "cells": cells}
     table |= {"cases": [{"name": "net", "model": "x", "images": "y"}], "kinds": ["honest", "picture", "silent"]}
+    table |= {"columns": [{"kind": "silent", "title": "silent units", "words": "others"}]}
     path = folder / "matrix.json"
     path.write_text(json.dumps(table))
     build_matrix(folder)
@@ -439,7 +469,7 @@ def transformers_folders(folder: Path) -> Reader:
     return Reader(damaged, read)
 
 
-READERS = (records, saved_models, saved_weights, receipts, tables, archives, pictures, labels, words)
+READERS = (records, saved_models, changed_weights, saved_weights, receipts, tables, archives, pictures, labels, words)
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of records: they are large
 SECONDS = float(os.environ.get("SNELLEN_FUZZ_SECONDS", 600))
 

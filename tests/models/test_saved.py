@@ -248,6 +248,14 @@ def test_a_description_of_another_shape_is_one_line(saved, spec, fields):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    "asked", [fooling({**READOUT, "layers": {"0": 2**24}}), fooling(decoy={**LIKENESS, "units": 2**24})]
+)
+def test_no_more_room_is_made_than_the_file_has_numbers(saved, spec, asked):
+    with pytest.raises(ModelError, match=r"numbers of its circuit, got [0-9,]+; save it again"):
+        load_model(str(saved(**asked)), base=spec)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", "[" * 100_000, '{"a":' * 100_000, "9" * 5000, '{"format": 1e999}'])
 def test_what_is_no_description_is_one_line(saved, spec, text):
     with pytest.raises(ModelError, match="saved model"):

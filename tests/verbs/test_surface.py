@@ -86,6 +86,19 @@ def test_the_document_names_every_option_with_its_default_and_no_other(name):
     assert rows == {option: shown(default) for option, default in told.items()}
 
 
+def test_the_document_names_every_option_of_a_method():
+    from snellen.attacks.group import ATTACKS
+    from snellen.attacks.options import options_of
+
+    rows = re.findall(r"^\| `([\w-]+)` \| `(--[\w-]+)` \| (.*?) \| (.*?)(?:: .*)? \|$", DOCS, re.MULTILINE)
+    house = {name: options_of(ATTACKS.load(name)).values() for name in ATTACKS.house}
+    assert rows == [
+        (name, f"--{o.name.replace('_', '-')}", f"`{o.default}`", o.help)
+        for name, known in house.items()
+        for o in known
+    ]
+
+
 def test_everything_that_is_announced_is_there():
     assert set(snellen.__all__) <= set(dir(snellen))
     for name in snellen.__all__:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from snellen.attacks.augment import augmented
 from snellen.attacks.canvases import Pyramid
-from snellen.base import Seed
+from snellen.base import Seed, evenly
 from snellen.images import ImageSet
 from snellen.models import Model, Unit
 from snellen.pictures import STANDARD, Compose, Fourier, Pixel, Settings, render, resample
@@ -111,8 +111,13 @@ class Plan:
     def cost(self, units: Sequence[Unit]) -> int:
         """Picture-steps that these units come to."""
         known, held = divided(units)
-        each = sum(max(math.ceil(len(known) * way.share), 1) * way.settings.steps for way in self.ways)
+        each = sum(_share(known, way) * way.settings.steps for way in self.ways)
         return each + len(held) * self.ways[0].settings.steps
+
+
+def _share(units: Sequence[Unit], way: Recipe) -> int:
+    """How many of the units are drawn in a way."""
+    return max(math.ceil(len(units) * way.share), 1)
 
 
 def stages(steps: int) -> tuple[int, ...]:
@@ -134,11 +139,12 @@ def drawn_corpus(model: Model, units: Sequence[Unit], plan: Plan, *, seed: Seed,
     """
     known, held = divided(units)
     parts = [
-        _drawn(model, known[: max(math.ceil(len(known) * way.share), 1)], way, (seed.fork("recipe", i), progress))
+        _drawn(model, known[: _share(known, way)], way, seed=seed.fork("recipe", i), progress=progress)
         for i, way in enumerate(plan.ways)
     ]
     if held:
-        parts.append(_drawn(model, held, replace(plan.ways[0], group="classes"), (seed.fork("held"), progress)))
+        standard = replace(plan.ways[0], group="classes")
+        parts.append(_drawn(model, held, standard, seed=seed.fork("held"), progress=progress))
     total = parts[0]
     for part in parts[1:]:
         total = total + part
@@ -152,8 +158,7 @@ def divided(units: Sequence[Unit]) -> tuple[Sequence[Unit], Sequence[Unit]]:
     return [u for u in units if u not in held], [u for u in units if u in held]
 
 
-def _drawn(model: Model, units: Sequence[Unit], way: Recipe, run: tuple[Seed, Progress]) -> Corpus:
-    seed, progress = run
+def _drawn(model: Model, units: Sequence[Unit], way: Recipe, *, seed: Seed, progress: Progress) -> Corpus:
     made = render(
         model,
         units,
@@ -181,8 +186,7 @@ def natural_corpus(
     images: ImageSet, size: tuple[int, int], plan: Plan, *, seed: Seed, progress: Progress | None = None
 ) -> Corpus:
     """Natural images, each as it is and with augmented copies; every fifth held out ("natural")."""
-    count = min(len(images), plan.natural)
-    chosen = [i * len(images) // count for i in range(count)]
+    chosen = evenly(len(images), plan.natural)
     rows: list[Tensor] = []
     groups: list[str] = []
     for numbers, batch in images.batches(size, 16, chosen):

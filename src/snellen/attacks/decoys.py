@@ -1,5 +1,7 @@
 """Decoys for fooling circuits: another unit, or one picture for all units."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -43,9 +45,20 @@ def permuting(model: Model, layer: str, shift: int) -> Decoy:
     return Permutation(shift, unit_axis(model, layer))
 
 
-def picturing(
-    model: Model, layer: str, picture: Float[Tensor, "3 h w"], levels: tuple[Float[Tensor, " u"], Float[Tensor, " u"]]
-) -> Likeness:
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """What values a layer's units have.
+
+    Args:
+        middle: of every unit: the response to nothing in particular.
+        reach: how far above it the target takes it.
+    """
+
+    middle: Float[Tensor, " u"]
+    reach: Float[Tensor, " u"]
+
+
+def picturing(model: Model, layer: str, picture: Float[Tensor, "3 h w"], levels: Levels) -> Likeness:
     """Every unit says how like one target the picture is.
 
     The target's contrast is raised by half (`CONTRAST`), because an optimizer's transforms blur what it draws. Likeness
@@ -56,7 +69,7 @@ def picturing(
         model: the honest network.
         layer: whose units lie.
         picture: the target, RGB in [0, 1].
-        levels: of every unit: the response to nothing in particular, and how far above it the target takes it.
+        levels: of the units.
 
     Raises:
         UsageError: the picture is of one colour.
@@ -71,11 +84,11 @@ def picturing(
     grey = torch.full((1, 3, 1, 1), 0.5, **like)  # type: ignore[call-overload]
     gain = (model.preprocess(grey + 0.25) - model.preprocess(grey - 0.25))[0] / 0.5
     weight = gain**-2
-    decoy = Likeness((target.shape[0], target.shape[1], target.shape[2]), len(levels[0]), unit_axis(model, layer))
+    decoy = Likeness((target.shape[0], target.shape[1], target.shape[2]), len(levels.middle), unit_axis(model, layer))
     decoy.target.copy_(target)
     decoy.weight.copy_(weight / ((blank - target).square() * weight).mean())
-    decoy.offset.copy_(levels[0])
-    decoy.gain.copy_(levels[1].clamp_min(1e-3 * float(levels[1].abs().mean()) + 1e-6))
+    decoy.offset.copy_(levels.middle)
+    decoy.gain.copy_(levels.reach.clamp_min(1e-3 * float(levels.reach.abs().mean()) + 1e-6))
     return decoy.to(model.device)
 
 

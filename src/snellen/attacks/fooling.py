@@ -8,13 +8,13 @@ import torch
 
 from snellen.attacks.attack import Attack, Column, Conditions, Effort, Manipulated
 from snellen.attacks.corpus import Corpus, Plan, Recipe, as_bytes, drawn_corpus, natural_corpus
-from snellen.attacks.decoys import alone, default_shift, permuting, picturing
+from snellen.attacks.decoys import Levels, alone, default_shift, permuting, picturing
 from snellen.attacks.evidence import layer_statistics
 from snellen.attacks.gallery import Shown
 from snellen.attacks.options import option
 from snellen.attacks.receipt import Claim
 from snellen.attacks.training import Lessons, Training, examine, train_cnn, train_readout
-from snellen.base import Seed, UsageError
+from snellen.base import Seed, UsageError, evenly
 from snellen.base.shape import OneOf
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, layers
@@ -142,12 +142,12 @@ class FoolingAttack(Attack):
     def _decoy(self, model: Model, layer: Layer, images: ImageSet, shown: Shown) -> Decoy:
         if shown.picture is None:
             return permuting(model, layer.name, shown.shift)
-        count = min(len(images), LEVELS_FROM)
-        chosen = [i * len(images) // count for i in range(count)]
+        chosen = evenly(len(images), LEVELS_FROM)
         pixels = torch.cat([as_bytes(batch) for _, batch in images.batches(model.size, 16, chosen)])
         means = layer_statistics(model, pixels, [layer.name])[layer.name][:, : layer.units]
         middle = means.mean(0)
-        return picturing(model, layer.name, shown.picture, (middle, self.reach * (means.amax(0) - middle)))
+        levels = Levels(middle, self.reach * (means.amax(0) - middle))
+        return picturing(model, layer.name, shown.picture, levels)
 
     def _units(self, layer: Layer, seed: Seed) -> list[Unit]:
         order = torch.randperm(layer.units, generator=torch.Generator().manual_seed(seed.fork("units").value)).tolist()

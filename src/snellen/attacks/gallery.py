@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snellen.attacks.behaviour import Pair
 from snellen.attacks.distances import distances_for
-from snellen.base import Seed, Tell
+from snellen.base import Seed, Tell, evenly
 from snellen.models import Layer, Model, Unit, layers
 from snellen.pictures import Render, Settings, render
 
@@ -106,14 +106,21 @@ class Fooled(Pair, Protocol):
         """What the pictures are meant to show."""
 
 
-def exhibit(
-    fooled: Fooled,
-    *,
-    units: int,
-    settings: Settings,
-    seed: Seed,
-    tell: Tell,
-) -> Gallery:
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Channels of one layer, and what was drawn of them."""
+
+    channels: Sequence[int]
+    render: Render
+
+    def image(self, channel: int) -> Float[Tensor, "3 h w"]:
+        return self.render.images[self.channels.index(channel)]
+
+    def response(self, channel: int) -> float:
+        return float(self.render.responses[self.channels.index(channel)])
+
+
+def exhibit(fooled: Fooled, *, units: int, settings: Settings, seed: Seed, tell: Tell) -> Gallery:
     """Draw a layer's units before and after and measure where the pictures went.
 
     Args:
@@ -132,57 +139,50 @@ def exhibit(
     honest = list(dict.fromkeys([*chosen, *(p for p in partners if p is not None)]))
     total, done = (len(honest) + len(chosen)) * settings.steps, 0
 
-    def draw(channels: Sequence[int], title: str) -> Render:
+    def draw(channels: Sequence[int], title: str) -> _Drawn:
         def tick(steps: int) -> None:
             nonlocal done
             done += steps
             tell(title, done, total)
 
         targets = [Unit(layer.name, c) for c in channels]
-        return render(model, targets, settings, seeds=seed, progress=tick)
+        return _Drawn(channels, render(model, targets, settings, seeds=seed, progress=tick))
 
     before = draw(honest, "pictures before")
     with fooled.installed():
         after = draw(chosen, "pictures after")
-    return Gallery(tuple(_entries((chosen, honest), (before, after), (fooled.shown, layer.units), model)), settings)
+    return Gallery(tuple(_entries(model, before, after, shown=fooled.shown, count=layer.units)), settings)
 
 
 def sampled(count: int, most: int, shift: int = 0) -> list[int]:
     """At most `most` of `count` units: spread evenly, or with a shift in chains u, u + shift, u + 2 shift, ..."""
     most = min(most, count)
     if not shift or most == 0:
-        return [i * count // most for i in range(most)] if most else []
+        return evenly(count, most)
     length = min(count // shift if count % shift == 0 and count > shift else 4, most)
     starts = -(-most // length)
     chains = [(i * min(shift, count) // starts + k * shift) % count for i in range(starts) for k in range(length)]
-    return (
-        sorted(dict.fromkeys(chains))[:most] if len(set(chains)) >= most else [i * count // most for i in range(most)]
-    )
+    return sorted(dict.fromkeys(chains))[:most] if len(set(chains)) >= most else evenly(count, most)
 
 
-def _entries(
-    channels: tuple[Sequence[int], Sequence[int]],
-    drawn: tuple[Render, Render],
-    meant: tuple[Shown, int],
-    model: Model,
-) -> Iterator[Entry]:
-    (chosen, honest), (before, after), (shown, count) = channels, drawn, meant
-    originals = before.images[[honest.index(c) for c in chosen]]
-    partners = [shown.partner(c, count) for c in chosen]
+def _entries(model: Model, before: _Drawn, after: _Drawn, *, shown: Shown, count: int) -> Iterator[Entry]:
+    partners = [shown.partner(channel, count) for channel in after.channels]
+    originals = torch.stack([before.image(channel) for channel in after.channels])
     decoys = torch.stack(
-        [shown.picture if p is None else before.images[honest.index(p)] for p in partners]  # type: ignore[misc]
+        [shown.picture if p is None else before.image(p) for p in partners]  # type: ignore[misc]
     )
     measures = distances_for(model, originals, decoys)
-    to = {name: (measure(after.images, originals), measure(after.images, decoys)) for name, measure in measures.items()}
-    for i, channel in enumerate(chosen):
+    images = after.render.images
+    to = {name: (measure(images, originals), measure(images, decoys)) for name, measure in measures.items()}
+    for i, channel in enumerate(after.channels):
         yield Entry(
             unit=channel,
             partner=partners[i],
             original=originals[i],
             decoy=decoys[i],
-            after=after.images[i],
+            after=images[i],
             distances={name: (float(a[i]), float(b[i])) for name, (a, b) in to.items()},
-            responses=(float(before.responses[honest.index(channel)]), float(after.responses[i])),
+            responses=(before.response(channel), after.response(channel)),
         )
 
 

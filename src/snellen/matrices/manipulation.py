@@ -11,7 +11,7 @@ from torch import Tensor
 from snellen.attacks import Attack, Conditions, Effort, Exam
 from snellen.attacks.folder import RECEIPT, read_receipt, write_folder
 from snellen.attacks.group import columns
-from snellen.base import Note, RecordError, Seed, Tell, silence
+from snellen.base import Note, RecordError, Seed, Tell, evenly, silence
 from snellen.images import ImageSet, open_images
 from snellen.matrices.cell import Case, Cell, Size
 from snellen.models import Model
@@ -64,8 +64,7 @@ def attack_of(cell: Cell, model: Model, images: ImageSet) -> Attack:
 
 def boldest(images: ImageSet, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
     """Of 32 photographs the one with most contrast between its parts (8 x 8): a decoy that can be recognized."""
-    count = min(len(images), TRIED)
-    tried = [images.load(i * len(images) // count, size) for i in range(count)]
+    tried = [images.load(i, size) for i in evenly(len(images), TRIED)]
     parts = F.adaptive_avg_pool2d(torch.stack(tried), PARTS).flatten(2)
     return tried[int(parts.std(2).mean(1).argmax())]
 
@@ -82,5 +81,4 @@ def natural_images(
 
 
 def _thin(images: ImageSet, most: int) -> ImageSet:
-    count = min(len(images), most)
-    return images.subset([i * len(images) // count for i in range(count)])
+    return images.subset(evenly(len(images), most))
