@@ -7,7 +7,7 @@ BIN := .venv/bin
 CONSTRAINTS := constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
 
-.PHONY: demo test test-all venv lint format builtin dist bench-speed bench-similarity clean
+.PHONY: demo test test-all venv lint format builtin docs dist bench-speed bench-similarity clean
 
 # The theory's pages, the audit of the built-in network, and beside it one whose pictures lie.
 demo: venv
@@ -44,6 +44,16 @@ lint: venv
 format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The site, with its notebooks executed; a warning or a dead link is an error.
+docs: .venv/docs-ready
+	rm -rf build/docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs build/docs
+	@echo "Open $(CURDIR)/build/docs/index.html"
+
+.venv/docs-ready: .venv/ready requirements-docs.txt
+	$(PIP) --requirement requirements-docs.txt
+	touch $@
 
 # Wheel and sdist, their metadata checked; the wheel is installed where no development file is, and audits from there.
 dist:
