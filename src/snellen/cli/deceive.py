@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from snellen.base import SnellenError
 from snellen.cli import options
 
 _SET = "snellen.options"
@@ -35,16 +36,25 @@ class MethodCommand(TyperCommand):
         return super().parse_args(ctx, rest)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """The options of every method."""
+        """The options of every method; of one that cannot be imported, why."""
         from snellen.attacks.group import ATTACKS
-        from snellen.attacks.options import options_of
 
-        for method, attack in ATTACKS.all().items():
-            known = options_of(attack).values()
-            rows = [(f"--{o.name.replace('_', '-')} {o.words}", f"{o.help}  [default: {o.default}]") for o in known]
+        for method in ATTACKS.parts:
+            try:
+                rows = _rows(ATTACKS.load(method))
+            except SnellenError as error:
+                rows = [("", str(error))]
             if rows:
                 with formatter.section(f"Options of --method {method}"):
                     formatter.write_dl(rows)
+
+
+def _rows(attack: type) -> list[tuple[str, str]]:
+    """The options of an attack and what they mean."""
+    from snellen.attacks.options import options_of
+
+    known = options_of(attack).values()
+    return [(f"--{o.name.replace('_', '-')} {o.words}", f"{o.help}  [default: {o.default}]") for o in known]
 
 
 def deceive(  # noqa: PLR0913 - a command line's options
