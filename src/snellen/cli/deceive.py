@@ -1,13 +1,15 @@
 """snellen deceive: a network whose pictures lie, and the receipt of what that took."""
 
+import inspect
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from snellen.base import SnellenError
+from snellen.base import SnellenError, UsageError
 from snellen.cli import options
 
 _SET = "snellen.options"
@@ -47,6 +49,18 @@ class MethodCommand(TyperCommand):
             if rows:
                 with formatter.section(f"Options of --method {method}"):
                     formatter.write_dl(rows)
+
+
+def _left(given: dict[str, str], run: Callable[..., object]) -> dict[str, str]:
+    """What is left to the method: nothing that the function itself takes from Python alone.
+
+    Raises:
+        UsageError: there is such a name.
+    """
+    for name in given:
+        if name in inspect.signature(run).parameters:
+            raise UsageError(f'expected an option of the command or of its method, got "--{name}"; leave it away')
+    return given
 
 
 def _rows(attack: type) -> list[tuple[str, str]]:
@@ -112,7 +126,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
             weights=weights,
             trust_pickle=trust_pickle,
             progress=tell,
-            **ctx.meta[_SET],
+            **_left(ctx.meta[_SET], run),
         )
     if not done.honest:
         console().print("snellen: a claim did not hold; the receipt says which", markup=False)
