@@ -38,8 +38,14 @@ def net():
         (["matrix", "--case", "TINY:net", "--steps", 10**8], "expected 1 to 1,000,000 steps"),
         (["certify", "TINY:net", "6:0", "--steps", 10**8], "expected 1 to 1,000,000 steps"),
         (["audit", "TINY:net", "--steps", "9" * 5000], "--steps"),
-        (["deceive", "TINY:net", "--margin", "nan"], "--margin"),
-        (["deceive", "TINY:net", "--margin", "inf"], "finite margin"),
+        (
+            ["deceive", "TINY:net", "--method", "silent-units", "--margin", "nan"],
+            "expected margin to be a number in [0,",
+        ),
+        (
+            ["deceive", "TINY:net", "--method", "silent-units", "--margin", "inf"],
+            "expected margin to be a number in [0,",
+        ),
         (["visualize", "TINY:net", "6:" + "9" * 5000], "expected a unit"),
         (["visualize", "TINY:net", "6:1@" + "9" * 5000 + ",1"], "expected a unit"),
         (["visualize", "TINY:net", "l" * 5000 + ":1"], "expected a unit"),

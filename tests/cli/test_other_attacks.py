@@ -93,6 +93,8 @@ def test_it_has_a_column_of_the_matrix(tiny, images, tmp_path, snellen):
         (["--by", "0"], "expected by to be a whole number in 1 ... 100, got 0"),
         (["--margin", "1"], 'expected an option of "rolled-rows" (by), got "margin"'),
         (["--hold-out", "x"], 'got "hold_out"; did you mean "held_out"'),
+        (["--preprocess", "x"], 'got "--preprocess"; leave it away'),
+        (["--progress=1"], 'got "--progress"; leave it away'),
         (["--by"], 'expected a whole number for by, got ""'),
     ],
 )

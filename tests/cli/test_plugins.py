@@ -2,15 +2,19 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from snellen.base.plugins import Group
 from snellen.cli import main
 
+DOCS = (Path(__file__).parents[2] / "docs" / "deceive.md").read_text()
 PARTS = {
+    "attack": re.search(r"^## Adding an attack$.*?^```python$(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)[1],
     "check": '''
 from snellen.checks import UnitCheck, UnitRow
 
@@ -97,6 +101,9 @@ NOISE = ImageSource("noise", "SEED", find)
 """,
 }
 POINTS = """
+[snellen.attacks]
+rolled-rows = zoo.attack:Rolled
+
 [snellen.checks]
 brightness = zoo.check:Brightness
 
@@ -143,6 +150,7 @@ def test_its_parts_are_listed_with_where_they_come_from(snellen):
     lines = snellen("plugins").out.splitlines()
     found = {line.split()[1]: " ".join(line.split()[2:]) for line in lines if "zoo 3.1" in line}
     assert found == {
+        "rolled-rows": "zoo 3.1 Every unit has another one's weights.",
         "brightness": "zoo 3.1 How bright the pictures are.",
         "tall": "zoo 3.1 Rows in place of columns.",
         "loud": "zoo 3.1 The largest value in a layer.",
@@ -167,6 +175,18 @@ def test_its_check_is_in_the_record_and_on_the_page(snellen, tmp_path):
     assert "A dark picture shows little." in page
     again = snellen(*words(*asked, "--out", tmp_path / "run", "--canvas", "tall"))
     assert again.code == 0, again.err
+
+
+@pytest.mark.usefixtures("zoo")
+def test_its_attack_manipulates_its_network_and_its_check_looks_at_it(snellen, tmp_path):
+    quick, lie = ("--images", "noise:3", "--size", 16, "--quick", "--steps", 2), tmp_path / "lie"
+    done = snellen(*words("deceive", "toys:some", "--method", "rolled-rows", *quick, "--units", 1, "--out", lie))
+    assert done.code == 0, done.err
+    assert "Rows of weights were exchanged" in (lie / "index.html").read_text()
+    asked = ("--base", "toys:some", "--images", "noise:3", "--units", "3:0", "--quick", "--steps", 2)
+    done = snellen(*words("audit", lie, *asked, "--out", tmp_path / "run"))
+    assert done.code == 0, done.err
+    assert "How bright are the pictures?" in (tmp_path / "run" / "index.html").read_text()
 
 
 @pytest.mark.usefixtures("zoo")
@@ -210,6 +230,10 @@ def test_a_broken_package_is_one_line_where_it_is_used_and_nothing_elsewhere(zoo
     ).line
     assert 'the check "brightness" of zoo 3.1, got ModuleNotFoundError' in line
     assert not (tmp_path / "run").exists()
+    (zoo / "zoo" / "attack.py").write_text("import nowhere\n")
+    told = " ".join(snellen("deceive", "--help").out.split())
+    assert 'Options of --method rolled-rows: expected the method "rolled-rows" of zoo 3.1, got ModuleNotFound' in told
+    assert "Options of --method silent-units: --margin" in told
 
 
 def test_help_looks_for_no_package():

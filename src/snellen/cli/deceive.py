@@ -1,12 +1,15 @@
 """snellen deceive: a network whose pictures lie, and the receipt of what that took."""
 
+import inspect
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from snellen.base import SnellenError, UsageError
 from snellen.cli import options
 
 _SET = "snellen.options"
@@ -35,16 +38,37 @@ class MethodCommand(TyperCommand):
         return super().parse_args(ctx, rest)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """The options of every method."""
+        """The options of every method; of one that cannot be imported, why."""
         from snellen.attacks.group import ATTACKS
-        from snellen.attacks.options import options_of
 
-        for method, attack in ATTACKS.all().items():
-            known = options_of(attack).values()
-            rows = [(f"--{o.name.replace('_', '-')} {o.words}", f"{o.help}  [default: {o.default}]") for o in known]
+        for method in ATTACKS.parts:
+            try:
+                rows = _rows(ATTACKS.load(method))
+            except SnellenError as error:
+                rows = [("", str(error))]
             if rows:
                 with formatter.section(f"Options of --method {method}"):
                     formatter.write_dl(rows)
+
+
+def _left(given: dict[str, str], run: Callable[..., object]) -> dict[str, str]:
+    """What is left to the method: nothing that the function itself takes from Python alone.
+
+    Raises:
+        UsageError: there is such a name.
+    """
+    for name in given:
+        if name in inspect.signature(run).parameters:
+            raise UsageError(f'expected an option of the command or of its method, got "--{name}"; leave it away')
+    return given
+
+
+def _rows(attack: type) -> list[tuple[str, str]]:
+    """The options of an attack and what they mean."""
+    from snellen.attacks.options import options_of
+
+    known = options_of(attack).values()
+    return [(f"--{o.name.replace('_', '-')} {o.words}", f"{o.help}  [default: {o.default}]") for o in known]
 
 
 def deceive(  # noqa: PLR0913 - a command line's options
@@ -102,7 +126,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
             weights=weights,
             trust_pickle=trust_pickle,
             progress=tell,
-            **ctx.meta[_SET],
+            **_left(ctx.meta[_SET], run),
         )
     if not done.honest:
         console().print("snellen: a claim did not hold; the receipt says which", markup=False)
