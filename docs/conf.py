@@ -4,7 +4,7 @@ from snellen import __version__
 
 project = "snellen"
 version = release = __version__
-author = copyright = "the snellen developers"  # noqa: A001 - Sphinx's name
+author = copyright = "the snellen developers"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["images"]
 html_theme = "furo"

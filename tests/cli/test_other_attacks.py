@@ -1,4 +1,4 @@
-"""An attack of another package, that of docs/deceive.md: 25 lines and an entry point, and it is there."""
+"""An attack of another package, that of docs/how-to/attack.md: 25 lines and an entry point, and it is there."""
 
 import importlib
 import json
@@ -12,8 +12,8 @@ import snellen as package
 from snellen.attacks.group import ATTACKS, columns
 from snellen.base import UsageError
 
-DOCS = (Path(__file__).parents[2] / "docs" / "deceive.md").read_text()
-ATTACK = re.search(r"^## Adding an attack$.*?^```python$(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)[1]
+DOCS = (Path(__file__).parents[2] / "docs" / "how-to" / "attack.md").read_text()
+ATTACK = re.search(r"^# Add an attack$.*?^```python$(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)[1]
 
 
 @pytest.fixture

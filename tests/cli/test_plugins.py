@@ -12,9 +12,9 @@ import pytest
 from snellen.base.plugins import Group
 from snellen.cli import main
 
-DOCS = (Path(__file__).parents[2] / "docs" / "deceive.md").read_text()
+DOCS = (Path(__file__).parents[2] / "docs" / "how-to" / "attack.md").read_text()
 PARTS = {
-    "attack": re.search(r"^## Adding an attack$.*?^```python$(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)[1],
+    "attack": re.search(r"^# Add an attack$.*?^```python$(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)[1],
     "check": '''
 from snellen.checks import UnitCheck, UnitRow
 

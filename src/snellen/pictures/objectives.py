@@ -37,6 +37,11 @@ class Objective(ABC):
         """Its value for every picture: activations (n, c, h, w), (n, tokens, d) or (n, d) by address -> (n,)."""
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers' paths."""
+        return tuple(sorted(address.removesuffix("/pre") for address in self.addresses))
+
+    @property
     def units(self) -> tuple[Unit, ...]:
         """The units it reads, where it reads some only; else it reads its layers whole."""
         return ()

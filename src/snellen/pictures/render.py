@@ -21,7 +21,6 @@ from snellen.models.sources.load import pair
 from snellen.models.steady import steady
 from snellen.models.survey import survey
 from snellen.models.taps import observe, tapped
-from snellen.models.unit import Place
 from snellen.pictures.canvas import Canvas, Fourier, generator
 from snellen.pictures.heap import roomy_heap
 from snellen.pictures.objectives import Objective, magnitudes, scores
@@ -203,8 +202,8 @@ def render(
     if not listed or direction not in ("max", "min"):
         raise UsageError(f'expected at least one target and "max" or "min", got {len(listed)} and "{direction}"')
     objectives = [Objective.of(t) for t in listed]
-    units([str(unit) for o in objectives for unit in o.units], model)  # a wrong address fails before work starts
-    for layer in dict.fromkeys(Place.parse(address).layer for o in objectives for address in sorted(o.addresses)):
+    read = [unit.layer for unit in units([str(unit) for o in objectives for unit in o.units], model)]
+    for layer in dict.fromkeys([*read, *(layer for o in objectives if not o.units for layer in o.layers)]):
         if not survey(model).layer(layer).drawable:
             raise LayerError(f'expected gradients from "{layer}" to the picture, got none; {_UNDRAWABLE}')
     seeds = [seeds] * len(objectives) if isinstance(seeds, Seed) else list(seeds)
