@@ -127,6 +127,11 @@ class Check(ABC):
             preprocess: what the model wants done to RGB in [0, 1], where nothing says it.
             progress: False for no bar; or called with (title, done, total).
 
+        Examples:
+            >>> finding = snellen.checks.Jumps()("builtin", "classifier:0-1", steps=8, quick=True, progress=False)
+            >>> finding.check, finding.verdict
+            ('jumps', 'consistent')
+
         Raises:
             UsageError: no unit has a picture, or too few for the check to compare.
             SnellenError: a bad argument, model, unit or image set.

@@ -29,6 +29,13 @@ def open_images(spec: ImagesLike, *, progress: Progress | None = None) -> ImageS
             of Hugging Face; an `ImageSet`.
         progress: told (checked, all) while images are checked.
 
+    Examples:
+        >>> images = snellen.open_images("builtin")
+        >>> len(images) > 100
+        True
+        >>> len(snellen.open_images(torch.zeros(4, 3, 64, 64)))
+        4
+
     Raises:
         ImageError: nothing is there, or nothing that can be used.
     """

@@ -35,6 +35,10 @@ def layers(
         base: of the folder of a saved model whose base is in a Python file: that network, whose code is then run.
         main: only the main layers.
 
+    Examples:
+        >>> snellen.layers("builtin", main=True)[-1].name
+        'classifier'
+
     Raises:
         ModelError: the network cannot take pictures of its declared size.
     """
@@ -43,12 +47,21 @@ def layers(
 
 
 def main_layers(model: ModelLike, most: int = 16) -> tuple[str, ...]:
-    """The blocks a reader would draw: in order, the last always among them, thinned evenly to at most `most`."""
+    """The blocks a reader would draw: in order, the last always among them, thinned evenly to at most `most`.
+
+    Examples:
+        >>> snellen.main_layers("builtin", most=3)
+        ('stem', 'block4', 'classifier')
+    """
     return taps.main_layers(open_model(model), most)
 
 
 def units(specs: Iterable[str], model: ModelLike) -> tuple[Unit, ...]:
     """The units that command-line texts name, in order, each once.
+
+    Examples:
+        >>> [str(unit) for unit in snellen.units(["classifier:0-1", "stem/pre:3"], "builtin")]
+        ['classifier:0', 'classifier:1', 'stem/pre:3']
 
     Raises:
         LayerError, UnitError: as `expand`.
@@ -66,6 +79,11 @@ def observe(model: ModelLike, images: Float[Tensor, "n 3 h w"], addresses: Itera
 
     Returns:
         Activations by address: (n, c, h, w), (n, tokens, d) or (n, d).
+
+    Examples:
+        >>> said = snellen.observe("builtin", torch.zeros(2, 3, 64, 64), ["block1", "classifier"])
+        >>> {layer: tuple(values.shape) for layer, values in said.items()}
+        {'block1': (2, 40, 32, 32), 'classifier': (2, 15)}
 
     Raises:
         LayerError: a layer that does not exist, that never runs, or that has no closing ReLU to read before.

@@ -192,6 +192,14 @@ def render(
         progress: True for a bar where somebody watches, False for none; or called with the number of picture-steps just
             done.
 
+    Examples:
+        >>> drawn = snellen.render("builtin", ["classifier:0", "classifier:3"], steps=8)
+        >>> tuple(drawn.images.shape), drawn.status
+        ((2, 3, 64, 64), ('ok', 'ok'))
+        >>> difference = snellen.Objective.of("classifier:3") - snellen.Objective.of("classifier:0")
+        >>> tuple(snellen.render("builtin", difference, steps=8, size=48).images.shape)
+        (1, 3, 48, 48)
+
     Raises:
         LayerError, UnitError: a target that the model does not have.
         UsageError: settings or numbers of seeds that make no sense.

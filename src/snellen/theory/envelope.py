@@ -79,6 +79,14 @@ def envelope(function_class: FunctionClass, evidence: Evidence, x: "npt.ArrayLik
         evidence: what is known of f.
         x: (n, ...) with d entries each, in the domain.
 
+    Examples:
+        >>> from snellen.theory import Affine, Ball, Evidence, envelope
+        >>> disc = Ball(np.zeros(2), 1.0)
+        >>> seen = Evidence(disc, x_max=np.array([1.0, 0.0]), x_min=np.array([-1.0, 0.0]), value_max=1.0, value_min=0.0)
+        >>> found = envelope(Affine(), seen, np.array([[0.5, 0.5]]))
+        >>> float(found.lo[0]), float(found.up[0])
+        (0.75, 0.75)
+
     Raises:
         InconsistentEvidenceError: no f of the class has this evidence (the conflicting pieces are named).
         UsageError: points of another dimension or outside the domain, or evidence this class needs and lacks.

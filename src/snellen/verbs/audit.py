@@ -70,6 +70,13 @@ def audit(  # noqa: PLR0913 - a command line's options
         progress: False for no bar; or called with (title, done, total).
         note: told what a person should know before the work starts; the result's `notes` say it, too.
 
+    Examples:
+        >>> audit = snellen.audit("builtin", units="classifier:0-1", steps=16, quick=True, out="first", progress=False)
+        >>> audit.verdict
+        'unreliable here'
+        >>> audit.page.name, len(audit.units)
+        ('index.html', 2)
+
     Raises:
         SnellenError: a bad argument, model, image set or folder.
         Interrupted: Ctrl-C; what was finished is saved.

@@ -290,6 +290,11 @@ class Audit(os.PathLike[str]):
 def open_audit(folder: str | os.PathLike[str]) -> Audit:
     """The audit in a folder, as `snellen.audit` returned it.
 
+    Examples:
+        >>> audit = snellen.open_audit("first")  # that of `snellen.audit`'s example
+        >>> audit.verdict
+        'unreliable here'
+
     Raises:
         RecordError: there is no record, or it is damaged, of another version, or misses a blob.
     """

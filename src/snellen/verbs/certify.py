@@ -47,6 +47,12 @@ def certify(  # noqa: PLR0913 - a command line's options
         preprocess: what the model wants done to RGB in [0, 1], where nothing says it.
         progress: False for no bar; or called with (title, done, total).
 
+    Examples:
+        >>> certified = snellen.certify("builtin", "classifier:3", over="block6", most=4, steps=8, progress=False)
+        >>> ball = certified.found["its pictures on the ball around the outputs of block6"]
+        >>> bool((abs(ball.up - ball.lo) < 1e-3).all()), bool((abs(ball.up - ball.truth) < 1e-3).all())
+        (True, True)
+
     Raises:
         ModelError: no class can be proved, and none is declared.
         InconsistentEvidenceError: responses contradict the constant.

@@ -38,6 +38,10 @@ def plugins() -> tuple[Plugin, ...]:
 
     No code of another package is run.
 
+    Examples:
+        >>> "jumps" in [part.name for part in snellen.plugins() if part.group == "snellen.checks"]
+        True
+
     Raises:
         UsageError: two parts of a group have one name.
     """

@@ -49,6 +49,11 @@ def visualize(  # noqa: PLR0913 - a command line's options
         preprocess: what the model wants done to RGB in [0, 1], where nothing says it.
         progress: False for no bar; or called with (title, done, total).
 
+    Examples:
+        >>> (picture,) = snellen.visualize("builtin", "classifier:3", steps=8, out="pictures", progress=False)
+        >>> picture.unit, picture.status, picture.path.name
+        ('classifier:3', 'ok', 'classifier_3-max.png')
+
     Raises:
         SnellenError: a bad argument, model, unit or folder.
         Interrupted: Ctrl-C; finished batches are on the disk.

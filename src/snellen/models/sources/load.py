@@ -41,6 +41,11 @@ def load_model(
         base: for the folder of a saved model, the honest network it is built from, as `spec`. Without it the folder may
             name a built-in or a library's network, but no file with code: that is run only for whoever names it here.
 
+    Examples:
+        >>> net = snellen.load_model("builtin")
+        >>> net.size
+        (64, 64)
+
     Raises:
         UsageError: the spec or the device makes no sense.
         ModelError: the model cannot be found, loaded or run.
