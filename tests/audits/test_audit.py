@@ -113,7 +113,7 @@ def test_activations_are_those_of_the_images_whatever_is_asked_for(ask):
 def test_an_audit_that_is_done_is_not_done_again_and_not_touched(finished, ask):
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()}
     seen = []
-    run_audit(ask(), out=finished, progress=seen.append)
+    run_audit(ask(), out=finished, progress=lambda *told: seen.append(told))
     assert {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()} == before
 
 
@@ -155,10 +155,10 @@ def test_a_disk_that_fills_up_is_one_line_and_the_audit_can_go_on(finished, ask,
 def test_ctrl_c_says_how_to_go_on_and_leaves_a_partial_record(finished, ask, tmp_path, after):
     titles = []
 
-    def interrupt(at):
-        if at.title not in (*titles, "checking images", "reading images"):
-            titles.append(at.title)
-        if len(titles) > after and at.done:
+    def interrupt(title, done, _total):
+        if title not in (*titles, "checking images", "reading images"):
+            titles.append(title)
+        if len(titles) > after and done:
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match="the same command continues it"):

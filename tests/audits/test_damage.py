@@ -84,8 +84,8 @@ def test_an_edited_response_does_not_reach_the_record(finished, ask):
 
 
 def test_a_damaged_picture_of_an_interrupted_audit_is_named_and_drawn_again(finished, ask, tmp_path):
-    def interrupt(at):
-        if at.title == "jumps":
+    def interrupt(title, _done, _total):
+        if title == "jumps":
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
@@ -174,9 +174,9 @@ def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_loaded(tmp
 
 def test_images_are_counted_while_they_are_checked_and_read(ask, tmp_path):
     seen = []
-    run_audit(ask(steps=1, units=("8:0",)), out=tmp_path / "run", progress=seen.append)
+    run_audit(ask(steps=1, units=("8:0",)), out=tmp_path / "run", progress=lambda *told: seen.append(told))
     for title in ("checking images", "reading images"):
-        assert [(at.done, at.total) for at in seen if at.title == title] == [(i + 1.0, 24.0) for i in range(24)]
+        assert [(done, total) for what, done, total in seen if what == title] == [(i + 1.0, 24.0) for i in range(24)]
 
 
 @pytest.mark.parametrize("name", [".png", ".jpg"])

@@ -205,7 +205,7 @@ def test_a_path_that_is_no_folder_says_so(tmp_path: Path, folder: Path) -> None:
 def test_progress_counts_every_file(folder: Path) -> None:
     (folder / "a" / "0.png").write_bytes(b"no")
     seen: list[tuple[int, int]] = []
-    open_images(folder, progress=lambda done, total: seen.append((done, total)))
+    open_images(folder, progress=lambda _title, done, total: seen.append((done, total)))
     assert seen == [(i, 7) for i in range(1, 8)]
 
 

@@ -60,12 +60,12 @@ def test_a_killed_job_keeps_its_finished_parts_and_only_adds_the_missing_ones(tm
 def test_progress_rises_to_the_total_cost(tmp_path):
     seen = []
     plan = Plan((job(cost=3.0, title="one"), job(spec={"x": 2}, cost=1.0, title="two")))
-    run(plan, {"double": Doubler()}, Store(tmp_path), progress=seen.append)
-    done = [p.done for p in seen]
+    run(plan, {"double": Doubler()}, Store(tmp_path), progress=lambda *told: seen.append(told))
+    done = [done for _, done, _ in seen]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0.0, 4.0)
-    assert {p.total for p in seen} == {4.0}
-    assert [p.title for p in seen].index("two") == 4
+    assert {total for _, _, total in seen} == {4.0}
+    assert [title for title, _, _ in seen].index("two") == 4
     assert 1.5 in done
 
 

@@ -10,13 +10,13 @@ from snellen.audits.folder import BLOBS, claim, default_folder
 from snellen.audits.record import NAME as RECORD
 from snellen.audits.record import Results, make_record, write_record
 from snellen.audits.workers import draw_shared
-from snellen.base import Interrupted, RecordError, UsageError, try_folder
+from snellen.base import Interrupted, RecordError, Tell, UsageError, try_folder
 from snellen.checks.check import Check
 from snellen.checks.finding import Finding
 from snellen.checks.group import checks_for
 from snellen.checks.judgement import judge
 from snellen.images.classes import ANSWERS, Classes
-from snellen.jobs import Function, Job, Plan, Progress, Report, Store, locked, missing, results, run
+from snellen.jobs import Function, Job, Plan, Store, locked, missing, results, run
 from snellen.studies.choice import Chosen, choose
 from snellen.studies.plan import drawing_jobs, exemplar_job
 from snellen.studies.request import Request
@@ -36,7 +36,7 @@ class _Stage:
     folder: Path
     checks: tuple[Check, ...]
     functions: Mapping[str, Function]
-    progress: Report | None
+    progress: Tell | None
     note: Callable[[str], None]
     workers: int = 1
 
@@ -47,7 +47,7 @@ def run_audit(
     *,
     out: Path | None = None,
     workers: int = 1,
-    progress: Report | None = None,
+    progress: Tell | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Path:
     """Audit a model and return the folder with the record; pages are the report's business.
@@ -74,8 +74,8 @@ def run_audit(
     if out is not None:
         try_folder(out)
     checks = checks_for(quick=request.quick)
-    world = open_world(request, given, progress=_counting("checking images", progress))
-    world.images.digest(_counting("reading images", progress))
+    world = open_world(request, given, progress=progress)
+    world.images.digest(progress)
     say = note or (lambda _line: None)
     for line in world.model.provenance.get("notes", ()):
         say(f"{world.model.name}: {line}")
@@ -178,14 +178,13 @@ def _classes(stage: _Stage) -> Classes:
 
 def _step(stage: _Stage, job: Job, done: float, total: float) -> None:
     """Run one job if it is not stored, with its progress as part of the whole audit's."""
-
     _heal(job, stage)
 
-    def report(at: Progress) -> None:
+    def tell(title: str, part: float | int, _all: float | int) -> None:
         if stage.progress is not None:
-            stage.progress(Progress(at.title, done + at.done, total))
+            stage.progress(title, done + part, total)
 
-    run(Plan((job,)), stage.functions, stage.store, progress=report)
+    run(Plan((job,)), stage.functions, stage.store, progress=tell)
 
 
 def _heal(job: Job, stage: _Stage) -> None:
@@ -227,8 +226,3 @@ def _write(
     record = make_record(stage.world, study.chosen, study.classes, found)
     if write_record(stage.folder, record, created=created):
         stage.note(f"{stage.folder}: damaged, and made again: {RECORD}")
-
-
-def _counting(title: str, progress: Report | None) -> Callable[[int, int], None] | None:
-    """Progress of a count, as an audit tells it."""
-    return None if progress is None else lambda done, total: progress(Progress(title, float(done), float(total)))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from snellen.base import UsageError
-from snellen.jobs import Function, Job, Report
+from snellen.base import Tell, UsageError
+from snellen.jobs import Function, Job
 from snellen.jobs.ray_runner import run_on_ray
 from snellen.studies.drawings import draw
 from snellen.studies.request import Request
@@ -15,7 +15,7 @@ from snellen.studies.world import open_world
 
 
 def draw_shared(
-    request: Request, jobs: Sequence[Job], folder: Path, *, workers: int, progress: Report | None = None
+    request: Request, jobs: Sequence[Job], folder: Path, *, workers: int, progress: Tell | None = None
 ) -> None:
     """Store the results of drawing jobs, each drawn by one of several Ray workers that open the model themselves.
 

@@ -24,7 +24,7 @@ from snellen.base import Seed, UsageError
 from snellen.checks.finding import Finding
 from snellen.checks.rows import UnitRow, extreme, verdict_of
 from snellen.images import ImageSet, ImagesLike
-from snellen.jobs import Context, Function, Job, Progress, Store
+from snellen.jobs import Context, Function, Job, Store
 from snellen.models import Model, ModelLike, Unit
 from snellen.progress import Watch, told
 from snellen.studies.choice import Chosen
@@ -140,9 +140,6 @@ class Check(ABC):
         with told(progress, "loading") as tell:
             request, given = asked(model, images, units, device=device, preprocess=preprocess, **options)
 
-            def report(at: Progress) -> None:
-                tell(at.title, at.done, at.total)
-
             world = open_world(request, given)
             with tempfile.TemporaryDirectory(prefix="snellen-") as folder:
                 study = study_of(
@@ -152,7 +149,7 @@ class Check(ABC):
                     directions=self.directions,
                     by_class=self.by_class,
                     usable=self.usable,
-                    progress=report,
+                    progress=tell,
                 )
                 findings = self.examine(study)
         if not findings:

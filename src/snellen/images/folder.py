@@ -3,18 +3,17 @@
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from snellen.base import ImageError
+from snellen.base import ImageError, Tell
 from snellen.images.decoding import EXTENSIONS, UnusableError, decode
 from snellen.images.imageset import ImageSet, Skipped
 
-Progress = Callable[[int, int], None]
 """Called with (images checked, images in all)."""
 
 _SPLIT = re.compile(r"(train|training|val|valid|validation|dev|eval|test|testing)(_?\d{4})?")
@@ -46,7 +45,7 @@ class Files:
         return ImageError(f"expected {path} as it was when the images were opened, got: {reason}; open them again")
 
 
-def open_folder(root: Path, progress: Progress | None = None) -> ImageSet:
+def open_folder(root: Path, progress: Tell | None = None) -> ImageSet:
     """The images of a folder, each decoded once to see that it is whole.
 
     If any folder inside holds images, each folder inside is a class, with whatever lies below it; else the folder is
@@ -123,14 +122,14 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and (path.is_file() or (path.is_symlink() and not path.exists()))
 
 
-def _check(paths: list[Path], progress: Progress | None) -> list[str | None]:
+def _check(paths: list[Path], progress: Tell | None) -> list[str | None]:
     reasons: list[str | None] = []
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as workers:
         warnings.filterwarnings("error", module=r"PIL\.")  # a warning there becomes that file's reason
         for reason in workers.map(_reason, paths):
             reasons.append(reason)
             if progress is not None:
-                progress(len(reasons), len(paths))
+                progress("checking images", len(reasons), len(paths))
     return reasons
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from snellen.base import UsageError
+from snellen.base import Tell, UsageError
 from snellen.images.resizing import fit, to_tensor
 
 Prefetched = tuple[list[int], list[Future[Tensor]]]
@@ -105,7 +105,7 @@ class ImageSet:
         square.save(file, "JPEG", quality=90, subsampling=0, optimize=True)
         return file.getvalue()
 
-    def digest(self, progress: Callable[[int, int], None] | None = None) -> str:
+    def digest(self, progress: Tell | None = None) -> str:
         """SHA-256 over the id, the class and the content of every image, in order; read once and remembered.
 
         Args:
@@ -119,7 +119,7 @@ class ImageSet:
                 for part in (identity.encode(), label.encode(), self.source.content(member)):
                     total.update(hashlib.sha256(part).digest())
                 if progress is not None:
-                    progress(index + 1, len(self))
+                    progress("reading images", index + 1, len(self))
             known = self.__dict__["_digest"] = total.hexdigest()
         return str(known)
 
@@ -162,4 +162,4 @@ class ImageSource:
 
     name: str
     what: str
-    open: Callable[[str, Callable[[int, int], None] | None], ImageSet]
+    open: Callable[[str, Tell | None], ImageSet]

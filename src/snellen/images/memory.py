@@ -9,12 +9,11 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from snellen.base import ImageError
+from snellen.base import ImageError, Tell
 from snellen.images.arrays import Stack
 from snellen.images.decoding import UnusableError, usable
 from snellen.images.imageset import ImageSet
 
-Progress = Callable[[int, int], None]
 Classes = tuple[tuple[int, ...] | None, tuple[str, ...]]
 """For each image its class, or None; and what the classes are called."""
 _SLACK = 1e-3  # by how much numbers may leave [0, 1] through rounding
@@ -24,7 +23,7 @@ _FORMS = (
 )
 
 
-def open_memory(images: Any, progress: Progress | None = None) -> ImageSet:
+def open_memory(images: Any, progress: Tell | None = None) -> ImageSet:
     """A set of images that are in memory, or that a data set gives one by one.
 
     Args:
@@ -113,7 +112,7 @@ def _stacked(images: Tensor | np.ndarray, labels: tuple[int, ...] | None) -> Ima
     return _set(kind, stack, len(pixels), (labels, ()))
 
 
-def _listed(images: Any, progress: Progress | None) -> ImageSet:
+def _listed(images: Any, progress: Tell | None) -> ImageSet:
     """A list or a data set of PyTorch, read through once."""
     name = "list" if isinstance(images, list | tuple) else type(images).__name__
     if not len(images):
@@ -123,12 +122,12 @@ def _listed(images: Any, progress: Progress | None) -> ImageSet:
     for number in range(len(images)):
         labels.append(source.item(number)[1])
         if progress is not None:
-            progress(number + 1, len(images))
+            progress("checking images", number + 1, len(images))
     _same_twice(source, len(images))
     return _set(name, source, len(images), _classes(labels, _names(images)))
 
 
-def _hugging_face(images: Any, progress: Progress | None) -> ImageSet:
+def _hugging_face(images: Any, progress: Tell | None) -> ImageSet:
     """A `datasets.Dataset`: its first column of images, and its first of classes."""
     kinds = {column: type(images.features[column]).__name__ for column in images.column_names}
     column = next((c for c, kind in kinds.items() if kind == "Image"), None)
@@ -142,7 +141,7 @@ def _hugging_face(images: Any, progress: Progress | None) -> ImageSet:
     for number in range(len(images)):
         source.picture(number, 0)
         if progress is not None:
-            progress(number + 1, len(images))
+            progress("checking images", number + 1, len(images))
     _same_twice(source, len(images))
     names = () if label is None else tuple(str(name) for name in images.features[label].names)
     classes = (None, ()) if label is None else _classes(list(images[label]), names)

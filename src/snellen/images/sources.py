@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from snellen.base import ImageError, brief
+from snellen.base import ImageError, Tell, brief
 from snellen.base.files import home
 from snellen.base.plugins import Group
 from snellen.images.arrays import open_arrays
-from snellen.images.folder import Progress, open_folder
+from snellen.images.folder import open_folder
 from snellen.images.imageset import ImageSet, ImageSource
 from snellen.images.memory import open_memory
 
@@ -19,7 +19,7 @@ ImagesLike = str | Path | ImageSet | Any
 """What every function takes as `images`; see `open_images`."""
 
 
-def open_images(spec: ImagesLike, *, progress: Progress | None = None) -> ImageSet:
+def open_images(spec: ImagesLike, *, progress: Tell | None = None) -> ImageSet:
     """Open a set of natural images.
 
     Args:
@@ -27,7 +27,7 @@ def open_images(spec: ImagesLike, *, progress: Progress | None = None) -> ImageS
             flat folder, "FILE.npz" or "FILE.npz:SPLIT"; or in memory a tensor or array (n, 3, h, w) or (n, h, w, 3) of
             uint8 or of floats in [0, 1], alone or in a pair with labels; a list of PIL images; a data set of PyTorch or
             of Hugging Face; an `ImageSet`.
-        progress: told (checked, all) while images are checked.
+        progress: told (title, checked, all) while images are checked.
 
     Examples:
         >>> images = snellen.open_images("builtin")

@@ -2,7 +2,7 @@
 
 from snellen.jobs.lock import locked
 from snellen.jobs.plan import Job, Plan
-from snellen.jobs.run import Context, Function, Progress, Report, missing, results, run
+from snellen.jobs.run import Context, Function, missing, results, run
 from snellen.jobs.store import Store
 
 __all__ = [
@@ -10,8 +10,6 @@ __all__ = [
     "Function",
     "Job",
     "Plan",
-    "Progress",
-    "Report",
     "Store",
     "locked",
     "missing",

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snellen.base import DependencyError, SnellenError, UsageError
+from snellen.base import DependencyError, SnellenError, Tell, UsageError
 from snellen.jobs.plan import Job, Plan
-from snellen.jobs.run import Function, Progress, Report, missing, run
+from snellen.jobs.run import Function, missing, run
 from snellen.jobs.store import Store
 
 Make = Callable[[], Mapping[str, Function]]
 
 
-def run_on_ray(jobs: Sequence[Job], make: Make, folder: Path, *, workers: int, progress: Report | None = None) -> None:
+def run_on_ray(jobs: Sequence[Job], make: Make, folder: Path, *, workers: int, progress: Tell | None = None) -> None:
     """Run the jobs that have a part missing, each on whichever worker is free.
 
     Args:
@@ -61,7 +61,7 @@ class _Worker:
         run(Plan((job,)), self.functions, self.store)
 
 
-def _spread(ray: Any, left: Sequence[Job], free: list[Any], progress: Report | None) -> None:
+def _spread(ray: Any, left: Sequence[Job], free: list[Any], progress: Tell | None) -> None:
     done, total, waiting = 0.0, sum(job.cost for job in left), list(left)
     running: dict[Any, tuple[Job, Any]] = {}
     while waiting or running:
@@ -78,7 +78,7 @@ def _spread(ray: Any, left: Sequence[Job], free: list[Any], progress: Report | N
         free.append(worker)
         done += job.cost
         if progress is not None:
-            progress(Progress(job.title, done, total))
+            progress(job.title, done, total)
 
 
 def _ray() -> Any:

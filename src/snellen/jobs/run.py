@@ -4,20 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from snellen.base import Tell
 from snellen.jobs.plan import Job, Plan
 from snellen.jobs.store import Store
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, in units of cost: `done` of `total`, now at the job called `title`."""
-
-    title: str
-    done: float
-    total: float
-
-
-Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -48,11 +37,17 @@ def results(job: Job, store: Store) -> dict[str, Any]:
     return {part: store.get(key) for part, key in job.keys.items() if store.has(key)}
 
 
-def run(plan: Plan, functions: Mapping[str, Function], store: Store, *, progress: Report | None = None) -> int:
+def run(plan: Plan, functions: Mapping[str, Function], store: Store, *, progress: Tell | None = None) -> int:
     """Run every job that has a part missing and return how many ran.
 
     A function yields `(part, value)` with plain data for values; each is stored at once, so that a killed run loses at
     most what was being computed. A job of which some parts are stored runs whole, and what is stored stays as it is.
+
+    Args:
+        plan: the jobs.
+        functions: what they call, by name.
+        store: of the results.
+        progress: told how far the run is, in units of cost.
 
     Raises:
         ValueError: a function yields a part that its job does not have, or leaves one out.
@@ -65,7 +60,7 @@ def run(plan: Plan, functions: Mapping[str, Function], store: Store, *, progress
             ran += 1
         done += job.cost
         if progress is not None:
-            progress(Progress(job.title, done, plan.cost))
+            progress(job.title, done, plan.cost)
     return ran
 
 
@@ -79,9 +74,9 @@ def _run_one(job: Job, function: Function, context: Context) -> None:
         raise ValueError(f'expected parts {job.parts} of job "{job.function}", got none for {left}')
 
 
-def _ticker(job: Job, done: float, total: float, progress: Report | None) -> Callable[[float], None]:
+def _ticker(job: Job, done: float, total: float, progress: Tell | None) -> Callable[[float], None]:
     def tick(fraction: float) -> None:
         if progress is not None:
-            progress(Progress(job.title, done + job.cost * min(max(fraction, 0.0), 1.0), total))
+            progress(job.title, done + job.cost * min(max(fraction, 0.0), 1.0), total)
 
     return tick

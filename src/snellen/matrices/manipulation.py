@@ -1,6 +1,5 @@
 """The manipulated network of a cell: attacks with their settings, made once and kept in the cell's folder."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -69,9 +68,7 @@ def boldest(images: ImageSet, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
     return tried[int(parts.std(2).mean(1).argmax())]
 
 
-def natural_images(
-    case: Case, size: Size, progress: Callable[[int, int], None] | None = None
-) -> tuple[ImageSet, ImageSet | None]:
+def natural_images(case: Case, size: Size, progress: Tell | None = None) -> tuple[ImageSet, ImageSet | None]:
     """The attacker's photographs, and those that the receipt measures with: the auditor's, unless they are the same."""
     mine = case.attacker or ("builtin:train" if case.images is None else case.images)
     seen = _thin(open_images(mine, progress=progress), size.natural)

@@ -181,7 +181,7 @@ def _open(cell: Cell) -> dict[str, Any]:
 def _identity(case: Case, say: Callable[[str], None]) -> dict[str, Any]:
     """What every cell of a case depends on beside what is asked for: network, photographs, versions."""
 
-    def checked(_done: int, _total: int) -> None:
+    def checked(*_told: object) -> None:
         say(f"{case.name}: checking images")
 
     say(f"{case.name}: loading")

@@ -9,7 +9,6 @@ from typing import Any
 from snellen.audits.record import NAME as RECORD
 from snellen.audits.suite import run_audit
 from snellen.base import Note, Seed, Tell, digest, silence, write_atomic
-from snellen.jobs import Progress
 from snellen.matrices.cell import HONEST, Cell, audited
 from snellen.matrices.recovery import compared, recover
 from snellen.models.sources import load_model
@@ -34,8 +33,8 @@ def examine(cell: Cell, spec: str, folder: Path, tell: Tell, *, note: Note = sil
     request = asking(cell, spec)
     half = 0.0 if cell.kind == HONEST else 0.5
 
-    def progress(at: Progress) -> None:
-        tell(f"{cell.name}: {at.title}", half + (1 - half) * min(at.done / max(at.total, 1e-9), 1), 1)
+    def progress(title: str, done: float | int, total: float | int) -> None:
+        tell(f"{cell.name}: {title}", half + (1 - half) * min(done / max(total, 1e-9), 1), 1)
 
     run = run_audit(request, out=folder / "audit", progress=progress, note=note)
     return dict(json.loads((run / RECORD).read_bytes()))

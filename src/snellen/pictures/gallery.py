@@ -3,12 +3,12 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from snellen.base import Interrupted, Seed, UsageError, canonical, encode_json, sweep, try_folder, write_atomic
+from snellen.base import Interrupted, Seed, Tell, UsageError, canonical, encode_json, sweep, try_folder, write_atomic
 from snellen.models import Model, Unit, units
 from snellen.pictures.canvas import canvas_named
 from snellen.pictures.objectives import Objective, named
@@ -49,7 +49,7 @@ def visualize(
     precision: str = "float32",
     compiled: bool = False,
     out: Path = Path("pictures"),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> tuple[Picture, ...]:
     """Draw units and write UNIT-max.png (or -min) with UNIT-max.json beside it, batch by batch.
 
@@ -63,7 +63,7 @@ def visualize(
         precision: "float32" or "bfloat16".
         compiled: let `torch.compile` make slow layers faster; needs a C++ compiler.
         out: the folder; made if missing. Pictures of the same names are replaced.
-        progress: told (done, all) picture-steps.
+        progress: told (title, done, all) in picture-steps.
 
     Raises:
         LayerError, UnitError: a unit that the model does not have.
@@ -93,13 +93,13 @@ def visualize(
 
 
 class _Ticker:
-    def __init__(self, done: int, total: int, progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, done: int, total: int, progress: Tell | None) -> None:
         self._done, self._total, self._progress = done, total, progress
 
     def __call__(self, steps: int) -> None:
         self._done += steps
         if self._progress is not None:
-            self._progress(self._done, self._total)
+            self._progress("drawing", self._done, self._total)
 
 
 def _write(drawn: Render, index: int, unit: Unit | Objective, place: tuple[str, Path]) -> Picture:

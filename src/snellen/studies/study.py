@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from snellen.base import UsageError
+from snellen.base import Tell, UsageError
 from snellen.images.classes import Classes, classes_of, no_classes
-from snellen.jobs import Function, Job, Plan, Report, Store, results, run
+from snellen.jobs import Function, Job, Plan, Store, results, run
 from snellen.models import Unit
 from snellen.studies.choice import Chosen, choose
 from snellen.studies.drawings import draw
@@ -94,7 +94,7 @@ def study_of(
     directions: Sequence[str] = ("max",),
     by_class: bool = False,
     usable: Callable[[Chosen], None] = lambda _chosen: None,
-    progress: Report | None = None,
+    progress: Tell | None = None,
 ) -> Study:
     """A study outside any audit, of the units of its request that have a picture.
 

@@ -2,7 +2,7 @@
 
 import copy
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from snellen import __version__
-from snellen.base import LayerError, ModelError, nearest
+from snellen.base import LayerError, ModelError, Tell, nearest
 from snellen.images import ImageSet, Skipped, open_images
 from snellen.models import Layer, Model, layers, main_layers, open_model, units
 from snellen.models.sources.probe import check_finite
@@ -98,15 +98,13 @@ class World:
         return next(layer for layer in self.layers if layer.name == name)
 
 
-def open_world(
-    request: Request, given: Given | None = None, *, progress: Callable[[int, int], None] | None = None
-) -> World:
+def open_world(request: Request, given: Given | None = None, *, progress: Tell | None = None) -> World:
     """Load the model and find the images.
 
     Args:
         request: what is asked for.
         given: the model or the images themselves, where the request has no word for them.
-        progress: told (checked, all) while the images are checked.
+        progress: told (title, checked, all) while the images are checked.
 
     Raises:
         SnellenError: whatever `open_model` and `open_images` raise; a layer or unit that the model does not have.

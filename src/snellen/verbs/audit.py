@@ -5,7 +5,6 @@ from pathlib import Path
 
 from snellen.audits.suite import run_audit
 from snellen.images import ImagesLike
-from snellen.jobs import Progress
 from snellen.models import ModelLike
 from snellen.progress import Watch, told
 from snellen.reports import build
@@ -102,11 +101,8 @@ def audit(  # noqa: PLR0913 - a command line's options
             labels=labels,
         )
 
-        def report(at: Progress) -> None:
-            tell(at.title, at.done, at.total)
-
         folder = run_audit(
-            request, given, out=None if out is None else Path(out), workers=workers, progress=report, note=note
+            request, given, out=None if out is None else Path(out), workers=workers, progress=tell, note=note
         )
         if pages:
             build(folder)

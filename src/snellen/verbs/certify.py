@@ -67,6 +67,6 @@ def certify(  # noqa: PLR0913 - a command line's options
             raise UsageError(f'expected one unit, got the {len(found)} of "{unit}"; name one, such as "{found[0]}"')
         if over is not None:  # a mistyped name gets its hint
             expand([f"{over}:0"], loaded)
-        shown = open_images(images, progress=lambda done, total: tell("checking images", done, total))
+        shown = open_images(images, progress=tell)
         shown = shown.subset(range(0, len(shown), max(len(shown) // most, 1))[:most])
         return certify_unit(loaded, found[0], shown, Asked(over, lipschitz, exemplars, steps, seed), tell=tell)

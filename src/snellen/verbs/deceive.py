@@ -133,7 +133,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
 
 def _images(images: ImagesLike | None, held_out: ImagesLike | None, tell: Tell) -> tuple[ImageSet, ImageSet | None]:
     def find(given: ImagesLike) -> ImageSet:
-        return open_images(given, progress=lambda done, total: tell("checking images", done, total))
+        return open_images(given, progress=tell)
 
     if images is None:
         return find("builtin:train"), find("builtin" if held_out is None else held_out)

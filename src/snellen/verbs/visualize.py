@@ -78,5 +78,5 @@ def visualize(  # noqa: PLR0913 - a command line's options
             precision=precision,
             compiled=compiled,
             out=Path(out),
-            progress=lambda done, total: tell("drawing", done, total),
+            progress=tell,
         )
