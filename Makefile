@@ -19,10 +19,10 @@ demo: venv
 	@echo "Open $(CURDIR)/demo/index.html"
 
 test: venv lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto
 
 test-all: venv lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 venv: .venv/ready
 

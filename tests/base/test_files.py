@@ -189,6 +189,14 @@ def test_whatever_it_is_it_fits_or_is_one_line(value: Any, shape: Any) -> None:
     assert told.isprintable()
 
 
+@pytest.mark.parametrize(
+    "values", [[0, float("nan")], [0.0, float("nan")], [float("nan"), 0.0], [None, 1.0, float("nan")]]
+)
+def test_no_number_hides_among_numbers(values: list[Any]) -> None:
+    with pytest.raises(ShapeError):
+        match(values, Each(Maybe(float)))
+
+
 @given(st.lists(st.none() | st.integers(-(10**200), 10**200) | st.floats() | st.booleans(), max_size=4))
 def test_lists_of_numbers_are_judged_as_their_items_are(values: list[Any]) -> None:
     def fits(value: Any, shape: Any) -> bool:

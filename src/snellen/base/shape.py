@@ -4,6 +4,7 @@ Every value is looked at, also those that no shape names: numbers are finite and
 whole numbers have 64 bits, and nothing is nested deeper than anybody would write.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -222,7 +223,9 @@ def _all_numbers(values: list[Any], shape: Any) -> bool:
         return False
     known = [v for v in values if v is not None] if isinstance(shape, Maybe) else values
     most = WHOLE - 1 if int in kinds else LARGEST
-    return not known or (max(known) <= most and min(known) >= -most)
+    if not known:
+        return True
+    return max(known) <= most and min(known) >= -most and math.isfinite(sum(known))  # NaN is neither more nor less
 
 
 def _fields(value: Any, shape: Mapping[str, Any]) -> None:
