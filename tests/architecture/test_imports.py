@@ -21,7 +21,6 @@ ABOVE_STUDIES = {
     "pictures",
     "attacks",
     "theory",
-    "structured",
     "jobs",
 }
 ABOVE_CHECKS = {*ABOVE_STUDIES, "studies"}
@@ -40,7 +39,6 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"base", "models", "progress"},
         {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"},
     ),
-    "structured": ({"base", "models", "images", "theory"}, {"torch", "numpy", "jaxtyping"}),
     "jobs": ({"base"}, {"filelock", "ray"}),
     "studies": (ABOVE_STUDIES, {"torch", "numpy", "jaxtyping"}),
     "certificates": (ABOVE_STUDIES, {"torch", "numpy"}),

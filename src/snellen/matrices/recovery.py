@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.attacks.distances import distances_for
-from snellen.base import Seed
+from snellen.base import Seed, evenly
 from snellen.checks.silent_scan import QUIET, SWITCH
 from snellen.measures import Rest
 from snellen.models import Model
@@ -35,8 +35,7 @@ def recover(world: World, units: Iterable[str], settings: Settings, *, seed: See
         seed: of the pictures.
         most: photographs looked at, chosen evenly.
     """
-    count = min(len(world.images), most)
-    chosen = [i * len(world.images) // count for i in range(count)]
+    chosen = evenly(len(world.images), most)
     with fast(world), torch.no_grad():
         known = rests(world, (images for _, images in world.images.batches(world.model.size, world.batch, chosen)))
     with holding(world.model, resting(known)):

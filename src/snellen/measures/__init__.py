@@ -1,11 +1,10 @@
-"""Numbers about numbers: ranks, similarities, running statistics that merge, bootstrap intervals, quantiles."""
+"""Numbers about numbers: ranks, similarities, channels at rest, bootstrap intervals, quantiles."""
 
 from snellen.measures.blocks import Block, correlations, correlations_and_cosines, rank_block, raw_block
 from snellen.measures.bootstrap import Draws, bootstrap_mean, hierarchical, interval
 from snellen.measures.quantiles import quantiles
 from snellen.measures.ranks import centred_ranks, ranks
 from snellen.measures.rest import Rest
-from snellen.measures.running import Extremes, Moments
 from snellen.measures.similarity import MEASURES, Measure, cosine, pearson, similarities, spearman, within
 from snellen.measures.textures import layouts, textures
 from snellen.measures.threads import single_threaded_products
@@ -14,9 +13,7 @@ __all__ = [
     "MEASURES",
     "Block",
     "Draws",
-    "Extremes",
     "Measure",
-    "Moments",
     "Rest",
     "bootstrap_mean",
     "centred_ranks",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snellen.base import RecordError
+from snellen.base import RecordError, evenly
 from snellen.jobs.store import Store
 from snellen.reports.record import read_record
 from snellen.reports.site import page
@@ -48,7 +48,7 @@ def build_beside(run_dir: Path, other: Path) -> Path:
     pairs = _pairs(records)
     if not pairs:
         raise RecordError(f"expected units that both {run_dir} and {other} drew, got none; audit the same units")
-    shown = [pairs[i * len(pairs) // min(MOST, len(pairs))] for i in range(min(MOST, len(pairs)))]
+    shown = [pairs[i] for i in evenly(len(pairs), MOST)]
     told = {
         "record": records[0],
         "triples": [_triple(pair, folders) for pair in shown],

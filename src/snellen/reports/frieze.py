@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from snellen.base import evenly
 from snellen.reports.cards import Card, Drawing, Photograph
 
 
@@ -21,8 +22,7 @@ def frieze(cards: Iterable[Card], most: int = 6) -> tuple[Pair, ...]:
     pairs = [pair for card in cards if (pair := _pair(card))]
     if len(pairs) < 3:
         return ()
-    most = min(most, len(pairs)) // 3 * 3
-    return tuple(pairs[i * len(pairs) // most] for i in range(most))
+    return tuple(pairs[i] for i in evenly(len(pairs), min(most, len(pairs)) // 3 * 3))
 
 
 def _pair(card: Card) -> Pair | None:

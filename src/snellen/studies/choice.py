@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snellen.base import Seed, UsageError
+from snellen.base import Seed, UsageError, evenly
 from snellen.images.classes import Classes
 from snellen.models import Unit, units
 from snellen.studies.world import World
@@ -54,8 +54,7 @@ def _classes(world: World, classes: Classes) -> tuple[Unit, ...]:
         least = sorted((count for count, _ in covered), reverse=True)[most - 1]
         above = [unit for count, unit in covered if count > least]
         ties = [unit for count, unit in covered if count == least]
-        room = most - len(above)
-        kept = above + [ties[i * len(ties) // room] for i in range(room)]
+        kept = above + [ties[i] for i in evenly(len(ties), most - len(above))]
         return tuple(Unit(layer, unit) for unit in sorted(kept))
     return tuple(Unit(layer, unit) for unit in sorted(unit for _, unit in covered))
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from snellen import __version__
-from snellen.base import LayerError, ModelError, Tell, nearest
+from snellen.base import LayerError, ModelError, Tell, evenly, nearest
 from snellen.images import ImageSet, Skipped, open_images
 from snellen.models import Layer, Model, layers, main_layers, open_model, units
 from snellen.models.sources.probe import check_finite
@@ -178,7 +178,7 @@ def spread(groups: Sequence[Sequence[int]], most: int) -> list[int]:
     for rank in range(max((len(g) for g in groups), default=0)):
         column = [g[rank] for g in groups if rank < len(g)]
         if len(taken) + len(column) > most:
-            column = [column[i * len(column) // (most - len(taken))] for i in range(most - len(taken))]
+            column = [column[i] for i in evenly(len(column), most - len(taken))]
         taken += column
         if len(taken) == most:
             break
@@ -203,7 +203,7 @@ def _thinned(images: ImageSet, most: int | None) -> ImageSet:
     if most is None or len(images) <= most:
         return images
     if images.labels is None:
-        return images.subset([i * len(images) // most for i in range(most)])
+        return images.subset(evenly(len(images), most))
     groups: list[list[int]] = [[] for _ in images.class_names]
     for index, label in enumerate(images.labels):
         groups[label].append(index)
