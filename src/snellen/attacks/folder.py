@@ -18,12 +18,12 @@ from snellen.base import (
     digest,
     is_file,
     read_stamped,
-    reason,
     stamp,
     sweep,
     try_folder,
     write_atomic,
 )
+from snellen.base.files import why
 from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
 from snellen.pictures.sheet import png
 
@@ -70,7 +70,7 @@ def write_folder(folder: Path, manipulated: Manipulated, receipt: Receipt) -> Pa
     try:
         path.unlink(missing_ok=True)  # where there is one, the folder is whole
     except OSError as error:
-        raise OutputError(f"cannot replace {path}: {reason(error)}; choose another --out") from error
+        raise OutputError(f"cannot replace {path}: {why(error)}; choose another --out") from error
     save_manipulated(model, manipulated.manipulation, folder, made=made)
     data = receipt.as_data()
     labels = model.labels if layer_of(model, manipulated.layer).units == len(model.labels) else ()

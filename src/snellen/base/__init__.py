@@ -24,7 +24,7 @@ from snellen.base.sampling import evenly
 from snellen.base.seal import altered, digest, encode_json, read_stamped, seal, stamp, unseal
 from snellen.base.seed import Seed
 from snellen.base.spec import canonical, key
-from snellen.base.writing import cannot_write, is_file, is_folder, reason, sweep, try_folder, write_atomic
+from snellen.base.writing import cannot_write, is_file, is_folder, sweep, try_folder, write_atomic
 
 __all__ = [
     "MOST_SEED",
@@ -58,7 +58,6 @@ __all__ = [
     "key",
     "nearest",
     "read_stamped",
-    "reason",
     "seal",
     "silence",
     "stamp",

@@ -110,8 +110,8 @@ def home(path: str | Path) -> Path:
 
 
 def why(error: OSError) -> str:
-    """Why a file cannot be used, in lower case."""
-    return (error.strerror or type(error).__name__).lower()
+    """Why a file cannot be used, as the operating system says it, in lower case."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def _open_below(root: Path, parts: Sequence[str]) -> int:

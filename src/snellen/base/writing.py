@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from snellen.base.errors import OutputError
+from snellen.base.files import why
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.snellen-part")
 
@@ -41,7 +42,7 @@ def write_atomic(path: Path, data: bytes, *, replace: bool = True, sync: bool = 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """The one line for a place that the operating system refuses."""
-    return OutputError(f"cannot write {path}: {reason(error)}; free the place or choose another")
+    return OutputError(f"cannot write {path}: {why(error)}; free the place or choose another")
 
 
 def try_folder(folder: Path) -> None:
@@ -56,7 +57,7 @@ def try_folder(folder: Path) -> None:
         with _temporary(folder / "place", b"-"):
             pass
     except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {reason(error)}; choose another --out") from error
+        raise OutputError(f"cannot write to {folder}: {why(error)}; choose another --out") from error
     finally:
         for place in missing:
             with contextlib.suppress(OSError):
@@ -94,11 +95,6 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder is there, and no link to one."""
     return _is(path, stat.S_ISDIR)
-
-
-def reason(error: OSError) -> str:
-    """What the operating system says, in lower case."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def _is(path: Path, kind: Callable[[int], bool]) -> bool:

@@ -13,12 +13,12 @@ from snellen.base import (
     digest,
     is_file,
     is_folder,
-    reason,
     seal,
     sweep,
     unseal,
     write_atomic,
 )
+from snellen.base.files import why
 
 _KEY = re.compile(r"[0-9a-f]{3,}")
 _BLOB = re.compile(r"(?P<key>[0-9a-f]{3,})-(?P<digest>[0-9a-f]{32})\.\w+", re.ASCII)
@@ -142,7 +142,7 @@ class Store:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise RecordError(f"expected a stored file at {path}, got {reason(error)}") from error
+            raise RecordError(f"expected a stored file at {path}, got {why(error)}") from error
 
     def _write(self, path: Path, data: bytes) -> None:
         for folder in (self.root, path.parent):

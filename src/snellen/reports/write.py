@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from snellen.base import OutputError, is_file, reason, sweep, write_atomic
+from snellen.base import OutputError, is_file, sweep, write_atomic
+from snellen.base.files import why
 
 OURS = re.compile(r"(group-\d+-\d+|silent)\.html")
 
@@ -36,5 +37,5 @@ def write(run_dir: Path, pages: Iterable[tuple[str, str]]) -> Path:
             try:
                 old.unlink()
             except OSError as error:
-                raise OutputError(f"cannot remove {old}: {reason(error)}; remove it") from error
+                raise OutputError(f"cannot remove {old}: {why(error)}; remove it") from error
     return last
