@@ -11,7 +11,7 @@ import pytest
 from snellen.base import RecordError
 from snellen.reports import build, read_record
 from snellen.reports.cards import card
-from snellen.reports.signs import gates, signs, ways
+from snellen.reports.signs import gates, judging, signs, ways
 from snellen.reports.verdict import verdict
 from snellen.reports.ways import LEFT, RIGHT, way
 
@@ -64,7 +64,7 @@ def test_silent_channels_have_a_page_switches_first(deceived: Path) -> None:
     rows = re.findall(r"<th scope=\"row\"><code>(.*?)</code></th><td>(\d+)</td><td>(\d+)</td><td>(\d+)</td>", page)
     assert rows == [("gate/gt", "1", "1", "1"), ("branch/relu", "8", "8", "0")]
     assert "0, 1, 2, 3, 4, 5, 6, 7" in page
-    assert [g["gate"] for g in gates(read_record(deceived))] == ["gate/gt", "branch/relu"]
+    assert [g["gate"] for g in gates(judging(read_record(deceived)))] == ["gate/gt", "branch/relu"]
 
 
 def test_the_page_of_silent_channels_goes_with_its_record(deceived: Path) -> None:
@@ -96,14 +96,31 @@ def test_a_jump_at_an_end_is_drawn_too(place: float) -> None:
     assert 'class="jump"' in str(way({**ROW, "place": place}, jumps=True))
 
 
+def jumps_of(run: Path) -> dict[str, Any]:
+    return next(finding for finding in read_record(run)["findings"] if finding["check"] == "jumps")
+
+
+def test_every_check_with_ways_has_charts_whatever_it_is_called(deceived: Path) -> None:
+    path = deceived / "audit.json"
+    record = json.loads(path.read_text())
+    finding = _finding(record, "jumps")
+    record["findings"].insert(0, finding | {"check": "strides", "title": "Strides?", "asks": "Whether it strides."})
+    path.write_text(json.dumps(record))
+    shown = {sign.check: sign for sign in signs(read_record(deceived))}
+    assert len(shown["strides"].ways) == len(shown["jumps"].ways) > 0
+    assert shown["strides"].asked == "Whether it strides."
+    page = build(deceived).read_text()
+    assert page.count('class="wide multiples ways"') == 2
+
+
 def test_ways_with_jumps_are_shown_before_others(deceived: Path, honest: Path) -> None:
-    shown = ways(read_record(honest))
+    shown = ways(jumps_of(honest))
     assert len(shown) == 3
     assert all('class="jump"' not in str(w.chart) for w in shown)
 
 
 def test_of_many_jumps_six_are_shown(deceived: Path) -> None:
-    assert sum('class="jump"' in str(w.chart) for w in ways(read_record(deceived))) == 4
+    assert sum('class="jump"' in str(w.chart) for w in ways(jumps_of(deceived))) == 4
 
 
 @pytest.mark.parametrize(

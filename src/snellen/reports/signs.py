@@ -17,23 +17,25 @@ SILENT_PAGE = "pages/silent.html"
 
 
 @dataclass(frozen=True)
-class Sign:
-    """One check on the page."""
-
-    check: str
-    title: str
-    claim: str
-    verdict: str
-    asked: str
-
-
-@dataclass(frozen=True)
 class Way:
     """One chart of a way with its caption."""
 
     unit: str
     chart: Markup
     words: str
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One check on the page: with charts where its rows have ways, with gates where its evidence lists some."""
+
+    check: str
+    title: str
+    claim: str
+    verdict: str
+    asked: str
+    ways: tuple[Way, ...]
+    gates: Sequence[Record]
 
 
 def judgement(record: Record) -> Record | None:
@@ -55,25 +57,25 @@ def reference(record: Record) -> Record | None:
 def signs(record: Record) -> tuple[Sign, ...]:
     """The checks that were made, those that found something first."""
     ranked = sorted(judging(record), key=lambda f: f["verdict"] != "suspicious")
-    return tuple(Sign(f["check"], f["title"], f["claim"], f["verdict"], _asks(f)) for f in ranked)
+    return tuple(Sign(f["check"], f["title"], f["claim"], f["verdict"], _asks(f), ways(f), gates([f])) for f in ranked)
 
 
 def _asks(finding: Record) -> str:
     return finding.get("asks") or FIRST.get(finding["check"], "")
 
 
-def ways(record: Record) -> tuple[Way, ...]:
+def ways(finding: Record) -> tuple[Way, ...]:
     """Charts of the ways with the largest jumps; of the steepest ones where there is no jump."""
-    rows = [row for finding in judging(record) for row in finding["evidence"]["units"] if "coarse" in row]
+    rows = [row for row in finding["evidence"]["units"] if "coarse" in row]
     drawn = [row for row in rows if row["figure"] is not None and len(row["coarse"]) > 1]
     ranked = sorted(drawn, key=lambda row: (-row["strength"], -row["figure"]))
     most = MOST if ranked and ranked[0]["strength"] == PROOF else MOST // 2
     return tuple(Way(r["unit"], way(r, jumps=r["strength"] == PROOF), r["words"]) for r in ranked[:most])
 
 
-def gates(record: Record) -> Sequence[Record]:
+def gates(findings: Sequence[Record]) -> Sequence[Record]:
     """Gates with silent channels or switches, from the scan; switches first, then those with most."""
-    found = [gate for finding in judging(record) for gate in finding["evidence"].get("gates", ())]
+    found = [gate for finding in findings for gate in finding["evidence"].get("gates", ())]
     return sorted(found, key=lambda gate: (-gate["switches"], -gate["silent"] / max(gate["channels"], 1)))
 
 

@@ -15,7 +15,7 @@ from snellen.base import is_file
 from snellen.reports import curve, panels, words
 from snellen.reports.cards import Card, anchor_of, card, title_of
 from snellen.reports.frieze import Pair, frieze
-from snellen.reports.signs import JUDGED, SILENT_PAGE, gates, judging, reference, scan, signs, ways
+from snellen.reports.signs import JUDGED, SILENT_PAGE, gates, judging, reference, scan, signs
 from snellen.reports.units import Unit, open_record
 from snellen.reports.verdict import main_finding, paths, verdict
 from snellen.reports.write import write
@@ -121,8 +121,8 @@ def _pages(record: Mapping[str, Any], units: Sequence[Unit], related: Mapping[st
             here = {"group": group, "cards": cards, "page": i, "root": "../"}
             here["turns"] = turns(i, len(group.pages))
             yield path, _environment().get_template("units.html").render(common | here)
-    if gates(record):
-        here = {"root": "../", "gates": gates(record), "scan": scan(record)}
+    if found_gates := gates(judging(record)):
+        here = {"root": "../", "gates": found_gates, "scan": scan(record)}
         yield SILENT_PAGE, _environment().get_template("silent.html").render(common | here)
     cards_of: dict[str, list[Card]] = {
         group.anchor: [card(unit.whole(), names) for unit in group.units[: group.shown]] for group in found
@@ -167,9 +167,6 @@ def _told(record: Mapping[str, Any]) -> dict[str, Any]:
         "more": [f for f in known if f is not main],
         "others": [f for f in record["findings"] if f not in (*known, *judging(record)) and f["check"] != JUDGED],
         "signs": signs(record),
-        "ways": ways(record),
-        "gates": gates(record),
-        "scan": scan(record),
         "reference": reference(record),
         "silent_page": SILENT_PAGE,
         "charts": curve,
