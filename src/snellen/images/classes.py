@@ -189,10 +189,8 @@ def _measured(source: str, units: Units, votes: Sequence[Counter[int]], outputs:
         expected[unit] += said.total()
         favourite = _favourite(said) == unit
         agreeing += favourite
-        if source != ANSWERS:
+        if source != ANSWERS or (favourite and _is_kept(said, unit)):
             hits += said[unit]
-        elif favourite and _favourite(said - Counter({unit: 1})) == unit:
-            hits += said[unit]  # each of these is still the favourite of the class's other images
     chance = sum(count * answers[unit] for unit, count in expected.items()) / images**2 if asked > 1 else 1 / outputs
     return _Measured(source, units, hits, images, chance, agreeing, asked)
 
@@ -202,17 +200,23 @@ def _favourite(said: Counter[int]) -> int | None:
 
 
 def _favourites(votes: Sequence[Counter[int]]) -> Units:
-    """What most images of each class are taken for; where that is the same for two, the purer one keeps it."""
+    """What most images of each class are taken for; where that is the same for two, the purer or larger keeps it."""
     best: dict[int, int] = {}
     winners = [_favourite(said) for said in votes]
     for k, unit in enumerate(winners):
-        if unit is not None and (unit not in best or _share(votes[k], unit) > _share(votes[best[unit]], unit)):
+        if unit is not None and (unit not in best or _claim(votes[k], unit) > _claim(votes[best[unit]], unit)):
             best[unit] = k
     return tuple(u if u is not None and best[u] == k else None for k, u in enumerate(winners))
 
 
-def _share(said: Counter[int], unit: int) -> float:
-    return said[unit] / said.total()
+def _claim(said: Counter[int], unit: int) -> tuple[float, int, bool]:
+    """How much speaks for a class's being a unit, whatever its place among the classes."""
+    return said[unit] / said.total(), said.total(), _is_kept(said, unit)
+
+
+def _is_kept(said: Counter[int], unit: int) -> bool:
+    """Whether a favourite is still that of the class's other images, seen from each image that is taken for it."""
+    return _favourite(said - Counter({unit: 1})) == unit
 
 
 def _fit(taken: _Measured, others: Sequence[_Measured], *, good: bool) -> Fit:
