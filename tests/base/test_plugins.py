@@ -36,11 +36,11 @@ def group() -> Group[int]:
 
 
 def test_the_house_comes_first_then_others_by_name(package):
-    package("zoo", "B = 3\nA = 2\n", b="zoo:B", a="zoo:A")
+    package("herd", "B = 3\nA = 2\n", b="herd:B", a="herd:A")
     assert list(group().parts.values()) == [
         Part("one", "tests_numbers:ONE"),
-        Part("a", "zoo:A", "zoo 2.0"),
-        Part("b", "zoo:B", "zoo 2.0"),
+        Part("a", "herd:A", "herd 2.0"),
+        Part("b", "herd:B", "herd 2.0"),
     ]
     assert group().all() == {"one": 1, "a": 2, "b": 3}
 

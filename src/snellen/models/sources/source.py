@@ -9,6 +9,7 @@ from snellen.base import ModelError
 from snellen.base.plugins import Group
 from snellen.models.model import Model
 from snellen.models.sources.found import Found
+from snellen.models.steady import seeded
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Source:
     find: Callable[[str], Found | Model | nn.Module]
 
     def found(self, name: str) -> Found:
-        """What it finds.
+        """What it finds; random numbers start from a fixed seed, so that untrained networks are the same each time.
 
         Raises:
             ModelError: it is no network.
         """
-        return given(self.find(name), name, {"source": self.name}, who=f"{self.name}:{name}")
+        with seeded(0):
+            made = self.find(name)
+        return given(made, name, {"source": self.name}, who=f"{self.name}:{name}")
 
 
 def given(made: object, name: str, source: dict[str, str], *, who: str) -> Found:
