@@ -5,7 +5,9 @@ TORCH := 2.13.0
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 CONSTRAINTS := constraints.txt
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS)
+INSTALL := -m pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/python $(INSTALL) --constraint $(CONSTRAINTS)
+WHEEL_PIP := build/wheel/bin/python $(INSTALL) --constraint $(CONSTRAINTS)
 
 .PHONY: demo test test-all venv lint format builtin docs dist bench-speed bench-similarity clean
 
@@ -27,11 +29,15 @@ test-all: venv lint
 venv: .venv/ready
 
 # The CPU build of PyTorch first, so that nothing later asks for the one with CUDA.
+define install_torch
+	$(1) "torch==$(TORCH)+cpu" 2>/dev/null \
+	  || $(1) "torch==$(TORCH)+cpu" --extra-index-url $(TORCH_CPU_INDEX) 2>/dev/null \
+	  || $(1) "torch==$(TORCH)"
+endef
+
 .venv/ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv .venv
-	$(PIP) "torch==$(TORCH)+cpu" 2>/dev/null \
-	  || $(PIP) "torch==$(TORCH)+cpu" --extra-index-url $(TORCH_CPU_INDEX) 2>/dev/null \
-	  || $(PIP) "torch==$(TORCH)"
+	$(call install_torch,$(PIP))
 	$(PIP) --requirement requirements-dev.txt --editable .
 	$(PIP) --no-deps torchvision timm
 	touch $@
@@ -59,15 +65,13 @@ docs: .venv/docs-ready
 dist:
 	rm -rf dist build/dist
 	$(PYTHON) -m venv build/dist
-	build/dist/bin/python -m pip --disable-pip-version-check install --quiet build twine
+	build/dist/bin/python $(INSTALL) build twine
 	build/dist/bin/python -m build --outdir dist .
 	build/dist/bin/python -m twine check --strict dist/*
 	rm -rf build/wheel
 	$(PYTHON) -m venv build/wheel
-	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) "torch==$(TORCH)+cpu" 2>/dev/null \
-	  || build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) "torch==$(TORCH)+cpu" --extra-index-url $(TORCH_CPU_INDEX) 2>/dev/null \
-	  || build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) "torch==$(TORCH)"
-	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) dist/*.whl
+	$(call install_torch,$(WHEEL_PIP))
+	$(WHEEL_PIP) dist/*.whl
 	cd build/wheel && bin/snellen --version && bin/snellen audit builtin --quick --out run && bin/snellen plugins > /dev/null
 	@ls -l dist | awk 'NR > 1 {print $$9, $$5, "bytes"}'
 
@@ -77,8 +81,7 @@ builtin: venv
 
 .venv-lucent/ready:
 	$(PYTHON) -m venv .venv-lucent
-	.venv-lucent/bin/python -m pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null \
-	  || .venv-lucent/bin/python -m pip install --quiet "torch==$(TORCH)+cpu" --extra-index-url $(TORCH_CPU_INDEX)
+	$(call install_torch,.venv-lucent/bin/python $(INSTALL))
 	.venv-lucent/bin/python -m pip install --quiet numpy==2.4.6 pillow==13.0.0 safetensors tqdm decorator packaging ipython
 	.venv-lucent/bin/python -m pip install --quiet --no-deps torch-lucent==0.1.8 torchvision==0.28.0 kornia==0.9.0 kornia_rs==0.2.0
 	touch $@

@@ -165,3 +165,27 @@ def pictures(tmp_path_factory) -> Path:
             pixels = random.integers(0, 90, (36, 44, 3)) + np.array(colour) * 0.6
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
     return root
+
+
+@pytest.fixture
+def install(tmp_path_factory, monkeypatch):
+    """Install a package as an installer leaves it: its modules by path, and its entry points."""
+    site = tmp_path_factory.mktemp("site")
+    monkeypatch.syspath_prepend(site)
+    tops = set()
+
+    def installed(name: str, version: str, modules: dict[str, str], entry_points: str) -> Path:
+        for path, code in modules.items():
+            (site / path).parent.mkdir(parents=True, exist_ok=True)
+            (site / path).write_text(code)
+            tops.add(Path(path).parts[0].removesuffix(".py"))
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(entry_points)
+        importlib.invalidate_caches()
+        return site
+
+    yield installed
+    for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
+        del sys.modules[name]

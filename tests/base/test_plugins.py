@@ -13,22 +13,15 @@ NUMBERS = {"one": "tests_numbers:ONE"}
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def package(install: Callable[..., Path]) -> Callable[..., None]:
     """Install a package of one module with entry points of the group "snellen.numbers"."""
 
-    def install(name: str, code: str, **points: str) -> None:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-        (tmp_path / f"{name}.py").write_text(code)
-        info = tmp_path / f"{name}-2.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+    def made(name: str, code: str, **points: str) -> None:
         lines = [f"{key} = {value}" for key, value in points.items()]
-        (info / "entry_points.txt").write_text("[snellen.numbers]\n" + "\n".join(lines) + "\n")
+        install(name, "2.0", {f"{name}.py": code}, "[snellen.numbers]\n" + "\n".join(lines) + "\n")
 
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "tests_numbers.py").write_text("ONE = 1\n")
-    monkeypatch.delitem(sys.modules, "tests_numbers", raising=False)
-    return install
+    install("tests-numbers", "1", {"tests_numbers.py": "ONE = 1\n"}, "")
+    return made
 
 
 def group() -> Group[int]:

@@ -1,9 +1,7 @@
 """An attack of another package, that of docs/how-to/attack.md: 25 lines and an entry point, and it is there."""
 
-import importlib
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,20 +15,10 @@ ATTACK = re.search(r"^# Add an attack$.*?^```python$(.*?)^```$", DOCS, re.MULTIL
 
 
 @pytest.fixture
-def rolled(tmp_path, monkeypatch):
+def rolled(install):
     """The package as an installer leaves it."""
     assert len([line for line in ATTACK.split("class Rolled")[1].splitlines() if line.strip()]) <= 25
-    site = tmp_path / "site"
-    (site / "rolled-1.dist-info").mkdir(parents=True)
-    (site / "rolled_rows.py").write_text(ATTACK)
-    (site / "rolled-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: rolled\nVersion: 1\n")
-    (site / "rolled-1.dist-info" / "entry_points.txt").write_text(
-        "[snellen.attacks]\nrolled-rows = rolled_rows:Rolled\n"
-    )
-    monkeypatch.syspath_prepend(site)
-    importlib.invalidate_caches()
-    yield
-    sys.modules.pop("rolled_rows", None)
+    install("rolled", "1", {"rolled_rows.py": ATTACK}, "[snellen.attacks]\nrolled-rows = rolled_rows:Rolled\n")
 
 
 def words(tiny, images, out, *more):

@@ -1,6 +1,5 @@
 """Another package's check, canvas, objective, source and images: each of few lines, and used like the house's own."""
 
-import importlib
 import json
 import re
 import subprocess
@@ -8,9 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from snellen.base.plugins import Group
-from snellen.cli import main
 
 DOCS = (Path(__file__).parents[2] / "docs" / "how-to" / "attack.md").read_text()
 PARTS = {
@@ -122,22 +118,11 @@ pytestmark = pytest.mark.global_random  # the package draws its images
 
 
 @pytest.fixture
-def zoo(tmp_path, monkeypatch):
+def zoo(install):
     """The package as an installer leaves it."""
-    site = tmp_path / "site"
-    (site / "zoo").mkdir(parents=True)
-    (site / "zoo-3.1.dist-info").mkdir()
-    (site / "zoo" / "__init__.py").write_text('raise RuntimeError("run")\n' if "asleep" in str(tmp_path) else "")
-    for name, code in PARTS.items():
-        assert len([line for line in code.splitlines() if line.strip()]) <= 25
-        (site / "zoo" / f"{name}.py").write_text(code)
-    (site / "zoo-3.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 3.1\n")
-    (site / "zoo-3.1.dist-info" / "entry_points.txt").write_text(POINTS)
-    monkeypatch.syspath_prepend(site)
-    importlib.invalidate_caches()
-    yield site
-    for name in [name for name in sys.modules if name.partition(".")[0] == "zoo"]:
-        del sys.modules[name]
+    assert all(len([line for line in code.splitlines() if line.strip()]) <= 25 for code in PARTS.values())
+    modules = {f"zoo/{name}.py": code for name, code in PARTS.items()}
+    return install("zoo", "3.1", {"zoo/__init__.py": "", **modules}, POINTS)
 
 
 def words(*more):
@@ -244,8 +229,6 @@ def test_help_looks_for_no_package():
         check=True,
     )
     assert done.stderr.strip() == "False"
-    assert main
-    assert Group
 
 
 @pytest.mark.usefixtures("zoo")

@@ -74,11 +74,18 @@ class Group(Generic[T]):
             UsageError: there is none, or it is no such thing, or it has a `name` that is another one.
             DependencyError: the package that offers it cannot be imported.
         """
-        if name not in self.parts:
-            hint = nearest(name, self.parts)
-            known = ", ".join(self.parts)
+        parts = self.parts
+        if name not in parts:
+            hint, known = nearest(name, parts), ", ".join(parts)
             raise UsageError(f'expected one of {known} as {self.noun}, got "{brief(name)}"{hint and f"; {hint}"}')
-        part = self.parts[name]
+        return self._loaded(parts[name])
+
+    def all(self) -> dict[str, T]:
+        """Every part by name, in order; raises as `load` does."""
+        return {name: self._loaded(part) for name, part in self.parts.items()}
+
+    def _loaded(self, part: Part) -> T:
+        name = part.name
         module, _, attribute = part.target.partition(":")
         try:
             found: T = getattr(importlib.import_module(module), attribute)
@@ -97,10 +104,6 @@ class Group(Generic[T]):
                 f'expected the {self.noun} "{name}" of {part.origin} to be called so, got "{brief(str(own))}"'
             )
         return found
-
-    def all(self) -> dict[str, T]:
-        """Every part by name, in order; raises as `load` does."""
-        return {name: self.load(name) for name in self.parts}
 
 
 def _origin(point: EntryPoint) -> str:

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from snellen.base import Seed, UsageError
 from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
-from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, spans
 from snellen.jobs import Context, Function, Job
-from snellen.measures import interval, layouts
+from snellen.measures import interval, layouts, unit_length
 from snellen.studies.features import by_layer, features, space_of
 from snellen.studies.natural import batched, batches, fast
 from snellen.studies.stored import stacked
@@ -78,7 +78,7 @@ def likeness(space: Space, tops: Sequence[Sequence[int]]) -> Float[np.ndarray, "
     shown = space.natural[chosen]
     spread = shown.std(0) + 1e-6 * (np.abs(shown).max() + 1e-30)
     photographs, pictures = (space.natural - shown.mean(0)) / spread, (space.pictures - space.pictures.mean(0)) / spread
-    return np.asarray(_unit(pictures) @ _unit(photographs).T)
+    return np.asarray(unit_length(pictures) @ unit_length(photographs).T)
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,7 @@ class Agreement(Check):
         if not study.shown:
             return ()
         world, own = study.world, study.world.request.scale.own
-        entries = [
-            {**entry, "top": entry["top"][:own]} for entry in study.entries("unit", "image", "response", "top", "seen")
-        ]
+        entries = [{**entry, "top": entry["top"][:own]} for entry in study.entries]
         families = [
             {"layer": layer, "space": space_of(world, layer), "units": members}
             for layer, members in by_layer(entries).items()
@@ -136,20 +134,15 @@ class Agreement(Check):
             seed: of the bootstrap.
         """
         rows = [row for family in families for row in _family(family, seed.fork(family.layer), resamples)]
-        lowest, same = extreme(rows, largest=False), [row for row in rows if row.strength == PROVES]
-        return Finding(
-            self.name,
+        same = [row for row in rows if row.strength == PROVES]
+        return self.summed(
             "Do pictures agree with the photographs that excite their unit?",
             _claim(rows, same),
-            verdict_of(rows),
-            lowest.figure if lowest else None,
-            lowest.interval if lowest else None,
-            {
-                "units": [row.as_data() for row in rows],
-                "spaces": {family.layer: [space.name for space in family.spaces] for family in families},
-                "threshold": NEARER.value,
-                "same": SAME.value,
-            },
+            rows,
+            largest=False,
+            spaces={family.layer: [space.name for space in family.spaces] for family in families},
+            threshold=NEARER.value,
+            same=SAME.value,
         )
 
 
@@ -241,10 +234,6 @@ def _same(family: Family, i: int) -> float:
         if j != i and 2 * len(mine & set(top)) <= max(min(len(mine), len(top)), 1)
     ]
     return float(np.median(family.layouts[apart] @ family.layouts[i])) if len(apart) > 1 else float("nan")
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _claim(rows: Sequence[UnitRow], same: Sequence[UnitRow]) -> str:

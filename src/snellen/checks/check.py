@@ -95,6 +95,23 @@ class Check(ABC):
             UsageError: it cannot.
         """
 
+    def summed(
+        self, title: str, claim: str, rows: Sequence[UnitRow], *, largest: bool = True, **evidence: Any
+    ) -> Finding:
+        """The finding that rows come to; its figure is the most telling one of a row.
+
+        Args:
+            title: the question that it answers.
+            claim: all rows in one sentence.
+            rows: of the units.
+            largest: whether the largest figure tells most, or the smallest.
+            evidence: further plain finite JSON data.
+        """
+        top = extreme(rows, largest=largest)
+        figure, ends = (top.figure, top.interval) if top else (None, None)
+        units = [row.as_data() for row in rows]
+        return Finding(self.name, title, claim, verdict_of(rows), figure, ends, {"units": units, **evidence})
+
     @abstractmethod
     def examine(self, study: Study) -> Sequence[Finding]:
         """What it finds; none where there is nothing to compare. Work that takes time belongs in `study.do(job)`."""
@@ -223,7 +240,8 @@ class UnitCheck(Check):
 
         def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
             with fast(world):
-                yield "result", self._finding(tuple(self.rows(_exhibit(world, spec, context)))).as_data()
+                rows = tuple(self.rows(_exhibit(world, spec, context)))
+            yield "result", self.summed(self.title, self.claim(rows), rows, largest=self.largest).as_data()
 
         return {self.name: function}
 
@@ -234,24 +252,12 @@ class UnitCheck(Check):
         asked: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)} if is_dataclass(self) else {}
         spec = {
             "world": study.world.identity,
-            "units": study.entries("unit", "image", "response", "top", "seen"),
+            "units": study.entries,
             "seed": study.world.request.seed,
             "check": {"version": self.version, **asked},
         }
         job = Job(self.name, spec, title=self.short, cost=max(self.cost(study.world, len(study.shown)), 1.0))
         return (found(study, job),)
-
-    def _finding(self, rows: tuple[UnitRow, ...]) -> Finding:
-        top = extreme(rows, largest=self.largest)
-        return Finding(
-            self.name,
-            self.title,
-            self.claim(rows),
-            verdict_of(rows),
-            top.figure if top else None,
-            top.interval if top else None,
-            {"units": [row.as_data() for row in rows]},
-        )
 
 
 def _exhibit(world: World, spec: Mapping[str, Any], context: Context) -> Exhibit:

@@ -12,7 +12,7 @@ from torch import Tensor
 from snellen.base import UsageError
 from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
-from snellen.checks.rows import NOTHING, PROVES, UnitRow, extreme, spans, verdict_of
+from snellen.checks.rows import NOTHING, PROVES, UnitRow, extreme, spans
 from snellen.jobs import Context, Function, Job
 from snellen.models import Unit, observe, response
 from snellen.studies.natural import Counter, batches, fast
@@ -126,7 +126,7 @@ class Jumps(Check):
         """Ways to every picture from the unit's top photographs."""
         if not study.shown:
             return ()
-        entries = study.entries("unit", "image", "response", "top", "seen")
+        entries = study.entries
         units = [{**entry, "from": list(entry["top"][: self.walks])} for entry in entries]
         walks = sum(len(unit["from"]) for unit in units)
         spec = {"world": study.world.identity, "units": units}
@@ -147,15 +147,8 @@ class Jumps(Check):
         rows = tuple(_row(unit, one) for unit, one in zip(units, walks, strict=True))
         found = [row for row in rows if row.strength == PROVES]
         top = extreme(rows)
-        return Finding(
-            self.name,
-            "Do responses change smoothly on the way from a photograph to a picture?",
-            _claim(rows, found, top),
-            verdict_of(rows),
-            top.figure if top else None,
-            top.interval if top else None,
-            {"units": [row.as_data() for row in rows], "threshold": JUMP.value, "steep": STEEP.value},
-        )
+        title = "Do responses change smoothly on the way from a photograph to a picture?"
+        return self.summed(title, _claim(rows, found, top), rows, threshold=JUMP.value, steep=STEEP.value)
 
 
 def _walks(world: World, entry: Mapping[str, Any], picture: Tensor, count: Counter) -> Walks:

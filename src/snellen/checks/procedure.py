@@ -12,8 +12,9 @@ from torch import Tensor
 from snellen.base import Seed, UsageError, evenly
 from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
-from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow, spans
 from snellen.jobs import Context, Function, Job
+from snellen.measures import unit_length
 from snellen.pictures import Settings, canvas_named, render
 from snellen.pictures.gallery import finite
 from snellen.pictures.sheet import png
@@ -87,7 +88,7 @@ def agreements(standard: Float[np.ndarray, "u d"], variant: Float[np.ndarray, "u
         return found
     spread = standard[known].std(0) + 1e-6 * (np.abs(standard[known]).max() + 1e-30)
     first, second = ((x[known] - x[known].mean(0)) / spread for x in (standard, variant))
-    alike = _unit(second) @ _unit(first).T
+    alike = unit_length(second) @ unit_length(first).T
     own = np.diag(alike)[:, None]
     over = (own > alike).sum(1) + 0.5 * ((own == alike).sum(1) - 1)
     found[known] = over / (known.sum() - 1)
@@ -138,7 +139,7 @@ class Procedure(Check):
         for job in self._drawings(study):
             for unit, entry in study.do(job).items():
                 varied.setdefault(unit, {})[job.spec["variant"]] = entry
-        entries = study.entries("unit", "image", "response", "top", "seen")
+        entries = study.entries
         units = [{**entry, "variants": varied[entry["unit"]]} for entry in entries if entry["unit"] in varied]
         if not units:
             return ()
@@ -184,19 +185,13 @@ class Procedure(Check):
             courses: units by layer.
         """
         rows = [row for course in courses for row in _course(course)]
-        lowest = extreme(rows, largest=False)
-        return Finding(
-            self.name,
+        return self.summed(
             "Do other ways of drawing lead to the same pictures?",
             _claim(rows),
-            verdict_of(rows),
-            lowest.figure if lowest else None,
-            lowest.interval if lowest else None,
-            {
-                "units": [row.as_data() for row in rows],
-                "variants": list(dict.fromkeys(v.name for course in courses for v in course.variants)),
-                "threshold": ASTRAY.value,
-            },
+            rows,
+            largest=False,
+            variants=list(dict.fromkeys(v.name for course in courses for v in course.variants)),
+            threshold=ASTRAY.value,
         )
 
 
@@ -313,7 +308,3 @@ def _claim(rows: Sequence[UnitRow]) -> str:
     if astray:
         return f"{told}, but {astray} of them show something else when drawn from a photograph."
     return f"{told}, also when drawn from a photograph."
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

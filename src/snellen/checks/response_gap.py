@@ -9,7 +9,7 @@ from jaxtyping import Float
 from snellen.base import Seed, UsageError
 from snellen.checks.check import Check, Threshold
 from snellen.checks.finding import Finding, number
-from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow, extreme, spans
 from snellen.measures import interval
 from snellen.studies.study import Entry, Study, has_picture
 
@@ -118,15 +118,8 @@ class ResponseGap(Check):
         ]
         rows = tuple(_row(unit, found) for unit, found in zip(units, gaps, strict=True))
         top = extreme(rows)
-        return Finding(
-            self.name,
-            "How far beyond photographs do the pictures drive their units?",
-            _claim(rows, gaps, top),
-            verdict_of(rows),
-            top.figure if top else None,
-            top.interval if top else None,
-            {"units": [row.as_data() for row in rows], "threshold": GAP.value},
-        )
+        title = "How far beyond photographs do the pictures drive their units?"
+        return self.summed(title, _claim(rows, gaps, top), rows, threshold=GAP.value)
 
 
 def _reached(pictures: Sequence[Entry], way: str) -> float:

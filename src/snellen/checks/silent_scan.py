@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from snellen.base import Seed, UsageError, evenly
 from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
-from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans, verdict_of
+from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, extreme, spans
 from snellen.jobs import Context, Function, Job
 from snellen.measures import Rest, interval
 from snellen.models import Unit
@@ -138,7 +138,7 @@ class SilentScan(Check):
         spec = {
             "world": world.identity,
             "natural": natural,
-            "units": study.entries("unit", "image", "response", "top", "seen"),
+            "units": study.entries,
             "seed": world.request.seed,
         }
         cost = 1.5 * len(natural) + 2.0 * len(study.shown)
@@ -171,25 +171,19 @@ class SilentScan(Check):
         )
         listed = [_listed(gate) for gate in gates if (gate.silent | gate.switches).any()]
         top = extreme(rows)
-        return Finding(
-            self.name,
+        return self.summed(
             "Do pictures work through channels that photographs never wake?",
             _claim(rows, gates, top),
-            verdict_of(rows),
-            top.figure if top else None,
-            top.interval if top else None,
-            {
-                "units": [row.as_data() for row in rows],
-                "gates": listed,
-                "asleep": [{"gate": name, "share": number(share, 4)} for name, share in sleeping.items()],
-                "scanned": len(gates),
-                "channels": int(sum(len(gate.natural.low) for gate in gates)),
-                "silent": int(sum(gate.silent.sum() for gate in gates)),
-                "switches": int(sum(gate.switches.sum() for gate in gates)),
-                "images": max((gate.natural.images for gate in gates), default=0),
-                "pictures": max((gate.pictures.images for gate in gates), default=0),
-                "threshold": HELD.value,
-            },
+            rows,
+            gates=listed,
+            asleep=[{"gate": name, "share": number(share, 4)} for name, share in sleeping.items()],
+            scanned=len(gates),
+            channels=int(sum(len(gate.natural.low) for gate in gates)),
+            silent=int(sum(gate.silent.sum() for gate in gates)),
+            switches=int(sum(gate.switches.sum() for gate in gates)),
+            images=max((gate.natural.images for gate in gates), default=0),
+            pictures=max((gate.pictures.images for gate in gates), default=0),
+            threshold=HELD.value,
         )
 
     def _scanned(self, world: World, spec: Mapping[str, Any], context: Context) -> Finding:

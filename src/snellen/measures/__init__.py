@@ -5,7 +5,7 @@ from snellen.measures.bootstrap import Draws, bootstrap_mean, hierarchical, inte
 from snellen.measures.quantiles import quantiles
 from snellen.measures.ranks import centred_ranks, ranks
 from snellen.measures.rest import Rest
-from snellen.measures.similarity import MEASURES, Measure, cosine, pearson, similarities, spearman, within
+from snellen.measures.similarity import MEASURES, Measure, cosine, pearson, similarities, spearman, unit_length, within
 from snellen.measures.textures import layouts, textures
 from snellen.measures.threads import single_threaded_products
 
@@ -32,5 +32,6 @@ __all__ = [
     "single_threaded_products",
     "spearman",
     "textures",
+    "unit_length",
     "within",
 ]

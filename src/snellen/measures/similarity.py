@@ -67,3 +67,8 @@ def within(rows: Float[np.ndarray, "n d"]) -> dict[Measure, np.ndarray]:
     linear, angle = correlations_and_cosines(raw, raw)
     ranked = rank_block(raw)
     return {"spearman": correlations(ranked, ranked), "pearson": linear, "cosine": angle}
+
+
+def unit_length(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Every row divided by its length; a row of zeros stays one."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -118,9 +118,6 @@ class Scale:
         exemplars: shown at each end.
         own: top natural images that stand for an inner unit in its similarity curve.
         resamples: of the bootstrap.
-        walks: ways to each picture, from as many of the unit's top photographs.
-        varied: units of a layer that are drawn in other ways too.
-        variants: those other ways, at most.
     """
 
     steps: int
@@ -132,9 +129,6 @@ class Scale:
     exemplars: int
     own: int
     resamples: int
-    walks: int
-    varied: int
-    variants: int
 
 
 FULL = Scale(
@@ -147,9 +141,6 @@ FULL = Scale(
     exemplars=9,
     own=16,
     resamples=1000,
-    walks=3,
-    varied=4,
-    variants=4,
 )
 QUICK = Scale(
     steps=64,
@@ -161,7 +152,4 @@ QUICK = Scale(
     exemplars=5,
     own=8,
     resamples=200,
-    walks=2,
-    varied=3,
-    variants=2,
 )

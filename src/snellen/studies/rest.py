@@ -62,10 +62,7 @@ def held_responses(world: World, units: Sequence[Unit], pictures: Tensor, held: 
     known = survey(world.model)  # of the network as it is, with nothing held
 
     def visit(name: str, output: Tensor) -> Tensor | None:
-        if name not in held or by_channel(output, size, current) is None:
-            return None
-        chosen, value = held[name]
-        return torch.where(along(chosen, output, size), along(value.to(output.dtype), output, size), output)
+        return _held_output(name, output, held, (size, current))
 
     for start in range(0, len(units), world.batch):
         rows = slice(start, start + world.batch)
@@ -90,10 +87,7 @@ def holding(model: Model, held: Held) -> Iterator[None]:
     rows = 0
 
     def visit(name: str, output: Tensor) -> Tensor | None:
-        if name not in held or by_channel(output, model.size, rows) is None:
-            return None
-        chosen, value = (part.to(output.device) for part in held[name])
-        return torch.where(along(chosen, output, model.size), along(value.to(output.dtype), output, model.size), output)
+        return _held_output(name, output, held, (model.size, rows))
 
     open_ones: list[contextlib.ExitStack] = []
 
@@ -119,3 +113,18 @@ def holding(model: Model, held: Held) -> Iterator[None]:
             part.inplace = True  # type: ignore[assignment]
         for hook in hooks:
             hook.remove()
+
+
+def _held_output(name: str, output: Tensor, held: Held, of: tuple[tuple[int, int], int]) -> Tensor | None:
+    """A gate's output with what is held of it; None where nothing is.
+
+    Args:
+        name, output: of the gate.
+        held: by gate.
+        of: the pictures' size, and how many there are.
+    """
+    size, images = of
+    if name not in held or by_channel(output, size, images) is None:
+        return None
+    chosen, value = (part.to(output.device) for part in held[name])
+    return torch.where(along(chosen, output, size), along(value.to(output.dtype), output, size), output)

@@ -18,6 +18,7 @@ from snellen.studies.world import World
 Entry = Mapping[str, Any]
 Do = Callable[[Job], Mapping[str, Any]]
 """Has a job done, or takes what is stored of it: its results by part."""
+TOLD = ("unit", "image", "response", "top", "seen")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +63,10 @@ class Study:
         """The same of units that have a picture."""
         return tuple(entry for entry in self.drawn if has_picture(entry))
 
-    def entries(self, *names: str) -> list[dict[str, Any]]:
-        """Of every unit with a picture what a job is told: these fields of `shown`."""
-        return [{name: entry[name] for name in names} for entry in self.shown]
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """Of every unit with a picture what a job is told: all of `shown` but the status."""
+        return [{name: entry[name] for name in TOLD} for entry in self.shown]
 
 
 def has_picture(entry: Entry) -> bool:
