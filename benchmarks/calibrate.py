@@ -9,7 +9,6 @@ how many units stand out. No manipulated network is looked at.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from shared import ROOT, SHARED
 
 from snellen.audits import run_audit
 from snellen.checks.check import Check, Threshold
 from snellen.checks.group import checks_for
 from snellen.studies.request import Request
 
-ROOT = Path(__file__).parent.parent
-SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))
 CIFAR, IMAGENET = "images/cifar10.npz", "images/imagenet/imagenette_val"
 NETWORKS = {
     "builtin": ("", "", None),

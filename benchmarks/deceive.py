@@ -10,7 +10,6 @@ drawn: decoys are originals of other units.
 import argparse
 import itertools
 import json
-import os
 import platform
 import sys
 import time
@@ -18,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from shared import ROOT, shared
 
 from snellen.attacks import Conditions, FoolingAttack
 from snellen.attacks.behaviour import compare
@@ -28,10 +28,6 @@ from snellen.images import open_images
 from snellen.models import load_model
 from snellen.pictures import Settings
 from snellen.pictures.sheet import png
-
-ROOT = Path(__file__).parent.parent
-SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))
-IMAGES = SHARED / "images" / "imagenet"
 
 
 def say(line: str) -> None:
@@ -49,7 +45,7 @@ def pictures(gallery: Gallery, folder: Path | None, name: str) -> None:
 
 def main() -> None:
     asked = argparse.ArgumentParser()
-    asked.add_argument("--model", default=f"{SHARED / 'models' / 'googlenet.py'}:load")
+    asked.add_argument("--model", help="by default the shared GoogLeNet")
     asked.add_argument("--units", type=int, default=100)
     asked.add_argument("--steps", type=int, default=64)
     asked.add_argument("--drawn", type=int, default=40)
@@ -62,9 +58,9 @@ def main() -> None:
     asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "deceive.json")
     options = asked.parse_args()
     torch.set_num_threads(options.threads)
-    model = load_model(options.model)
-    train = open_images(IMAGES / "imagenette_train")
-    sets = {name: open_images(IMAGES / name) for name in ("imagenette_val", "one_per_class")}
+    model = load_model(options.model or f"{shared('models', 'googlenet.py')}:load")
+    train = open_images(shared("images", "imagenet", "imagenette_train"))
+    sets = {name: open_images(shared("images", "imagenet", name)) for name in ("imagenette_val", "one_per_class")}
     target = sets["one_per_class"].load(7, model.size)
     settings = Settings(steps=options.steps, precision=options.precision)
     plan = Plan(units=options.drawn, steps=64, copies=1, precision=options.precision)

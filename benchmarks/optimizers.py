@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 import torch
-from calibrate import NETWORKS, ROOT, SHARED
+from calibrate import NETWORKS
+from shared import ROOT, SHARED
 from speed import ratios
 from speed_ours import judged
 

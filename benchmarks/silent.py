@@ -9,7 +9,6 @@ unit shows another unit's picture, and as many units as asked for, spread over t
 
 import argparse
 import json
-import os
 import platform
 import sys
 import time
@@ -17,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from shared import ROOT, shared
 
 from snellen.attacks import Conditions, SilentAttack
 from snellen.attacks.behaviour import compare
@@ -26,29 +26,25 @@ from snellen.images import ImageSet, open_images
 from snellen.models import load_model
 from snellen.pictures import Settings
 
-ROOT = Path(__file__).parent.parent
-SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))
 NETWORKS = {
-    "googlenet": ("googlenet.py:load", "inception_4c.conv3x3"),
-    "mobilenet_v2": ("mobilenet_v2.py:load", None),
-    "resnet56": ("cifar_resnet.py:resnet56", None),
+    "googlenet": (("googlenet.py", "load"), "inception_4c.conv3x3"),
+    "mobilenet_v2": (("mobilenet_v2.py", "load"), None),
+    "resnet56": (("cifar_resnet.py", "resnet56"), None),
 }
 
 
 def natural(name: str) -> tuple[ImageSet, ImageSet]:
     """Images to calibrate on, and others."""
     if name != "resnet56":
-        return tuple(
-            open_images(SHARED / "images" / "imagenet" / part) for part in ("imagenette_train", "imagenette_val")
-        )
-    sets = [open_images(f"{SHARED / 'images' / 'cifar10.npz'}:{part}") for part in ("train", "test")]
+        return tuple(open_images(shared("images", "imagenet", part)) for part in ("imagenette_train", "imagenette_val"))
+    sets = [open_images(f"{shared('images', 'cifar10.npz')}:{part}") for part in ("train", "test")]
     return tuple(found.subset([i * len(found) // 2000 for i in range(2000)]) for found in sets)
 
 
 def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
     began = time.perf_counter()
-    spec, layer = NETWORKS[name]
-    model = load_model(str(SHARED / "models" / spec))
+    (file, factory), layer = NETWORKS[name]
+    model = load_model(f"{shared('models', file)}:{factory}")
     seen, held_out = natural(name)
     attack = SilentAttack(layer=layer)
     made = attack.run(model, seen, Conditions(Seed(0)))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from shared import ROOT, shared
 from torch import Tensor
 
 from snellen.base import Seed
@@ -28,9 +29,6 @@ from snellen.checks.paths.groups import by_class
 from snellen.images import open_images
 from snellen.models import Model, layers, main_layers, observe
 from snellen.models.sources import load_model
-
-ROOT = Path(__file__).parent.parent
-SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))
 
 
 @dataclass
@@ -59,7 +57,7 @@ class Network:
 
 def decoded(folder: str, count: int) -> tuple[Tensor, list[int]]:
     """Evenly chosen images as bytes, and their classes."""
-    images = open_images(SHARED / "images" / "imagenet" / folder)
+    images = open_images(shared("images", "imagenet", folder))
     chosen = [i * len(images) // count for i in range(count)]
     pixels = torch.empty(count, 3, 224, 224, dtype=torch.uint8)
     for number, index in enumerate(chosen):
@@ -82,7 +80,7 @@ def main() -> None:
     options = asked.parse_args()
     torch.set_num_threads(options.threads)
 
-    model = load_model(f"{SHARED / 'models' / 'googlenet.py'}:load")
+    model = load_model(f"{shared('models', 'googlenet.py')}:load")
     model.module.to(memory_format=torch.channels_last)
     names = main_layers(model)
     sizes = {layer.name: int(np.prod(layer.shape)) for layer in layers(model) if layer.name in names}

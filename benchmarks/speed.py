@@ -19,6 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from shared import SHARED, shared
+
 HERE = Path(__file__).parent
 LAYERS = ("classifier", "inception_4c", "inception_3a")
 STRENGTH = (
@@ -31,7 +33,8 @@ class Worker:
     """A process that answers one JSON line with one JSON line."""
 
     def __init__(self, python: str, script: str, threads: int) -> None:
-        environment = {**os.environ, "SPEED_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        own = {"SNELLEN_SHARED": str(SHARED), "SPEED_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        environment = {**os.environ, **own}
         command = [python, str(HERE / script)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
@@ -131,6 +134,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
     options = parser.parse_args()
+    shared("models", "googlenet.py")
     ours, peer = (
         Worker(python, script, options.threads)
         for python, script in ((sys.executable, "speed_ours.py"), (options.lucent_python, "speed_lucent.py"))

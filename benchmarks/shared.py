@@ -1,0 +1,19 @@
+"""Where the networks and images of the benchmarks are: `SNELLEN_SHARED`, by default ../shared beside the project."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SHARED = Path(os.environ.get("SNELLEN_SHARED", ROOT.parent / "shared"))
+
+
+def shared(*parts: str) -> Path:
+    """A file or folder of theirs.
+
+    Raises:
+        SystemExit: it is not there, in one line.
+    """
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        raise SystemExit(f"expected {path}, got nothing; set SNELLEN_SHARED to the folder of networks and images")
+    return path
