@@ -17,13 +17,13 @@ from .models import (
 )
 from .pictures import Fourier, Objective, Pixel, Render, Settings, render
 from .verbs.audit import audit
-from .verbs.audited import Audit, open_audit
 from .verbs.certify import certify
 from .verbs.deceive import deceive
 from .verbs.doctor import Diagnosis, doctor
 from .verbs.matrix import matrix
 from .verbs.plugins import plugins
 from .verbs.report import report
+from .verbs.run import Audit, open_audit
 from .verbs.visualize import visualize
 
 __version__: str

@@ -24,7 +24,7 @@ ABOVE_STUDIES = {
     "jobs",
 }
 ABOVE_CHECKS = {*ABOVE_STUDIES, "studies"}
-ABOVE_AUDIT = {*ABOVE_CHECKS, "checks"}
+ABOVE_AUDIT = {*ABOVE_CHECKS, "checks", "record"}
 ABOVE_VERBS = {*ABOVE_AUDIT, "audits", "matrices", "certificates", "reports"}
 # package: (packages of this project it may import, other distributions it may import)
 TABLE: dict[str, tuple[set[str], set[str]]] = {
@@ -40,13 +40,14 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "scipy", "jaxtyping", "jinja2", "markupsafe", "matplotlib"},
     ),
     "jobs": ({"base"}, {"filelock", "ray"}),
+    "record": ({"base", "jobs.store"}, {"msgspec"}),
     "studies": (ABOVE_STUDIES, {"torch", "numpy", "jaxtyping"}),
     "certificates": (ABOVE_STUDIES, {"torch", "numpy"}),
     "checks": (ABOVE_CHECKS, {"torch", "numpy", "jaxtyping"}),
-    "audits": (ABOVE_AUDIT, {"torch", "numpy", "jaxtyping"}),
+    "audits": (ABOVE_AUDIT, {"torch", "numpy", "jaxtyping", "msgspec"}),
     "matrices": ({*ABOVE_AUDIT, "audits"}, {"torch", "numpy", "jaxtyping"}),
-    "verbs": (ABOVE_VERBS, {"torch", "numpy", "PIL", "jaxtyping", "IPython"}),
-    "reports": ({"base", "jobs.store"}, {"msgspec", "jinja2", "markupsafe", "matplotlib", "PIL"}),
+    "verbs": (ABOVE_VERBS, {"torch", "numpy", "PIL", "jaxtyping", "IPython", "msgspec"}),
+    "reports": ({"base", "jobs.store", "record"}, {"msgspec", "jinja2", "markupsafe", "matplotlib", "PIL"}),
     "cli": ({*ABOVE_VERBS, "verbs"}, {"typer", "rich", "torch", "numpy"}),
     "": ({*ABOVE_VERBS, "verbs"}, {"lazy_loader"}),
 }
@@ -230,6 +231,7 @@ def test_planted_cycles_are_found(tmp_path):
         ("snellen", {"torch", "numpy", "typer", "rich", "jinja2", "matplotlib"}),
         ("snellen.base", {"torch", "numpy"}),
         ("snellen.jobs", {"torch", "numpy", "filelock"}),
+        ("snellen.record", {"torch", "numpy", "jinja2"}),
         ("snellen.reports", {"torch", "scipy", "snellen.models"}),
         ("snellen.cli", {"torch", "numpy", "jinja2", "matplotlib", "PIL", "snellen.models", "snellen.audits"}),
     ],

@@ -9,7 +9,7 @@ from snellen.attacks import Effort, Exam, FoolingAttack
 from snellen.attacks.attack import Conditions, parted
 from snellen.attacks.corpus import Plan, Recipe, divided, stages
 from snellen.attacks.decoys import Levels, alone, default_shift, picturing
-from snellen.attacks.training import Training
+from snellen.attacks.lessons import Training
 from snellen.base import UsageError
 from snellen.models import Model, Preprocess, Unit, observe
 from snellen.models.detectors import PictureDetector

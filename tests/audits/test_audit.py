@@ -16,7 +16,7 @@ from snellen.checks.paths.activations import Activations
 from snellen.jobs import locked
 from snellen.models import Unit, observe, response
 from snellen.models.sources import load_model
-from snellen.reports import read_record
+from snellen.record import encoded, read_record
 from snellen.studies.request import Request
 from snellen.studies.world import open_world
 
@@ -50,14 +50,14 @@ def content(run: Path) -> dict[str, bytes]:
 
 def test_the_record_is_what_the_report_reads(finished):
     read = read_record(finished)
-    assert read["status"] == "complete"
-    assert [u["unit"] for u in read["units"] if u["role"] == "class"] == ["8:0", "8:2", "8:3", "8:4"]
-    assert {p["direction"] for u in read["units"] for p in u["pictures"]} == {"max", "min"}
-    assert read["findings"][0]["evidence"]["group"] == "classes"
-    assert read["images"]["labels_from"] == "folder number"
-    assert [c["unit"] for c in read["images"]["classes"]] == [0, 2, 3, 4]
-    assert read["settings"]["steps"] == 6
-    assert list(read) == sorted(read)
+    assert read.status == "complete"
+    assert [u.unit for u in read.units if u.role == "class"] == ["8:0", "8:2", "8:3", "8:4"]
+    assert {p.direction for u in read.units for p in u.pictures} == {"max", "min"}
+    assert read.findings[0].paths.group == "classes"
+    assert read.images.labels_from == "folder number"
+    assert [c.unit for c in read.images.classes] == [0, 2, 3, 4]
+    assert read.settings["steps"] == 6
+    assert encoded(read) == (finished / "audit.json").read_bytes(), "the types lose nothing"
 
 
 def test_exemplars_and_quantiles_agree_with_one_image_at_a_time(finished, network, ask):
@@ -146,7 +146,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_audit_can_go_on(finished, ask,
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("*.part"))
     if (tmp_path / "run" / "audit.json").exists():
-        assert read_record(tmp_path / "run")["status"] == "partial"
+        assert read_record(tmp_path / "run").status == "partial"
     run_audit(ask(), out=tmp_path / "run")
     assert content(tmp_path / "run") == content(finished)
 
@@ -165,8 +165,8 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_a_partial_record(finished, ask, tmp
         run_audit(ask(), out=tmp_path / "run", progress=interrupt)
     if after:
         partial = read_record(tmp_path / "run")
-        assert partial["status"] == "partial"
-        assert any(u["pictures"] for u in partial["units"])
+        assert partial.status == "partial"
+        assert any(u.pictures for u in partial.units)
     run_audit(ask(), out=tmp_path / "run")
     assert content(tmp_path / "run") == content(finished)
 
@@ -208,11 +208,11 @@ def test_by_default_every_request_has_a_folder_of_its_own(ask, tmp_path, monkeyp
 
 def test_a_flat_folder_takes_the_models_predictions_for_classes(network, pictures, tmp_path, ask):
     run = run_audit(ask(images=str(pictures / "000_colour")), out=tmp_path / "run")
-    images = read_record(run)["images"]
-    assert images["labels_from"] == "model predictions"
+    images = read_record(run).images
+    assert images.labels_from == "model predictions"
     model, source = load_model(network), open_world(ask(images=str(pictures / "000_colour"))).images
     predicted = [int(model(source.load(i, model.size)[None]).argmax()) for i in range(len(source))]
-    assert [c["unit"] for c in images["classes"]] == sorted(set(predicted))
+    assert [c.unit for c in images.classes] == sorted(set(predicted))
 
 
 def test_damaged_images_are_skipped_and_listed(ask, pictures, tmp_path):
@@ -223,9 +223,9 @@ def test_damaged_images_are_skipped_and_listed(ask, pictures, tmp_path):
     (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:200])
     (folder / "text.jpg").write_text("no picture")
     run = run_audit(ask(images=str(tmp_path / "pictures"), units=("2:0",), steps=1), out=tmp_path / "run")
-    images = read_record(run)["images"]
-    assert images["count"] == 6
-    assert sorted(Path(s["name"]).name for s in images["skipped"]) == ["broken.png", "text.jpg"]
+    images = read_record(run).images
+    assert images.count == 6
+    assert sorted(Path(s.name).name for s in images.skipped) == ["broken.png", "text.jpg"]
 
 
 def test_a_dead_unit_is_told_as_dead_and_has_no_picture(pictures, tmp_path, ask):
@@ -236,7 +236,7 @@ def test_a_dead_unit_is_told_as_dead_and_has_no_picture(pictures, tmp_path, ask)
         "    return nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 5))\n"
     )
     run = run_audit(ask(model=f"{path}:net", units=("1:0",)), out=tmp_path / "run")
-    (unit,) = read_record(run)["units"]
-    assert {p["status"] for p in unit["pictures"]} == {"dead"}
-    assert {p["image"] for p in unit["pictures"]} == {None}
-    assert "nothing to show" in unit["pictures"][0]["note"]
+    (unit,) = read_record(run).units
+    assert {p.status for p in unit.pictures} == {"dead"}
+    assert {p.image for p in unit.pictures} == {None}
+    assert "nothing to show" in unit.pictures[0].note

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from snellen.jobs import locked
-from snellen.reports import read_record
+from snellen.record import read_record
 
 QUICK = ("--quick", "--steps", "4", "--device", "cpu")
 
@@ -117,13 +117,13 @@ def test_an_audit_ends_with_a_report_and_can_be_reported_again(snellen, tiny, im
     (run / "index.html").unlink()
     assert snellen("report", run).out == f"report: {run}/index.html\n"
     assert (run / "index.html").read_bytes() == page
-    assert read_record(run)["command"].startswith(f"snellen audit {tiny}:net --images {images}")
+    assert read_record(run).command.startswith(f"snellen audit {tiny}:net --images {images}")
 
 
 def test_the_command_in_the_record_makes_the_same_record(snellen, tiny, images, tmp_path):
     words = ["audit", f"{tiny}:net", "--images", images, "--units", "6:1", "--units", "2:0-1", "--layers", "6,0"]
     snellen(*words, "--seed", 3, *QUICK, "--out", tmp_path / "a")
-    command = read_record(tmp_path / "a")["command"].split()
+    command = read_record(tmp_path / "a").command.split()
     assert command[0] == "snellen"
     snellen(*command[1:], "--out", tmp_path / "b")
     a, b = (json.loads((tmp_path / n / "audit.json").read_text()) | {"created": ""} for n in "ab")
@@ -140,7 +140,7 @@ def test_damaged_images_are_listed_in_the_report(snellen, tiny, images, tmp_path
     (images / "1_x" / "huge.png").write_bytes(_claiming_to_be_huge())
     run = tmp_path / "run"
     assert snellen("audit", f"{tiny}:net", "--images", images, "--out", run, *QUICK).code == 0
-    listed = {Path(s["name"]).name for s in read_record(run)["images"]["skipped"]}
+    listed = {Path(s.name).name for s in read_record(run).images.skipped}
     assert {"corrupt.png", "truncated.png", "animated.gif", "huge.png"} <= listed
     page = (run / "index.html").read_text()
     assert all(name in page for name in listed)
@@ -270,7 +270,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(tiny, images, tmp_path, kind)
     assert (process.returncode, out) == (2, ""), err
     assert err == f"snellen: interrupted; what is finished is in {run}, the same command continues it\n"
     assert not list(run.rglob("*.part"))
-    assert read_record(run)["status"] == "partial"
+    assert read_record(run).status == "partial"
 
 
 def test_a_reader_that_leaves_early_is_no_error(tiny):
@@ -287,4 +287,4 @@ def test_real_networks_are_audited(snellen, shared, tmp_path, model):
     done = snellen("audit", f"{shared}/models/{model}", "--images", images, "--out", tmp_path / "run", *QUICK)
     assert done.code == 0
     record = read_record(tmp_path / "run")
-    assert len(record["findings"][0]["evidence"]["layers"]) > 8
+    assert len(record.findings[0].paths.layers) > 8

@@ -87,7 +87,7 @@ def test_a_killed_or_full_disk_is_taken_up_by_the_same_command(net, images, tmp_
     import errno
     import os
 
-    from snellen.base import writing
+    from snellen.base import writer
 
     whole, out = tmp_path / "whole", tmp_path / "out"
     quick = ("--method", "silent-units", "--units", "1", "--images", str(images))
@@ -105,7 +105,7 @@ def test_a_killed_or_full_disk_is_taken_up_by_the_same_command(net, images, tmp_
             replace(*places)
 
         with monkeypatch.context() as patch:
-            patch.setattr(writing.os, "replace", full)
+            patch.setattr(writer.os, "replace", full)
             assert "no space left" in snellen(*words(net, out, *quick)).line
         begun = ("snellen.json", "weights.safetensors") if (out / "snellen.json").exists() else ("snellen.json",)
         for name in begun:  # as a kill would leave it

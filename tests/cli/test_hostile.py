@@ -13,7 +13,7 @@ import pytest
 
 from snellen.base import UsageError
 from snellen.cli.failures import printable
-from snellen.reports.record import blobs, read_record
+from snellen.record import blobs, read_record
 
 ESCAPE = "\x1b[2J"
 NETWORK = """
@@ -79,7 +79,7 @@ def test_a_model_folder_runs_no_code(snellen, tmp_path):
     from snellen.models import load_model
     from snellen.models.circuits import SilentBranch
     from snellen.models.manipulations import PlacedCircuit
-    from snellen.models.sources.saved import save_manipulated
+    from snellen.models.sources.folder import save_manipulated
 
     evil = tmp_path / "evil"
     evil.mkdir()
@@ -130,7 +130,7 @@ def test_a_pipe_in_place_of_a_file_does_not_block(snellen, tiny, images, tmp_pat
 
 def shown_in(run: Path) -> Path:
     """An image that the run's record names."""
-    return run / next(blobs(read_record(run)))
+    return run / next(blobs(read_record(run).units))
 
 
 def test_a_report_shows_nothing_from_outside_its_run(snellen, tiny, images, tmp_path):

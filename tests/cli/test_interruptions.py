@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from snellen.base import writing
+from snellen.base import writer
 from snellen.cli import main
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -137,20 +137,20 @@ def filled(snellen: Callable, asked: list[str], folder: Path, monkeypatch: pytes
         (folder / place).mkdir()
     monkeypatch.chdir(folder / "calm")
     whole = Disk(float("inf"))
-    monkeypatch.setattr(writing, "open", whole, raising=False)
+    monkeypatch.setattr(writer, "open", whole, raising=False)
     assert snellen(*asked).code == 0
     monkeypatch.chdir(folder / "full")
     refused = 0
     for step in range(10):
         disk = Disk(whole.written * step / 10)
-        monkeypatch.setattr(writing, "open", disk, raising=False)
+        monkeypatch.setattr(writer, "open", disk, raising=False)
         done = snellen(*asked)
         if done.code:
             assert "no space left on device" in done.line
             refused += 1
         assert not list((folder / "full").rglob("*-part"))
     assert refused > 1
-    monkeypatch.setattr(writing, "open", Disk(float("inf")), raising=False)
+    monkeypatch.setattr(writer, "open", Disk(float("inf")), raising=False)
     assert snellen(*asked).code == 0
     assert content(folder / "full") == content(folder / "calm")
 
@@ -170,6 +170,6 @@ def test_every_command_on_a_disk_that_fills_up_ten_times(command, snellen, tiny,
 def test_a_certificate_needs_no_disk(snellen, tiny, images, tmp_path, monkeypatch):  # noqa: PLR0917
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(writing, "open", Disk(0), raising=False)
+    monkeypatch.setattr(writer, "open", Disk(0), raising=False)
     assert snellen(*words("certify", tiny, images)).code == 0
     assert sorted(tmp_path.rglob("*")) == before

@@ -198,7 +198,7 @@ def test_without_it_its_names_are_unknown(snellen, tmp_path, asked, told):
 
 def test_a_saved_model_does_not_name_it(tmp_path):
     from snellen.base import ModelError
-    from snellen.models.sources.saved import _check_base
+    from snellen.models.sources.folder import _check_base
 
     _check_base("torchvision:resnet18", tmp_path)
     with pytest.raises(ModelError, match="runs no code"):

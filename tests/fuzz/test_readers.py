@@ -176,7 +176,7 @@ def saved_model(folder: Path) -> tuple[Path, str]:
     from snellen.models.circuits import FoolingCircuit, Likeness
     from snellen.models.detectors import ReadoutDetector
     from snellen.models.manipulations import PlacedCircuit
-    from snellen.models.sources.saved import save_manipulated
+    from snellen.models.sources.folder import save_manipulated
 
     (folder / "net.py").write_text(NETWORK)
     spec = f"{folder}/net.py:net"
@@ -203,7 +203,7 @@ def changed_weights(folder: Path) -> Reader:
     """A saved network that is another one by its weights alone."""
     from snellen.models import load_model
     from snellen.models.manipulations import ChangedWeights
-    from snellen.models.sources.saved import save_manipulated
+    from snellen.models.sources.folder import save_manipulated
 
     (folder / "net.py").write_text(NETWORK)
     spec, saved = f"{folder}/net.py:net", folder / "saved"

@@ -16,7 +16,7 @@ from PIL import Image
 
 from snellen.base import ImageError
 from snellen.images import open_images
-from snellen.images.decoding import MOST_PIXELS
+from snellen.images.decoder import MOST_PIXELS
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Image.Image:

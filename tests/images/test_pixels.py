@@ -13,7 +13,7 @@ from PIL import Image
 
 from snellen.base import UsageError
 from snellen.images import ImageSet, open_images
-from snellen.images.resizing import fit, to_tensor
+from snellen.images.crop import fit, to_tensor
 
 
 def gradient(width: int, height: int) -> Image.Image:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from snellen.base import Seed
-from snellen.images.resizing import fit, to_tensor
+from snellen.images.crop import fit, to_tensor
 from snellen.pictures import CANVASES, Fourier, Pixel, Settings
 
 SIZES = [(32, 32), (31, 31), (37, 53), (64, 48), (47, 64), (17, 101), (3, 5), (2, 2), (224, 224), (227, 199)]

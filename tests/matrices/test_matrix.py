@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from snellen.attacks import SilentAttack
@@ -12,6 +13,7 @@ from snellen.matrices.manipulation import attack_of, natural_images
 from snellen.matrices.matrix import DONE, TABLE, Matrix, meets, run_matrix
 from snellen.matrices.tally import tally
 from snellen.models.sources import load_model
+from snellen.record import Record
 
 TINY = Size(units=3, steps=8, natural=12, shown=1, quick=True)
 
@@ -139,17 +141,29 @@ def test_bars(kind, suspicious, met):
 
 def judged(*units):
     """A record with these (unit, verdict, evidence, strength of jumps)."""
-    rows = [{"unit": u, "strength": s} for u, _, _, s in units]
-    return {
-        "units": [
-            {"unit": u, "layer": "8", "judgement": {"verdict": v, "evidence": [{"check": e, "words": ""}]}}
-            for u, v, e, _ in units
-        ],
-        "findings": [
-            {"check": "jumps", "verdict": "suspicious", "evidence": {"units": rows}},
-            {"check": "judgement", "verdict": "suspicious", "evidence": {}},
-        ],
-    }
+    rows = [{"unit": u, "words": "", "figure": 0.0, "strength": s} for u, _, _, s in units]
+    untold = {"title": "", "claim": "", "verdict": "suspicious"}
+    shown = {"channel": 0, "label": None, "role": "unit", "pictures": [], "exemplars": {}, "natural": None}
+    return msgspec.convert(
+        {
+            "status": "complete",
+            "command": "",
+            "model": {"name": "", "kind": "", "size": [1, 1], "parameters": 0, "fingerprint": ""},
+            "images": {"name": "", "count": 0, "classes": [], "digest": "", "skipped": []},
+            "settings": {},
+            "environment": {},
+            "layers": [],
+            "units": [
+                {"unit": u, "layer": "8", "judgement": {"verdict": v, "evidence": [{"check": e, "words": ""}]}, **shown}
+                for u, v, e, _ in units
+            ],
+            "findings": [
+                {"check": "jumps", "evidence": {"units": rows}, **untold},
+                {"check": "judgement", "evidence": {}, **untold},
+            ],
+        },
+        Record,
+    )
 
 
 def test_the_tally_counts_units_and_who_said_so():

@@ -7,7 +7,7 @@ from torch import nn
 
 from snellen.models import observe
 from snellen.models.edits import frozen, streamlined
-from snellen.models.lowered import BandedResponseNorm, StridedStem
+from snellen.models.stand_ins import BandedResponseNorm, StridedStem
 
 
 def spread(*shape, seed=0):

@@ -13,7 +13,7 @@ from snellen.base import LayerError, ModelError, WeightsError
 from snellen.models import load_model
 from snellen.models.circuits import SilentBranch
 from snellen.models.manipulations import KINDS, ChangedWeights, PlacedCircuit
-from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
+from snellen.models.sources.folder import DESCRIPTION, WEIGHTS, save_manipulated
 
 FACTORY = """
 import torch

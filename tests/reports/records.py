@@ -117,7 +117,7 @@ def unexamined(blobs: Blobs, plan: Plan) -> dict[str, Any]:
         units += [unit(blobs, plan, rng, (layer, 17 * k + 3)) for k in range(plan.units)]
     depths = {name: 2**i for i, name in enumerate(LAYERS)}
     return {
-        "schema": "snellen.audit/1",
+        "schema": "snellen.audit/2",
         "created": "2026-07-27T09:30:12+00:00",
         "status": "complete",
         "command": "snellen audit models/googlenet.py:load --images images/imagenette_val",
@@ -324,6 +324,7 @@ def check(
     return {
         "check": name,
         "title": f"What does {name} say?",
+        "asks": f"Whether {name} can tell manipulated networks from honest ones.",
         "claim": f"{name}: {len(bad)} of {len(known)} units stand out.",
         "verdict": "suspicious" if bad else "consistent",
         "figure": 0.8,

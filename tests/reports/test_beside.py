@@ -8,7 +8,8 @@ from types import ModuleType
 import pytest
 
 from snellen.base import RecordError
-from snellen.reports import build, read_record
+from snellen.record import read_record
+from snellen.reports import build
 from snellen.reports.beside import build_beside
 
 
@@ -32,12 +33,12 @@ def test_columns_hold_the_photograph_and_both_pictures_of_one_unit(runs):
     page = text_of(build_beside(*runs))
     found = pictures(page)
     records = [read_record(run) for run in runs]
-    drawn = [u for u in records[0]["units"] if any(p["direction"] == "max" and p["image"] for p in u["pictures"])]
-    first = drawn[0]["unit"]
+    drawn = [u for u in records[0].units if any(p.direction == "max" and p.image for p in u.pictures)]
+    first = drawn[0].unit
     wide = len(found) // 3
     for row, (run, record) in enumerate([(runs[0], records[0]), *zip(runs, records, strict=True)]):
-        unit = next(u for u in record["units"] if u["unit"] == first)
-        blob = unit["exemplars"]["top"][0]["image"] if row == 0 else unit["pictures"][0]["image"]
+        unit = next(u for u in record.units if u.unit == first)
+        blob = unit.exemplars.top[0].image if row == 0 else unit.pictures[0].image
         assert found[row * wide] == (run / blob).read_bytes()
     assert page.count('class="sign"') >= 1
     assert 'href="../other/index.html"' in page

@@ -1,16 +1,33 @@
 """Cards, the frieze and the verdict: what the pages say about a record, in words that fit its numbers."""
 
 import copy
+import json
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
-from snellen.reports.cards import Card, card, sentence, share
+from snellen.record import NaturalEntry, Record, UnitEntry
+from snellen.reports.cards import Card, sentence, share
+from snellen.reports.cards import card as card_of
 from snellen.reports.frieze import frieze
-from snellen.reports.verdict import main_finding, reach, verdict
+from snellen.reports.verdict import Verdict, main_finding, reach
+from snellen.reports.verdict import verdict as verdict_of
 
-EVEN = {"quantiles": [i / 10 for i in range(101)], "count": 500}  # natural responses from 0 to 10
+EVEN = NaturalEntry(quantiles=tuple(i / 10 for i in range(101)), count=500, own_class_mean=None)
+
+
+def card(unit: dict[str, Any], names: dict[int, str]) -> Card:
+    return card_of(msgspec.json.decode(json.dumps(unit), type=UnitEntry), names)
+
+
+def typed(record: dict[str, Any]) -> Record:
+    return msgspec.json.decode(json.dumps(record), type=Record)
+
+
+def verdict(record: dict[str, Any]) -> Verdict:
+    return verdict_of(typed(record))
 
 
 @pytest.fixture
@@ -38,13 +55,13 @@ def test_sentences(direction: str, response: float, words: str) -> None:
 
 
 def test_no_factor_is_given_where_it_would_mean_nothing() -> None:
-    negative = {"quantiles": [i / 10 - 20 for i in range(101)], "count": 10}
+    negative = NaturalEntry(quantiles=tuple(i / 10 - 20 for i in range(101)), count=10, own_class_mean=None)
     assert "times" not in sentence("max", 5.0, negative)
     assert "above the strongest of 10 photographs (−10.0)" in sentence("max", 5.0, negative)
 
 
 def test_shares() -> None:
-    assert [share(r, EVEN["quantiles"]) for r in (-1.0, 5.05, 99.0)] == [0, 51, 100]
+    assert [share(r, EVEN.quantiles) for r in (-1.0, 5.05, 99.0)] == [0, 51, 100]
 
 
 def test_a_card_names_its_unit_everywhere(record: dict[str, Any]) -> None:
@@ -96,7 +113,7 @@ def test_a_unit_without_natural_responses_has_no_strip(record: dict[str, Any]) -
 
 
 def test_anchors_are_distinct_and_plain() -> None:
-    empty = {"label": None, "channel": 0, "role": "unit", "pictures": [], "natural": None}
+    empty = {"layer": "a", "label": None, "channel": 0, "role": "unit", "pictures": [], "natural": None}
     empty |= {"exemplars": {"top": [], "bottom": []}}
     names = ["a:1", "a.1", "a/pre:1", "a:1@2,3", "ä:1", '"><script>:1', "a-1", "a--1", "a:11"]
     anchors = [card(empty | {"unit": name}, {}).anchor for name in names]
@@ -168,14 +185,14 @@ def test_without_findings_nothing_is_claimed(record: dict[str, Any]) -> None:
 
 def test_the_classes_finding_comes_first_wherever_it_stands(record: dict[str, Any]) -> None:
     turned = record | {"findings": record["findings"][::-1]}
-    assert main_finding(turned) is record["findings"][0]
+    assert main_finding(typed(turned)).claim == record["findings"][0]["claim"]
     inner = record | {"findings": record["findings"][1:]}
-    assert main_finding(inner) is record["findings"][1]
+    assert main_finding(typed(inner)).title == record["findings"][1]["title"]
 
 
 def test_reach_compares_with_the_strongest_photograph(record: dict[str, Any]) -> None:
     unit = copy.deepcopy(record["units"][0])
     unit["pictures"][0]["response"] = 3 * unit["natural"]["quantiles"][-1]
-    assert reach({"units": [unit]}) == pytest.approx([3.0])
-    unit["natural"]["quantiles"][-1] = -1.0
-    assert reach({"units": [unit]}) == []
+    assert reach(typed(record | {"units": [unit]})) == pytest.approx([3.0])
+    unit["natural"]["quantiles"] = [-1.0] * 101
+    assert reach(typed(record | {"units": [unit]})) == []

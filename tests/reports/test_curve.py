@@ -7,11 +7,13 @@ import xml.etree.ElementTree as ET
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snellen.record import PathEvidence
 from snellen.reports import curve, panels
 from snellen.reports.frame import Frame, apart, limits, runs
 
@@ -19,6 +21,26 @@ from snellen.reports.frame import Frame, apart, limits, runs
 @pytest.fixture
 def evidence(records: ModuleType) -> dict[str, Any]:
     return records.finding("classes", np.random.default_rng(0))["evidence"]
+
+
+def typed(evidence: dict[str, Any]) -> PathEvidence:
+    return msgspec.convert(evidence, PathEvidence)
+
+
+def wide(evidence: dict[str, Any]) -> str:
+    return curve.wide(typed(evidence))
+
+
+def tall(evidence: dict[str, Any]) -> str:
+    return curve.tall(typed(evidence))
+
+
+def small(evidence: dict[str, Any]) -> str:
+    return curve.small(typed(evidence))
+
+
+def cut(evidence: dict[str, Any], most: tuple[float, float] = curve.MOST) -> bool:
+    return curve.cut(typed(evidence), most)
 
 
 def dots(markup: str, css: str) -> list[tuple[float, float]]:
@@ -31,7 +53,7 @@ def words(markup: str) -> list[str]:
 
 
 def test_wide_values_stand_at_their_layer_and_height(evidence: dict[str, Any]) -> None:
-    found = dots(curve.wide(evidence), "spearman")
+    found = dots(wide(evidence), "spearman")
     values = evidence["curves"]["spearman"]["s"]
     assert len(found) == len(values)
     assert np.diff([x for x, _ in found]) == pytest.approx(
@@ -43,17 +65,17 @@ def test_wide_values_stand_at_their_layer_and_height(evidence: dict[str, Any]) -
 
 
 def test_tall_is_the_same_curve_turned(evidence: dict[str, Any]) -> None:
-    found = dots(curve.tall(evidence), "spearman")
+    found = dots(tall(evidence), "spearman")
     values = evidence["curves"]["spearman"]["s"]
     assert [y for _, y in found] == sorted(y for _, y in found)
     assert np.corrcoef(values, [x for x, _ in found])[0, 1] == pytest.approx(1, abs=1e-4)
 
 
 def test_baselines_are_in_words(evidence: dict[str, Any]) -> None:
-    assert "0: like photographs of other classes" in words(curve.wide(evidence))
-    assert "1: like photographs of their own class" in words(curve.wide(evidence))
+    assert "0: like photographs of other classes" in words(wide(evidence))
+    assert "1: like photographs of their own class" in words(wide(evidence))
     inner = evidence | {"group": "conv1 units"}
-    assert "1: like photographs that excite the unit" in words(curve.wide(inner))
+    assert "1: like photographs that excite the unit" in words(wide(inner))
 
 
 def test_words_at_the_baselines_stand_off_the_curves(evidence: dict[str, Any]) -> None:
@@ -61,7 +83,7 @@ def test_words_at_the_baselines_stand_off_the_curves(evidence: dict[str, Any]) -
     for start, end in ((0.08, 0.9), (0.9, 0.08), (-0.1, 1.1), (1.08, 0.5)):
         for metric in evidence["curves"].values():
             metric["s"] = [start] * (count // 2) + [end] * (count - count // 2)
-        markup = curve.wide(evidence)
+        markup = wide(evidence)
         xs, ys = np.array(dots(markup, "spearman")).T
         labels = [t for t in ET.fromstring(markup).iter("text") if t.get("class") == "reference-label"]
         assert len(labels) == 2
@@ -74,27 +96,29 @@ def test_words_at_the_baselines_stand_off_the_curves(evidence: dict[str, Any]) -
 
 
 def test_trusted_layers_are_named_and_shaded(evidence: dict[str, Any]) -> None:
-    assert 'class="trusted"' in curve.wide(evidence)
-    assert any("inception_5a on" in w for w in words(curve.wide(evidence)))
-    assert 'class="trusted"' not in curve.wide(evidence | {"trusted_from": None})
+    assert 'class="trusted"' in wide(evidence)
+    assert any("inception_5a on" in w for w in words(wide(evidence)))
+    assert 'class="trusted"' not in wide(evidence | {"trusted_from": None})
 
 
 def test_a_layer_without_a_value_is_a_gap(evidence: dict[str, Any]) -> None:
     gap = copy.deepcopy(evidence)
     for end in ("s", "lo", "hi"):
         gap["curves"]["spearman"][end][3] = None
-    assert len(dots(curve.wide(gap), "spearman")) == len(evidence["layers"]) - 1
-    assert "inception_3b unknown" in curve.wide(gap)
-    assert len(re.findall('class="line"', curve.wide(gap))) == len(re.findall('class="line"', curve.wide(evidence))) + 1
+    assert len(dots(wide(gap), "spearman")) == len(evidence["layers"]) - 1
+    assert "inception_3b unknown" in wide(gap)
+    assert len(re.findall('class="line"', wide(gap))) == len(re.findall('class="line"', wide(evidence))) + 1
 
 
-@pytest.mark.parametrize("draw", [curve.wide, curve.tall, curve.small])
+@pytest.mark.parametrize("draw", [wide, tall, small])
 @pytest.mark.parametrize("count", [1, 2, 70])
 def test_any_number_of_layers(evidence: dict[str, Any], draw: Any, count: int) -> None:
     names = [f"a.very.long.backbone.name.layer{i}" for i in range(count)]
     series = [float(x) for x in np.linspace(-1e4, 1e4, count)]
     curves = {"spearman": {end: series for end in ("s", "lo", "hi")}}
-    node = ET.fromstring(draw(evidence | {"layers": names, "curves": curves, "ceiling": {}, "trusted_from": names[-1]}))
+    node = ET.fromstring(
+        draw(evidence | {"layers": names, "curves": curves, "ceiling": {}, "raw": {}, "trusted_from": names[-1]})
+    )
     width, height = (float(n) for n in node.get("viewBox", "").split()[2:])
     for circle in node.iter("circle"):
         assert 0 <= float(circle.get("cx", "nan")) <= width
@@ -102,7 +126,7 @@ def test_any_number_of_layers(evidence: dict[str, Any], draw: Any, count: int) -
 
 
 def test_raw_panels_share_their_scale(evidence: dict[str, Any]) -> None:
-    shown = panels.raw(evidence)
+    shown = panels.raw(typed(evidence))
     assert [title for title, _ in shown] == ["Spearman", "Pearson", "Cosine"]
     same = {tuple(dots(chart, "raw-same")) for _, chart in shown}
     assert len(same) == 1  # the made-up baselines are equal, so they must be drawn equal
@@ -118,7 +142,7 @@ def test_a_history_of_fewer_than_two_values_is_no_chart() -> None:
 
 def test_names_in_charts_are_escaped(evidence: dict[str, Any]) -> None:
     names = ['<script>"&', *evidence["layers"][1:]]
-    for draw in (curve.wide, curve.tall, curve.small):
+    for draw in (wide, tall, small):
         assert "<script>" not in draw(evidence | {"layers": names, "group": "<script> units"})
 
 
@@ -151,16 +175,16 @@ def test_a_frame_keeps_values_beyond_its_limits_at_the_edge() -> None:
     assert frame.at(1, 0.5) == (50.0, 50.0)
 
 
-@pytest.mark.parametrize("draw", [curve.wide, curve.tall, curve.small])
+@pytest.mark.parametrize("draw", [wide, tall, small])
 def test_values_beyond_the_chart_are_marked_as_such(evidence: dict[str, Any], draw: Any) -> None:
-    assert curve.cut(evidence, curve.SMALL), "a value of -1.2"
+    assert cut(evidence, curve.SMALL), "a value of -1.2"
     evidence["curves"] = {m: c | {"s": [max(v, -0.9) for v in c["s"]]} for m, c in evidence["curves"].items()}
-    assert not curve.cut(evidence)
-    assert not curve.cut(evidence, curve.SMALL)
+    assert not cut(evidence)
+    assert not cut(evidence, curve.SMALL)
     assert 'class="beyond"' not in draw(evidence)
     far = copy.deepcopy(evidence)
     far["curves"]["spearman"]["s"][2] = -9.5
-    assert curve.cut(far)
+    assert cut(far)
     assert draw(far).count('class="beyond"') == 1
     assert len(dots(draw(far), "spearman")) == len(evidence["layers"]) - 1
     assert "inception_3a −9.50" in draw(far)

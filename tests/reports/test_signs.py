@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from snellen.base import RecordError
-from snellen.reports import build, read_record
+from snellen.record import FindingEntry, Row, read_record
+from snellen.reports import build
 from snellen.reports.cards import card
 from snellen.reports.signs import gates, judging, signs, ways
 from snellen.reports.verdict import verdict
 from snellen.reports.ways import LEFT, RIGHT, way
 
-ROW = {"unit": "fc:3", "coarse": [1.0, 2.0, 3.0, 11.0], "place": 0.75, "figure": 0.8}
+ROW = Row(unit="fc:3", words="It jumps.", coarse=(1.0, 2.0, 3.0, 11.0), place=0.75, figure=0.8, strength=2)
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def test_a_deceived_network_is_called_so_at_the_top_and_on_its_cards(deceived: P
     assert said.headline == "The pictures of googlenet carry signs of manipulation"
     assert said.claims[1] == "Responses jump."
     assert "may show what somebody chose" in said.may_not[-1]
-    cards = [card(unit, {}) for unit in record["units"]]
+    cards = [card(unit, {}) for unit in record.units]
     assert [c.verdict for c in cards[:6]] == ["suspicious"] * 4 + ["unreliable here"] * 2
     page = build(deceived).read_text()
     assert page.count('class="chip suspicious"') == 4 + 2, "four units, two checks"
@@ -64,7 +66,7 @@ def test_silent_channels_have_a_page_switches_first(deceived: Path) -> None:
     rows = re.findall(r"<th scope=\"row\"><code>(.*?)</code></th><td>(\d+)</td><td>(\d+)</td><td>(\d+)</td>", page)
     assert rows == [("gate/gt", "1", "1", "1"), ("branch/relu", "8", "8", "0")]
     assert "0, 1, 2, 3, 4, 5, 6, 7" in page
-    assert [g["gate"] for g in gates(judging(read_record(deceived)))] == ["gate/gt", "branch/relu"]
+    assert [g.gate for g in gates(judging(read_record(deceived)))] == ["gate/gt", "branch/relu"]
 
 
 def test_the_page_of_silent_channels_goes_with_its_record(deceived: Path) -> None:
@@ -93,11 +95,11 @@ def test_a_jump_stands_where_it_was_found() -> None:
 
 @pytest.mark.parametrize("place", [0.0, 0.001, 0.999, 1.0])
 def test_a_jump_at_an_end_is_drawn_too(place: float) -> None:
-    assert 'class="jump"' in str(way({**ROW, "place": place}, jumps=True))
+    assert 'class="jump"' in str(way(replace(ROW, place=place), jumps=True))
 
 
-def jumps_of(run: Path) -> dict[str, Any]:
-    return next(finding for finding in read_record(run)["findings"] if finding["check"] == "jumps")
+def jumps_of(run: Path) -> FindingEntry:
+    return next(finding for finding in read_record(run).findings if finding.check == "jumps")
 
 
 def test_every_check_with_ways_has_charts_whatever_it_is_called(deceived: Path) -> None:
@@ -127,9 +129,9 @@ def test_of_many_jumps_six_are_shown(deceived: Path) -> None:
     ("change", "where"),
     [
         (lambda r: r["units"][0]["judgement"].pop("verdict"), r"units\[0\].judgement.verdict"),
-        (lambda r: _finding(r, "jumps")["evidence"]["units"][0].pop("coarse"), r"evidence.units\[0\].coarse"),
+        (lambda r: _finding(r, "jumps")["evidence"]["units"][0].pop("coarse"), r"evidence.units\[0\]"),
         (lambda r: _finding(r, "silent-scan")["evidence"]["gates"][0].pop("silent"), r"evidence.gates\[0\].silent"),
-        (lambda r: _finding(r, "agreement")["evidence"].pop("units"), r"evidence.units"),
+        (lambda r: _finding(r, "agreement")["evidence"].update(units={}), r"evidence.units"),
     ],
 )
 def test_damage_is_told_with_its_place(deceived: Path, change: Callable[[Any], Any], where: str) -> None:

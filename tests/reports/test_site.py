@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from snellen.base import OutputError, RecordError, encode_json
-from snellen.reports import build, read_record
+from snellen.record import open_record, read_record
+from snellen.reports import build
 from snellen.reports.site import turns
-from snellen.reports.units import open_record
 from snellen.reports.write import write
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -166,7 +166,7 @@ def hostile(value: Any) -> Any:
 def test_every_name_stays_text(make: Callable[..., Path], classes: int) -> None:
     run = make(classes=classes, examined=2)
     tame = [read(page) for page in pages(build(run).parent)]
-    record = hostile(read_record(run))
+    record = hostile(parsed(run))
     for finding in record["findings"]:
         finding["evidence"] |= {"group": HOSTILE + " units", "trusted_from": HOSTILE}
     (run / "audit.json").write_text(json.dumps(record))
@@ -204,7 +204,7 @@ def test_how_well_the_folders_fit_is_said_and_loudly_where_they_do_not(make: Cal
 
 def test_skipped_images_and_settings_are_listed(run: Path) -> None:
     text = read(build(run)).text
-    record = read_record(run)
+    record = parsed(run)
     assert "2 images skipped" in text
     for image in record["images"]["skipped"]:
         assert image["name"] in text
@@ -237,7 +237,7 @@ def test_many_units_are_all_shown_once_over_the_pages(make: Callable[..., Path])
 
 
 def test_classes_come_before_layers_in_order(run: Path) -> None:
-    record = read_record(run)
+    record = parsed(run)
     record["units"].reverse()
     (run / "audit.json").write_text(json.dumps(record))
     titles = [a["id"] for a in read(build(run)).all("article")]
@@ -250,15 +250,19 @@ def test_pages_of_an_earlier_build_are_removed(make: Callable[..., Path]) -> Non
     run = make(classes=8, unit_layers=0)
     build(run)
     (run / "pages" / "notes.html").write_text("mine")
-    record = read_record(run)
+    record = parsed(run)
     (run / "audit.json").write_text(json.dumps(record | {"units": record["units"][:5]}))
     build(run)
     assert sorted(p.name for p in (run / "pages").iterdir()) == ["group-1-1.html", "group-1-2.html", "notes.html"]
 
 
+def parsed(run: Path) -> dict[str, Any]:
+    return json.loads((run / "audit.json").read_text())
+
+
 def laid_out(run: Path) -> None:
     """The record as an audit lays it out."""
-    (run / "audit.json").write_bytes(encode_json(read_record(run)))
+    (run / "audit.json").write_bytes(encode_json(parsed(run)))
 
 
 @pytest.mark.usefixtures("few_a_page")
@@ -271,12 +275,11 @@ def test_units_that_stay_on_the_disk_have_the_same_pages(
     laid_out(run)
     build(run)
     before = {page: page.read_bytes() for page in pages(run)}
-    monkeypatch.setattr("snellen.reports.units.LARGE", 0)
-    monkeypatch.setattr("snellen.reports.units.BLOCK", block)
-    monkeypatch.setattr("snellen.reports.units.BATCH", 3)
+    monkeypatch.setattr("snellen.record.stream.LARGE", 0)
+    monkeypatch.setattr("snellen.record.stream.BLOCK", block)
     with open_record(run) as (_, units):
         assert all(unit.place is not None for unit in units)
-        assert [unit.whole() for unit in units] == read_record(run)["units"]
+        assert [unit.whole() for unit in units] == list(read_record(run).units)
     build(run)
     assert {page: page.read_bytes() for page in pages(run)} == before
 
@@ -294,7 +297,7 @@ def test_damage_to_a_large_record_is_told_as_that_to_a_small_one(
     assert mark
     with pytest.raises(RecordError) as small:
         build(run)
-    monkeypatch.setattr("snellen.reports.units.LARGE", 0)
+    monkeypatch.setattr("snellen.record.stream.LARGE", 0)
     with pytest.raises(RecordError) as large:
         build(run)
     assert str(small.value) == str(large.value)
@@ -327,7 +330,7 @@ def test_pages_are_written_as_they_are_made(make: Callable[..., Path]) -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_twenty_thousand_units_take_seconds_and_little_memory(make: Callable[..., Path]) -> None:
     run = make(classes=12, unit_layers=0)
-    record = read_record(run)
+    record = parsed(run)
     texts = [textwrap.indent(json.dumps(u, sort_keys=True, indent=1), "  ") for u in record["units"]]
     head, _, tail = encode_json(record | {"units": []}).decode().rpartition("[]")
     with open(run / "audit.json", "w", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from theory_programs import attack, escapes, program
 
-from snellen.theory import factors, proofs, tracing
+from snellen.theory import factors, graph, proofs
 from snellen.theory.proofs import prove
 
 FEW, MANY, BLOCK = 100, 10_000, 500
@@ -53,12 +53,12 @@ def everything_known(walk, call):
     """An operation that nobody knows stretches nothing."""
     node = call.node
     if node.target in (
-        tracing.aten._local_scalar_dense.default,
+        graph.aten._local_scalar_dense.default,
         *proofs._FACTORS,
         *factors.SUMS,
         *factors.JOINS,
         proofs.operator.getitem,
-        tracing.aten.copy.default,
+        graph.aten.copy.default,
     ):
         return STRETCH(walk, call)
     return max(walk.known[n][0] for n in call.moving), False
@@ -66,11 +66,11 @@ def everything_known(walk, call):
 
 def plain(function, inputs):
     """Aliases are not followed: what is written in place goes by the name that it had."""
-    return tracing.make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    return graph.make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
 
 
 STRETCH = proofs._Walk.stretch
-ATEN = tracing.aten
+ATEN = graph.aten
 
 
 def set_rule(op, rule):
@@ -89,8 +89,8 @@ def set_part(place, name, value):
 
 
 def nothing_followed(patch):
-    patch.setattr(tracing, "_recorded", plain)
-    patch.setattr(tracing, "_written", lambda _: [])
+    patch.setattr(graph, "_recorded", plain)
+    patch.setattr(graph, "_written", lambda _: [])
     patch.setattr(proofs, "agree", lambda *_: None)
 
 

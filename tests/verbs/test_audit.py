@@ -54,7 +54,7 @@ def test_an_audit_is_a_value(made):
 def test_a_unit_has_its_verdict_pictures_exemplars_and_responses(made, pictures):
     net, audit = made
     unit = audit.units["8:2"]
-    assert unit.verdict == next(u for u in audit.record["units"] if u["unit"] == "8:2")["judgement"]["verdict"]
+    assert unit.verdict == next(u for u in audit.record.units if u.unit == "8:2").verdict
     assert unit.status == "ok"
     assert unit.picture.size == (32, 32)
     assert set(unit.pictures) == {"max", "min"}
@@ -100,7 +100,7 @@ def test_the_same_call_continues_it_and_the_record_tells_the_call(made, pictures
     same = snellen.audit(copy.deepcopy(net), images=tuple(p.copy() for p in pictures), out=audit.folder, **SMALL)
     assert {p: p.stat().st_mtime_ns for p in audit.folder.rglob("blobs/*/*")} == before
     assert same.verdict == audit.verdict
-    told = audit.record["command"]
+    told = audit.record.command
     assert told == ("snellen.audit(model, images=images, units=['8:0-3', '3/pre:1', '3/pre:4'], steps=4, quick=True)")
     names = {"snellen": snellen, "model": net, "images": pictures, "out": tmp_path / "run"}
     fresh = eval(told.removesuffix(")") + ", out=out, progress=False)", names)
@@ -192,5 +192,5 @@ def test_a_folder_of_images_and_a_module_go_together(net, pictures, tmp_path):
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place)
     audit = snellen.audit(net, images=tmp_path / "images", out=tmp_path / "run", steps=1, quick=True, progress=False)
-    assert audit.record["command"] == f"snellen.audit(model, images='{tmp_path}/images', steps=1, quick=True)"
-    assert audit.record["images"]["labels_from"] == "folder number"
+    assert audit.record.command == f"snellen.audit(model, images='{tmp_path}/images', steps=1, quick=True)"
+    assert audit.record.images.labels_from == "folder number"

@@ -13,10 +13,11 @@ from snellen.attacks.behaviour import Behaviour, compare
 from snellen.attacks.gallery import Gallery, Shown, exhibit
 from snellen.attacks.ranges import Range
 from snellen.attacks.receipt import Claim, Measured, Receipt
-from snellen.base import LayerError, Seed, Tell, UsageError, nearest, silence
+from snellen.base import Seed, Tell, UsageError, silence
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, layers
 from snellen.models.manipulations import Manipulation
+from snellen.models.unit import unknown_layer
 from snellen.pictures import Settings
 
 
@@ -245,6 +246,5 @@ def layer_of(model: Model, name: str | None) -> Layer:
     if name is None:
         return next(layer for layer in reversed(known.values()) if layer.main)
     if name not in known:
-        hint = nearest(name, known) or "`snellen layers MODEL` lists them"
-        raise LayerError(f'expected a layer of the model, got "{name}"; {hint}')
+        raise unknown_layer(name, known)
     return known[name]

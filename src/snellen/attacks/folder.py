@@ -24,7 +24,7 @@ from snellen.base import (
     write_atomic,
 )
 from snellen.base.files import why
-from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
+from snellen.models.sources.folder import DESCRIPTION, WEIGHTS, save_manipulated
 from snellen.pictures.sheet import png
 
 RECEIPT, PICTURES = "receipt.json", "pictures"

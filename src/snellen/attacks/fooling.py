@@ -11,9 +11,9 @@ from snellen.attacks.corpus import Corpus, Plan, Recipe, as_bytes, drawn_corpus,
 from snellen.attacks.decoys import Levels, alone, default_shift, permuting, picturing
 from snellen.attacks.evidence import layer_statistics
 from snellen.attacks.gallery import Shown
+from snellen.attacks.lessons import Lessons, Training, examine, train_cnn, train_readout
 from snellen.attacks.options import option
 from snellen.attacks.receipt import Claim
-from snellen.attacks.training import Lessons, Training, examine, train_cnn, train_readout
 from snellen.base import Seed, UsageError, evenly
 from snellen.base.shape import OneOf
 from snellen.images import ImageSet

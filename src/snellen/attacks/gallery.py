@@ -11,7 +11,8 @@ from torch import Tensor
 from snellen.attacks.behaviour import Pair
 from snellen.attacks.distances import distances_for
 from snellen.base import Seed, Tell, evenly
-from snellen.models import Layer, Model, Unit, layers
+from snellen.models import Model, Unit
+from snellen.models.survey import survey
 from snellen.pictures import Render, Settings, render
 
 
@@ -131,7 +132,7 @@ def exhibit(fooled: Fooled, *, units: int, settings: Settings, seed: Seed, tell:
         seed: of the pictures.
         tell: told (title, done, all).
     """
-    model, layer = fooled.model, _layer(fooled.model, fooled.layer)
+    model, layer = fooled.model, survey(fooled.model).layer(fooled.layer)
     chosen = sampled(layer.units, units, fooled.shown.shift)
     if not chosen:
         return Gallery((), settings)
@@ -184,7 +185,3 @@ def _entries(model: Model, before: _Drawn, after: _Drawn, *, shown: Shown, count
             distances={name: (float(a[i]), float(b[i])) for name, (a, b) in to.items()},
             responses=(before.response(channel), after.response(channel)),
         )
-
-
-def _layer(model: Model, name: str) -> Layer:
-    return next(layer for layer in layers(model) if layer.name == name)

@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.base import ImageError, UsageError
-from snellen.images.decoding import UnusableError, decode
-from snellen.images.resizing import fit, to_tensor
+from snellen.images.crop import fit, to_tensor
+from snellen.images.decoder import UnusableError, decode
 
 
 def open_picture(path: Path, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:

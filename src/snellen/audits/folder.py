@@ -4,13 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from snellen.audits.record import NAME
 from snellen.base import OutputError, UsageError, encode_json, key, sweep, write_atomic
 from snellen.base.files import read_json, why
 from snellen.base.shape import Option, ShapeError
 from snellen.jobs import Store
+from snellen.record import NAME
 from snellen.studies.world import World
 
 IDENTITY, BLOBS = "request.json", "blobs"
@@ -25,7 +24,7 @@ def default_folder(world: World) -> Path:
     return Path("runs") / f"{name}-{key(identity(world))[:8]}"
 
 
-def identity(world: World) -> dict[str, Any]:
+def identity(world: World) -> dict[str, object]:
     """What makes two audits the same, as plain data."""
     names = world.model.provenance.get("labels")
     asked = {"command": world.request.command(), "device": world.request.device}
@@ -62,7 +61,7 @@ def claim(folder: Path, world: World) -> None:
     Store(folder / BLOBS).sweep()
 
 
-def read_identity(path: Path, shape: Any = dict) -> dict[str, Any] | None:
+def read_identity(path: Path, shape: object = dict) -> dict[str, object] | None:
     """What a file says about whose folder it lies in; None where there is no such file.
 
     Args:
@@ -81,7 +80,7 @@ def read_identity(path: Path, shape: Any = dict) -> dict[str, Any] | None:
         raise OutputError(f"expected {path} to say whose run it is, got: {told}; choose another --out") from error
 
 
-def _difference(held: dict[str, Any], mine: dict[str, Any]) -> str:
+def _difference(held: Mapping[str, object], mine: Mapping[str, object]) -> str:
     if held.get("command") != mine["command"]:
         return f'that of "{held.get("command")}"'
     other = other_world(held.get("world"), mine["world"])
@@ -90,10 +89,10 @@ def _difference(held: dict[str, Any], mine: dict[str, Any]) -> str:
     return "the same audit of other class names" if held.get("labels") != mine.get("labels") else "another audit"
 
 
-def other_world(held: Any, mine: Mapping[str, Any]) -> str | None:
+def other_world(held: object, mine: object) -> str | None:
     """In which way results do not come from this network, these images and these versions; None where they do."""
-    theirs = held if isinstance(held, dict) else {}
+    theirs, ours = (world if isinstance(world, dict) else {} for world in (held, mine))
     for name, told in (("model", "other weights"), ("images", "other images"), ("environment", "other versions")):
-        if theirs.get(name) != mine[name]:
+        if theirs.get(name) != ours.get(name):
             return told
     return None

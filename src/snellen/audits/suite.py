@@ -1,26 +1,26 @@
 """The audit: plans, runs what is not stored yet, and writes the record after every step."""
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from snellen.audits.entries import make_record
 from snellen.audits.folder import BLOBS, claim, default_folder
-from snellen.audits.record import NAME as RECORD
-from snellen.audits.record import Results, make_record, write_record
 from snellen.audits.workers import draw_shared
 from snellen.base import Interrupted, RecordError, Tell, UsageError, try_folder
 from snellen.checks.check import Check
 from snellen.checks.finding import Finding
 from snellen.checks.group import checks_for
-from snellen.checks.judgement import judge
+from snellen.checks.judgement import Judgement, judge
 from snellen.images.classes import ANSWERS, Classes
 from snellen.jobs import Function, Job, Plan, Store, locked, missing, results, run
+from snellen.record import NAME as RECORD
+from snellen.record import write_record
 from snellen.studies.choice import Chosen, choose
 from snellen.studies.plan import drawing_jobs, exemplar_job
 from snellen.studies.request import Request
-from snellen.studies.study import Study, classes_by, functions_of, gathered
+from snellen.studies.study import Entry, Study, classes_by, functions_of, gathered
 from snellen.studies.world import Given, World, open_world
 
 NAMED = 3
@@ -120,7 +120,7 @@ class _Steps:
     total: float
     done: float = 0.0
 
-    def do(self, job: Job) -> dict[str, Any]:
+    def do(self, job: Job) -> Entry:
         """Do a job that is not stored yet; its results."""
         self.total = max(self.total, self.done + job.cost)
         _step(self.stage, job, self.done, self.total)
@@ -143,11 +143,11 @@ def _work(stage: _Stage) -> None:
     for job in plan.jobs:
         steps.do(job)
         if any(missing(other, stage.store) for other in plan.jobs):  # what is whole is written when it is judged
-            _write(stage, _study(steps, plan), (), {}, complete=False)
+            _write(stage, _study(steps, plan), complete=False)
     study = _study(steps, plan)
     findings = [replace(found, asks=check.asks) for check in stage.checks for found in check.examine(study)]
     verdicts, model = judge(_drawn(study), findings)
-    _write(stage, study, (*findings, model), {v.unit: v.as_data() for v in verdicts}, complete=True)
+    _write(stage, study, (*findings, model), verdicts, complete=True)
 
 
 def _study(steps: _Steps, plan: _Plan) -> Study:
@@ -165,7 +165,7 @@ def _drawn(study: Study) -> dict[str, str]:
 
 
 def _classes(stage: _Stage) -> Classes:
-    def do(job: Job) -> Mapping[str, Any]:
+    def do(job: Job) -> Entry:
         _step(stage, job, 0.0, job.cost)
         return results(job, stage.store)
 
@@ -205,7 +205,7 @@ def _heal(job: Job, stage: _Stage) -> None:
         stage.note(f"{stage.folder}: damaged or gone, and made again: {names}")
 
 
-def _blobs(value: Any) -> list[str]:
+def _blobs(value: object) -> list[str]:
     if not isinstance(value, dict):
         return []
     image, shown = value.get("image"), value.get("blobs", {})
@@ -215,14 +215,11 @@ def _blobs(value: Any) -> list[str]:
 def _write(
     stage: _Stage,
     study: Study,
-    findings: Sequence[Finding],
-    verdicts: Mapping[str, Mapping[str, Any]],
+    findings: Iterable[Finding] = (),
+    judged: Iterable[Judgement] = (),
     *,
     complete: bool,
 ) -> None:
-    keys = {unit: study.keys[unit] for unit in study.seen}
-    found = Results(study.seen, study.pictures, [f.as_data() for f in findings], verdicts, complete, keys)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    record = make_record(stage.world, study.chosen, study.classes, found)
-    if write_record(stage.folder, record, created=created):
+    if write_record(stage.folder, make_record(study, findings, judged, complete=complete), created=created):
         stage.note(f"{stage.folder}: damaged, and made again: {RECORD}")

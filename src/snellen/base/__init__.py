@@ -20,11 +20,11 @@ from snellen.base.errors import (
     nearest,
 )
 from snellen.base.progress import Note, Tell, silence
-from snellen.base.sampling import evenly
 from snellen.base.seal import altered, digest, encode_json, read_stamped, seal, stamp, unseal
 from snellen.base.seed import Seed
+from snellen.base.selection import evenly
 from snellen.base.spec import canonical, key
-from snellen.base.writing import cannot_write, is_file, is_folder, sweep, try_folder, write_atomic
+from snellen.base.writer import cannot_write, is_file, is_folder, sweep, try_folder, write_atomic
 
 __all__ = [
     "MOST_SEED",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.base.errors import RecordError
-from snellen.base.writing import is_file, is_folder
+from snellen.base.writer import is_file, is_folder
 
 _SEALED = re.compile(rb'\{"sha256": "([0-9a-f]{64})",\n"value": (.*)\}\n', re.DOTALL)
 

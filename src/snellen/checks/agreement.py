@@ -14,9 +14,9 @@ from snellen.checks.finding import Finding, number
 from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, spans
 from snellen.jobs import Context, Function, Job
 from snellen.measures import interval, layouts, unit_length
+from snellen.studies.arrays import stacked
 from snellen.studies.features import by_layer, features, space_of
 from snellen.studies.natural import batched, batches, fast
-from snellen.studies.stored import stacked
 from snellen.studies.study import Study
 from snellen.studies.world import World
 

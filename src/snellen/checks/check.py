@@ -27,10 +27,10 @@ from snellen.images import ImageSet, ImagesLike
 from snellen.jobs import Context, Function, Job, Store
 from snellen.models import Model, ModelLike, Unit
 from snellen.progress import Watch, told
+from snellen.studies.arrays import natural_responses, stacked
 from snellen.studies.choice import Chosen
 from snellen.studies.memory import asked
 from snellen.studies.natural import fast
-from snellen.studies.stored import natural_responses, stacked
 from snellen.studies.study import Entry, Study, study_of
 from snellen.studies.world import World, open_world
 

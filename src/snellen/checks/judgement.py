@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from snellen.checks.finding import Finding, Verdict
 from snellen.checks.rows import PROVES, SUPPORTS
+from snellen.models import Unit
 
 PATHS = "path-similarity"
 TAINTED = 0.25
@@ -61,7 +62,7 @@ def _tainted(units: Sequence[str], proven: set[str]) -> set[str]:
     """Units of layers of which enough units are proven."""
     layers: dict[str, list[str]] = {}
     for unit in units:
-        layers.setdefault(unit.rsplit(":", 1)[0].removesuffix("/pre"), []).append(unit)
+        layers.setdefault(Unit.parse(unit).layer, []).append(unit)
     return {
         unit
         for members in layers.values()

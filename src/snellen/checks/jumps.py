@@ -15,8 +15,8 @@ from snellen.checks.finding import Finding, number
 from snellen.checks.rows import NOTHING, PROVES, UnitRow, extreme, spans
 from snellen.jobs import Context, Function, Job
 from snellen.models import Unit, observe, response
+from snellen.studies.arrays import stacked
 from snellen.studies.natural import Counter, batches, fast
-from snellen.studies.stored import stacked
 from snellen.studies.study import Study
 from snellen.studies.world import World
 

@@ -19,9 +19,9 @@ from snellen.checks.paths.source import ActivationSource
 from snellen.jobs import Context, Function, Job
 from snellen.measures import MEASURES, interval, single_threaded_products
 from snellen.models import Unit
+from snellen.studies.arrays import stacked
 from snellen.studies.choice import Chosen
 from snellen.studies.natural import Counter
-from snellen.studies.stored import stacked
 from snellen.studies.study import Entry, Study
 from snellen.studies.world import World, spread
 

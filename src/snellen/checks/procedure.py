@@ -18,10 +18,10 @@ from snellen.measures import unit_length
 from snellen.pictures import Settings, canvas_named, render
 from snellen.pictures.gallery import finite
 from snellen.pictures.sheet import png
+from snellen.studies.arrays import natural_responses, stacked
 from snellen.studies.drawings import BACKWARD, settings_of
 from snellen.studies.features import by_layer, features, space_of
 from snellen.studies.natural import Counter, batched, fast
-from snellen.studies.stored import natural_responses, stacked
 from snellen.studies.study import Entry, Study
 from snellen.studies.world import World
 

@@ -16,9 +16,9 @@ from snellen.jobs import Context, Function, Job
 from snellen.measures import Rest, interval
 from snellen.models import Unit
 from snellen.pictures.canvas import generator
+from snellen.studies.arrays import natural_responses, stacked
 from snellen.studies.natural import Counter, batched, batches, fast
 from snellen.studies.rest import Held, held_responses, rests
-from snellen.studies.stored import natural_responses, stacked
 from snellen.studies.study import Study
 from snellen.studies.world import World
 
@@ -241,7 +241,7 @@ def _row(unit: str, share: float, ends: tuple[float, float]) -> UnitRow:
 
 def _tainted(row: UnitRow, sleeping: Sequence[str]) -> UnitRow:
     """The row of a unit in whose layer a gate sleeps through all photographs: proof, whatever its picture does."""
-    layer = row.unit.rsplit(":", 1)[0].removesuffix("/pre")
+    layer = Unit.parse(row.unit).layer
     inside = [name for name in sleeping if f"{name.rpartition('/')[0] or name}.".startswith(f"{layer}.")]
     if not inside or row.strength == PROVES:
         return row

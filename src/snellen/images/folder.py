@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from snellen.base import ImageError, Tell
-from snellen.images.decoding import EXTENSIONS, UnusableError, decode
+from snellen.images.decoder import EXTENSIONS, UnusableError, decode
 from snellen.images.imageset import ImageSet, Skipped
 
 """Called with (images checked, images in all)."""

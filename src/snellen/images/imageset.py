@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from snellen.base import Tell, UsageError
-from snellen.images.resizing import fit, to_tensor
+from snellen.images.crop import fit, to_tensor
 
 Prefetched = tuple[list[int], list[Future[Tensor]]]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from snellen.base import ImageError, Tell
 from snellen.images.arrays import Stack
-from snellen.images.decoding import UnusableError, usable
+from snellen.images.decoder import UnusableError, usable
 from snellen.images.imageset import ImageSet
 
 Classes = tuple[tuple[int, ...] | None, tuple[str, ...]]

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageStat
 
 from snellen.base import DependencyError, ImageError, UsageError, nearest
-from snellen.images.decoding import UnusableError, decode
+from snellen.images.decoder import UnusableError, decode
 from snellen.images.imageset import ImageSet, ImageSource
 
 Box = tuple[int, int, int, int]

@@ -1,18 +1,17 @@
 """What a cell of the matrix comes to: the audit of its network, and its figures."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snellen.audits.record import NAME as RECORD
 from snellen.audits.suite import run_audit
 from snellen.base import Note, Seed, Tell, digest, silence, write_atomic
 from snellen.matrices.cell import HONEST, Cell, audited
 from snellen.matrices.recovery import compared, recover
 from snellen.models.sources import load_model
 from snellen.pictures.sheet import png
+from snellen.record import FindingEntry, JudgementEntry, Record, read_record
 from snellen.studies.drawings import settings_of
 from snellen.studies.request import Request
 from snellen.studies.world import open_world
@@ -20,7 +19,7 @@ from snellen.studies.world import open_world
 RECOVERED = "recovered"
 
 
-def examine(cell: Cell, spec: str, folder: Path, tell: Tell, *, note: Note = silence) -> dict[str, Any]:
+def examine(cell: Cell, spec: str, folder: Path, tell: Tell, *, note: Note = silence) -> Record:
     """Audit a cell's network in folder/audit, or go on with it, and return the record.
 
     Args:
@@ -37,7 +36,7 @@ def examine(cell: Cell, spec: str, folder: Path, tell: Tell, *, note: Note = sil
         tell(f"{cell.name}: {title}", half + (1 - half) * min(done / max(total, 1e-9), 1), 1)
 
     run = run_audit(request, out=folder / "audit", progress=progress, note=note)
-    return dict(json.loads((run / RECORD).read_bytes()))
+    return read_record(run)
 
 
 def asking(cell: Cell, spec: str) -> Request:
@@ -70,7 +69,7 @@ def recovered(cell: Cell, folder: Path, receipt: Mapping[str, Any], tell: Tell) 
     return {**compared(found, folder / "model", receipt, load_model(cell.case.model)), "files": files}
 
 
-def tally(cell: Cell, record: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> dict[str, Any]:
+def tally(cell: Cell, record: Record, receipt: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a cell comes to, as plain data.
 
     Args:
@@ -78,39 +77,38 @@ def tally(cell: Cell, record: Mapping[str, Any], receipt: Mapping[str, Any] | No
         record: of its audit.
         receipt: of its manipulation; None for an honest network.
     """
-    judged = {unit["unit"]: unit["judgement"] for unit in record["units"] if unit["judgement"] is not None}
-    suspicious = [name for name, told in judged.items() if told["verdict"] == "suspicious"]
-    model = next((f["verdict"] for f in record["findings"] if f["check"] == "judgement"), "unknown")
+    judged = {unit.unit: unit.judgement for unit in record.units if unit.judgement is not None}
+    suspicious = [name for name, told in judged.items() if told.verdict == "suspicious"]
     return {
         "name": cell.name,
         "case": cell.case.name,
         "kind": cell.kind,
         "status": "done",
-        "layers": list(dict.fromkeys(unit["layer"] for unit in record["units"])),
-        "units": len(record["units"]),
+        "layers": list(dict.fromkeys(unit.layer for unit in record.units)),
+        "units": len(record.units),
         "suspicious": len(suspicious),
-        "model": model,
-        "checks": _checks(record["findings"]),
-        "by layer alone": sum(judged[name]["evidence"][0]["check"] == "layer" for name in suspicious),
-        "verdicts": dict(Counter(told["verdict"] for told in judged.values())),
-        "rows": [{"unit": name, "verdict": told["verdict"], "evidence": _said(told)} for name, told in judged.items()],
+        "model": record.verdict.verdict if record.verdict else "unknown",
+        "checks": _checks(record.findings),
+        "by layer alone": sum(judged[name].evidence[0].check == "layer" for name in suspicious),
+        "verdicts": dict(Counter(told.verdict for told in judged.values())),
+        "rows": [{"unit": name, "verdict": told.verdict, "evidence": _said(told)} for name, told in judged.items()],
         "behaviour": None if receipt is None else _behaviour(receipt["behaviour"]["held-out"]),
         "pictures": None if receipt is None else _pictures(receipt["gallery"]),
     }
 
 
-def _checks(findings: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def _checks(findings: Sequence[FindingEntry]) -> dict[str, dict[str, int]]:
     """By check: units of which it proves manipulation, and those where it supports suspicion."""
     found = {}
     for finding in findings:
-        if rows := finding["evidence"].get("units"):
-            strengths = [row["strength"] for row in rows]
-            found[finding["check"]] = {"proves": strengths.count(2), "supports": strengths.count(1)}
+        if finding.rows:
+            strengths = [row.strength for row in finding.rows]
+            found[finding.check] = {"proves": strengths.count(2), "supports": strengths.count(1)}
     return found
 
 
-def _said(told: Mapping[str, Any]) -> list[str]:
-    return [entry["check"] for entry in told["evidence"]] if told["verdict"] == "suspicious" else []
+def _said(told: JudgementEntry) -> list[str]:
+    return [reason.check for reason in told.evidence] if told.verdict == "suspicious" else []
 
 
 def _behaviour(seen: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Networks: the model value, unit addresses, taps that read, edits that write and undo, and where models come from."""
 
-from snellen.models.listing import Layers
+from snellen.models.access import layers, main_layers, observe, units
+from snellen.models.layer_list import Layers
 from snellen.models.model import Model, Preprocess
-from snellen.models.reading import layers, main_layers, observe, units
 from snellen.models.sources import ModelLike, load_model, open_model
 from snellen.models.sources.source import Source
 from snellen.models.taps import response, responses

@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from snellen.base import MOST_SIDE, LayerError, ModelError, nearest
+from snellen.base import MOST_SIDE, LayerError, ModelError
 from snellen.base.shape import Each, Kinds, Whole
 from snellen.models import detectors
 from snellen.models.detectors import Detector, Glimpse, detector_from
+from snellen.models.unit import unknown_layer
 
 _AXIS = Whole(-4, 4)
 _DECOY = Kinds(
@@ -256,8 +257,7 @@ def install(network: nn.Module, name: str, circuit: Circuit) -> Callable[[], Non
     """
     known = dict(network.named_modules())
     if not name or name not in known:
-        hint = nearest(name, filter(None, known)) or "`snellen layers MODEL` lists them"
-        raise LayerError(f'expected a layer of the model, got "{name}"; {hint}')
+        raise unknown_layer(name, known)
     layer, (path, _, last) = known[name], name.rpartition(".")
     parent, empty = network.get_submodule(path), circuit.layer
     for part in circuit.modules():

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snellen.models.compiled import CompiledResponseNorm
-from snellen.models.lowered import BandedResponseNorm, StridedStem, is_hooked, laid_out
+from snellen.models.fusion import CompiledResponseNorm
+from snellen.models.stand_ins import BandedResponseNorm, StridedStem, is_hooked, laid_out
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def _tensors(module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
 
 @contextlib.contextmanager
 def streamlined(module: nn.Module, *, dtype: torch.dtype = torch.float32, compiled: bool = False) -> Iterator[None]:
-    """The same function, faster: weights channels-last, slow layers (`snellen.models.lowered`) replaced by exact ones.
+    """The same function, faster: weights channels-last, slow layers replaced by the exact ones of `models.stand_ins`.
 
     With bfloat16 the weights of convolutions and linear layers are also held in it (use with autocast); that is not the
     same function. The original tensors are kept, not converted back, so nothing is rounded when the context closes.
@@ -49,7 +49,7 @@ def streamlined(module: nn.Module, *, dtype: torch.dtype = torch.float32, compil
     Args:
         module: the network; also edited while this context is open.
         dtype: torch.float32 or torch.bfloat16.
-        compiled: whether `torch.compile` may fuse stand-ins (`snellen.models.compiled`).
+        compiled: whether `torch.compile` may fuse stand-ins (`snellen.models.fusion`).
     """
     kept: list[tuple[nn.Parameter, Tensor]] = []
     swapped: list[tuple[nn.Module, str, nn.Module]] = []

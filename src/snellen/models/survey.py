@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from snellen.base import LayerError, ModelError, nearest
+from snellen.base import LayerError, ModelError
 from snellen.models.edits import frozen, streamlined
 from snellen.models.layout import Channels, Layout, differs, layout_of, responses
 from snellen.models.main import main_of
@@ -25,7 +25,7 @@ from snellen.models.model import Model, first_tensor
 from snellen.models.passes import failure
 from snellen.models.rectifiers import Rectifiers
 from snellen.models.steady import Numbers, generators, same, seeded, steady, undone, watched
-from snellen.models.unit import Layer, Place, channel_axis
+from snellen.models.unit import Layer, Place, channel_axis, unknown_layer
 
 _PREFIX = 16  # most class and register tokens before those of the patches
 _CACHE: "weakref.WeakKeyDictionary[nn.Module, list[_Known]]" = weakref.WeakKeyDictionary()
@@ -77,8 +77,7 @@ class Survey:
                 raise LayerError(f'expected a layer that can be read, got "{name}": {self.refused[name]}')
             if name in self.silent:
                 raise self.failure or LayerError(f'expected an activation of "{name}", but it did not run or has none')
-            hint = nearest(name, (x.name for x in self.layers)) or "`snellen layers MODEL` lists them"
-            raise LayerError(f'expected a layer of the model, got "{name}"; {hint}')
+            raise unknown_layer(name, (x.name for x in self.layers))
         return found
 
     def place(self, address: str) -> Place:

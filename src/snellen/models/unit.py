@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from snellen.base import LayerError, UnitError, brief
+from snellen.base import LayerError, UnitError, brief, nearest
 
 _AT = r"(?:@(?P<h>[0-9]{1,9}),(?P<w>[0-9]{1,9}))?"
 _ADDRESS = re.compile(r"(?P<layer>.{1,1000}):(?P<channels>\*|[0-9]{1,9}(?:-[0-9]{1,9})?)" + _AT)
@@ -73,6 +73,17 @@ class Place:
             raise LayerError(f'expected a layer as in "layer3.1", got "{address}"')
         position = (int(match["h"]), int(match["w"])) if match["h"] else None
         return Place(match["layer"], match["pre"] is not None, position)
+
+
+def unknown_layer(name: str, known: Iterable[str]) -> LayerError:
+    """The one line for a layer that a network does not have.
+
+    Args:
+        name: that was asked for.
+        known: that there are.
+    """
+    hint = nearest(name, filter(None, known)) or "`snellen layers MODEL` lists them"
+    return LayerError(f'expected a layer of the model, got "{name}"; {hint}')
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The report: a run directory's record in, a static site out. Needs jinja2 alone; torch is never imported."""
 
-from snellen.reports.record import read_record
 from snellen.reports.site import build
 
-__all__ = ["build", "read_record"]
+__all__ = ["build"]

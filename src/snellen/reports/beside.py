@@ -2,21 +2,18 @@
 
 import base64
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from snellen.base import RecordError, evenly
 from snellen.jobs.store import Store
-from snellen.reports.record import read_record
+from snellen.record import Record, UnitEntry, read_record
 from snellen.reports.site import page
 from snellen.reports.words import count, rough
 from snellen.reports.write import write
 
 NAME = "beside.html"
 MOST = 6
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -59,26 +56,26 @@ def build_beside(run_dir: Path, other: Path) -> Path:
     return write(folders[0], [(NAME, page("beside.html", told))])
 
 
-def _pairs(records: tuple[Record, Record]) -> list[tuple[Record, Record]]:
+def _pairs(records: tuple[Record, Record]) -> list[tuple[UnitEntry, UnitEntry]]:
     """Units that both records drew and that photographs excite, in the order of the first."""
-    others = {unit["unit"]: unit for unit in records[1]["units"] if _drawn(unit)}
-    return [(u, others[u["unit"]]) for u in records[0]["units"] if _drawn(u) and u["unit"] in others]
+    others = {unit.unit: unit for unit in records[1].units if _drawn(unit)}
+    return [(u, others[u.unit]) for u in records[0].units if _drawn(u) and u.unit in others]
 
 
-def _drawn(unit: Record) -> str | None:
+def _drawn(unit: UnitEntry) -> str | None:
     """The blob of the unit's first picture, where it also has a photograph."""
-    drawn = [p["image"] for p in unit["pictures"] if p["direction"] == "max" and p["status"] == "ok" and p["image"]]
-    seen = [e["image"] for e in unit["exemplars"]["top"] if e["image"]]
+    drawn = [p.image for p in unit.pictures if p.direction == "max" and p.status == "ok" and p.image]
+    seen = [e.image for e in unit.exemplars.top if e.image]
     return drawn[0] if drawn and seen else None
 
 
-def _triple(pair: tuple[Record, Record], folders: tuple[Path, Path]) -> Triple:
+def _triple(pair: tuple[UnitEntry, UnitEntry], folders: tuple[Path, Path]) -> Triple:
     unit = pair[0]
-    photograph = next(e["image"] for e in unit["exemplars"]["top"] if e["image"])
+    photograph = next(e.image for e in unit.exemplars.top if e.image)
     drawn = [_uri(folder, str(_drawn(u))) for folder, u in zip(folders, pair, strict=True)]
-    verdicts = [(u.get("judgement") or {}).get("verdict", "not judged") for u in pair]
+    verdicts = [u.verdict or "not judged" for u in pair]
     return Triple(
-        unit["label"] or unit["unit"], _uri(folders[0], photograph), (drawn[0], drawn[1]), (verdicts[0], verdicts[1])
+        unit.label or unit.unit, _uri(folders[0], photograph), (drawn[0], drawn[1]), (verdicts[0], verdicts[1])
     )
 
 
@@ -89,24 +86,24 @@ def _uri(folder: Path, blob: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _alike(pairs: list[tuple[Record, Record]], record: Record) -> str:
+def _alike(pairs: list[tuple[UnitEntry, UnitEntry]], record: Record) -> str:
     """How far photographs excite the units of both alike."""
     same, gap = 0, 0.0
     for pair in pairs:
-        tops = [[(e["id"], e["response"]) for e in unit["exemplars"]["top"]] for unit in pair]
+        tops = [[(e.id, e.response or 0.0) for e in unit.exemplars.top] for unit in pair]
         same += [i for i, _ in tops[0]] == [i for i, _ in tops[1]]
         responses = dict(tops[1])
         gap = max([gap, *(abs(r - responses[i]) for i, r in tops[0] if i in responses)])
-    most = len(pairs[0][0]["exemplars"]["top"])
+    most = len(pairs[0][0].exemplars.top)
     return (
-        f"Of {count(record['images']['count'], 'photograph')}, the {most} that excite a unit most are the same in both "
+        f"Of {count(record.images.count, 'photograph')}, the {most} that excite a unit most are the same in both "
         f"networks for {same} of {count(len(pairs), 'unit')}, and "
         f"{'excite it exactly as much' if gap == 0 else f'their responses differ by at most {rough(gap)}'}."
     )
 
 
 def _side(record: Record) -> str:
-    judged = [u["judgement"]["verdict"] for u in record["units"] if u.get("judgement")]
+    judged = [u.verdict for u in record.units if u.verdict]
     found = sum(v == "suspicious" for v in judged)
     if not judged:
         return "it was not examined for manipulation"

@@ -3,15 +3,14 @@
 import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from snellen.record import NaturalEntry, PictureEntry, UnitEntry
 from snellen.reports.panels import history
 from snellen.reports.strip import Mark, strip
 from snellen.reports.words import number, rough
 
-Record = Mapping[str, Any]
 ABSENT = {
     "dead": "Dead: no gradient ever reached the picture, so there is nothing to show.",
     "diverged": "Diverged: the optimization left the range of numbers, so there is nothing to show.",
@@ -71,43 +70,43 @@ class Card:
     evidence: tuple[str, ...] = ()
 
 
-def card(unit: Record, names: Mapping[int, str]) -> Card:
+def card(unit: UnitEntry, names: Mapping[int, str]) -> Card:
     """The card of a unit of the record; `names` are those of classes, by channel."""
     title = title_of(unit, names)
-    judged = unit.get("judgement")
-    who = f"{title} ({unit['unit']})" if title else unit["unit"]
+    judged = unit.judgement
+    who = f"{title} ({unit.unit})" if title else unit.unit
     return Card(
         anchor=anchor_of(unit),
-        title=title or f"channel {unit['channel']}",
+        title=title or f"channel {unit.channel}",
         named=bool(title),
-        address=unit["unit"],
+        address=unit.unit,
         columns=_columns(unit, who),
         strip=_strip(unit),
         reading=tuple(_reading(unit)),
-        verdict=judged["verdict"] if judged else "",
-        evidence=tuple(item["words"] for item in judged["evidence"]) if judged else (),
+        verdict=judged.verdict if judged else "",
+        evidence=tuple(item.words for item in judged.evidence) if judged else (),
     )
 
 
-def title_of(unit: Record, names: Mapping[int, str]) -> str | None:
+def title_of(unit: UnitEntry, names: Mapping[int, str]) -> str | None:
     """What a unit is called, where it has a name."""
-    return unit["label"] or (names.get(unit["channel"]) if unit["role"] == "class" else None)
+    return unit.label or (names.get(unit.channel) if unit.role == "class" else None)
 
 
-def anchor_of(unit: Record) -> str:
+def anchor_of(unit: UnitEntry) -> str:
     """Where its card is on a page."""
-    return "unit-" + "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in unit["unit"])
+    return "unit-" + "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in unit.unit)
 
 
-def alive(unit: Record, direction: str) -> list[Record]:
-    """The unit's pictures of one direction that were really drawn."""
-    drawn = [p for p in unit["pictures"] if p["direction"] == direction]
-    return [p for p in drawn if p["status"] in ("ok", "interrupted") and p["image"] and p["response"] is not None]
+def reached(unit: UnitEntry, direction: str) -> list[float]:
+    """The responses to the unit's pictures of one direction that were really drawn."""
+    drawn = [p for p in unit.pictures if p.direction == direction and p.status in ("ok", "interrupted") and p.image]
+    return [p.response for p in drawn if p.response is not None]
 
 
-def _columns(unit: Record, who: str) -> tuple[Column, ...]:
+def _columns(unit: UnitEntry, who: str) -> tuple[Column, ...]:
     """Pictures above photographs for two directions; beside them where there are pictures of only one."""
-    drawn = {way: tuple(_drawing(p, who) for p in unit["pictures"] if p["direction"] == way) for way in HEADINGS}
+    drawn = {way: tuple(_drawing(p, who) for p in unit.pictures if p.direction == way) for way in HEADINGS}
     shown = {way: _photographs(unit, way, who) for way in HEADINGS}
     captions = {way: f"Photographs that excite it {MOST[way]}" for way in HEADINGS}
     if all(drawn.values()):
@@ -118,59 +117,60 @@ def _columns(unit: Record, who: str) -> tuple[Column, ...]:
     return tuple(column for column in columns if column.drawings or column.photographs)
 
 
-def _photographs(unit: Record, direction: str, who: str) -> tuple[Photograph, ...]:
+def _photographs(unit: UnitEntry, direction: str, who: str) -> tuple[Photograph, ...]:
+    shown_ones = unit.exemplars.top if direction == "max" else unit.exemplars.bottom
     return tuple(
         Photograph(
-            image=shown["image"],
-            alt=f"Photograph {shown['id']}, number {rank} of those that excite {who} {MOST[direction]}, "
-            f"response {number(shown['response'])}",
-            response=number(shown["response"]),
+            image=shown.image,
+            alt=f"Photograph {shown.id}, number {rank} of those that excite {who} {MOST[direction]}, "
+            f"response {number(shown.response)}",
+            response=number(shown.response),
         )
-        for rank, shown in enumerate(unit["exemplars"][ENDS[direction]], start=1)
+        for rank, shown in enumerate(shown_ones, start=1)
     )
 
 
-def _drawing(picture: Record, who: str) -> Drawing:
-    kept = picture["image"] is not None and picture["status"] in ("ok", "interrupted")
-    response = number(picture["response"])
-    remark = "" if kept else ABSENT[picture["status"]]
-    if kept and picture["status"] == "interrupted":
+def _drawing(picture: PictureEntry, who: str) -> Drawing:
+    kept = picture.image is not None and picture.status in ("ok", "interrupted")
+    response = number(picture.response)
+    remark = "" if kept else ABSENT[picture.status]
+    if kept and picture.status == "interrupted":
         remark = "Stopped before the last step."
     return Drawing(
-        image=picture["image"] if kept else None,
-        alt=f"Picture optimized to {VERBS[picture['direction']]} {who}, response {response}",
+        image=picture.image if kept else None,
+        alt=f"Picture optimized to {VERBS[picture.direction]} {who}, response {response}",
         response=response,
         remark=remark,
-        history=history(picture["history_steps"], picture["history"]) if kept else None,
-        seed=str(picture.get("seed", "")),
+        history=history(picture.history_steps, picture.history) if kept else None,
+        seed=str(picture.seed),
     )
 
 
-def _strip(unit: Record) -> Markup | None:
-    natural = unit["natural"]
+def _strip(unit: UnitEntry) -> Markup | None:
+    natural = unit.natural
     if natural is None:
         return None
-    marks = [Mark(way, p["response"]) for way in HEADINGS for p in alive(unit, way)]
-    return strip(natural["quantiles"], marks, natural["own_class_mean"])
+    marks = [Mark(way, response) for way in HEADINGS for response in reached(unit, way)]
+    return strip(natural.quantiles, marks, natural.own_class_mean)
 
 
-def _reading(unit: Record) -> list[str]:
-    natural = unit["natural"]
+def _reading(unit: UnitEntry) -> list[str]:
+    natural = unit.natural
     if natural is None:
         return []
     said = [
-        sentence(direction, max((p["response"] for p in drawn), key=abs), natural)
+        sentence(direction, max(drawn, key=abs), natural)
         for direction in HEADINGS
-        if (drawn := alive(unit, direction))
+        if (drawn := reached(unit, direction))
     ]
-    if natural["own_class_mean"] is not None:
-        said.append(f"Photographs of its own class reach {number(natural['own_class_mean'])} on average.")
+    if natural.own_class_mean is not None:
+        said.append(f"Photographs of its own class reach {number(natural.own_class_mean)} on average.")
     return said
 
 
-def sentence(direction: str, response: float, natural: Record) -> str:
+def sentence(direction: str, response: float, natural: NaturalEntry) -> str:
     """Where a picture's response lies among the natural ones, in words."""
-    quantiles, count = natural["quantiles"], natural["count"]
+    quantiles, count = natural.quantiles, natural.count
     low, high = quantiles[0], quantiles[-1]
     if direction == "max" and response > high:
         times = (

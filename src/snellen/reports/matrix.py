@@ -1,10 +1,11 @@
 """The page of the matrix: a heat table of networks and manipulations, its words beside its colours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from markupsafe import Markup
+from msgspec import Struct
 
 from snellen.base import RecordError
 from snellen.base.files import read_json, why
@@ -44,6 +45,82 @@ _TABLE = {
     "columns": Option(Each({"kind": _KIND, "title": Text(), "words": Text()})),
     "cells": Each(_CELL),
 }
+
+
+class Counted(Struct, frozen=True):
+    """Units of a cell in which a check proves manipulation, and in which it supports suspicion."""
+
+    proves: int
+    supports: int
+
+
+class Behaviour(Struct, frozen=True):
+    """What became of photographs: how many there were, changed their class, have other outputs."""
+
+    count: int
+    changed: int
+    differing: int
+
+
+class Shown(Struct, frozen=True, rename={"nearer": "nearer to the decoy"}):
+    """Pictures of a manipulated network."""
+
+    drawn: int
+    nearer: int
+
+
+class Recovered(Struct, frozen=True):
+    """Pictures that were drawn in spite of a manipulation."""
+
+    drawn: int
+    nearer: int
+
+
+class Cell(Struct, frozen=True, kw_only=True, rename={"by_layer": "by layer alone"}):
+    """A network of the table; of one that is not finished only name, kind and status are known."""
+
+    name: str
+    kind: str
+    status: str
+    case: str = ""
+    units: int = 0
+    suspicious: int = 0
+    checks: dict[str, Counted] = {}
+    by_layer: int = 0
+    behaviour: Behaviour | None = None
+    pictures: Shown | None = None
+    recovered: Recovered | None = None
+    met: bool = False
+
+
+class Case(Struct, frozen=True):
+    """A row of the table: an honest network and its photographs."""
+
+    name: str
+    images: str
+
+
+class Titled(Struct, frozen=True):
+    """A column of the table in words."""
+
+    kind: str
+    title: str
+    words: str
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """What `snellen matrix` wrote, as far as its page shows it; the first tables have neither checks nor columns."""
+
+    bars: dict[str, float]
+    settings: dict[str, object]
+    versions: dict[str, object]
+    cases: tuple[Case, ...]
+    kinds: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    checks: dict[str, str] = {}
+    columns: tuple[Titled, ...] = ()
+
+
 SIDE, GAP, ACROSS = 9, 3, 10  # squares of the units, in drawing units
 
 
@@ -62,14 +139,14 @@ def build_matrix(folder: Path) -> Path:
     """
     folder = Path(folder)
     table = _read(folder)
-    done = [cell for cell in table["cells"] if cell["status"] == "done"]
+    done = [cell for cell in table.cells if cell.status == "done"]
     shorts = _shorts(table)
     told = {
         "table": table,
-        "record": {"environment": table["versions"]},
+        "record": {"environment": table.versions},
         "kinds": _columns(table),
-        "cases": table["cases"],
-        "cells": {cell["name"]: _view(cell, folder, shorts) for cell in table["cells"]},
+        "cases": table.cases,
+        "cells": {cell.name: _view(cell, folder, shorts) for cell in table.cells},
         "summary": _summary(done),
         "checks": shorts,
         "done": done,
@@ -77,84 +154,83 @@ def build_matrix(folder: Path) -> Path:
     return write(folder, [("index.html", page("matrix.html", told, styles=("receipt.css", "matrix.css")))])
 
 
-def _shorts(table: Mapping[str, Any]) -> dict[str, str]:
+def _shorts(table: Table) -> dict[str, str]:
     """What the checks are called, in the order in which they are made; their names where the table does not say."""
-    known, made = table.get("checks", {}), [name for cell in table["cells"] for name in cell.get("checks", {})]
+    known, made = table.checks, [name for cell in table.cells for name in cell.checks]
     return {name: known.get(name, name) for name in (*known, *made) if name in made}
 
 
-def _columns(table: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _columns(table: Table) -> list[tuple[str, str, str]]:
     """Kind, title and words of every column; tables of earlier versions have no words."""
-    told = {column["kind"]: (column["title"], column["words"]) for column in table.get("columns", ())}
-    return [(kind, *told.get(kind, (kind, ""))) for kind in table["kinds"]]
+    told = {column.kind: (column.title, column.words) for column in table.columns}
+    return [(kind, *told.get(kind, (kind, ""))) for kind in table.kinds]
 
 
-def _summary(done: list[Mapping[str, Any]]) -> dict[str, int]:
+def _summary(done: Sequence[Cell]) -> dict[str, int]:
     """How many units of which kind were examined and how many of them called suspicious."""
-    honest = [cell for cell in done if cell["kind"] == "honest"]
-    lying = [cell for cell in done if cell["kind"] != "honest"]
+    honest = [cell for cell in done if cell.kind == "honest"]
+    lying = [cell for cell in done if cell.kind != "honest"]
     return {
-        "honest": sum(c["units"] for c in honest),
-        "accused": sum(c["suspicious"] for c in honest),
-        "lying": sum(c["units"] for c in lying),
-        "caught": sum(c["suspicious"] for c in lying),
+        "honest": sum(c.units for c in honest),
+        "accused": sum(c.suspicious for c in honest),
+        "lying": sum(c.units for c in lying),
+        "caught": sum(c.suspicious for c in lying),
         "cells": len(done),
-        "missed": sum(not c["met"] for c in done),
+        "missed": sum(not c.met for c in done),
     }
 
 
-def _view(cell: Mapping[str, Any], folder: Path, shorts: Mapping[str, str]) -> dict[str, Any]:
+def _view(cell: Cell, folder: Path, shorts: Mapping[str, str]) -> dict[str, object]:
     """A cell as the page shows it."""
-    if cell["status"] != "done":
+    if cell.status != "done":
         return {"open": True}
-    honest, met = cell["kind"] == "honest", cell["met"]
+    honest, met = cell.kind == "honest", cell.met
     word = ("spared" if met else "wrongly accused") if honest else ("caught" if met else "missed")
     return {
         "open": False,
         "word": word,
         "css": f"{'honest' if honest else 'lying'} {'met' if met else 'failed'}",
-        "figure": f"{cell['suspicious']} of {cell['units']}",
+        "figure": f"{cell.suspicious} of {cell.units}",
         "units": _squares(cell),
         "said": _said(cell, shorts),
-        "kept": _kept(cell["behaviour"]),
-        "pictures": cell["pictures"],
-        "recovered": cell.get("recovered"),
-        "links": _links(cell["name"], folder),
+        "kept": _kept(cell.behaviour),
+        "pictures": cell.pictures,
+        "recovered": cell.recovered,
+        "links": _links(cell.name, folder),
     }
 
 
-def _squares(cell: Mapping[str, Any]) -> Markup:
+def _squares(cell: Cell) -> Markup:
     """A square for every unit, full where it is suspicious, in rows of ten."""
-    full = cell["suspicious"]
+    full = cell.suspicious
     items = []
-    for i in range(cell["units"]):
+    for i in range(cell.units):
         corner = ((i % ACROSS) * (SIDE + GAP) + 1, (i // ACROSS) * (SIDE + GAP) + 1)
         items.append(svg.rect(corner, (SIDE, SIDE), "full" if i < full else "empty"))
-    height = -(-max(cell["units"], 1) // ACROSS) * (SIDE + GAP)
-    name = f"{full} of {cell['units']} units are called suspicious"
+    height = -(-max(cell.units, 1) // ACROSS) * (SIDE + GAP)
+    name = f"{full} of {cell.units} units are called suspicious"
     return svg.picture((ACROSS * (SIDE + GAP), height), name, items, "squares")
 
 
-def _said(cell: Mapping[str, Any], shorts: Mapping[str, str]) -> list[str]:
+def _said(cell: Cell, shorts: Mapping[str, str]) -> list[str]:
     """Which checks prove or support suspicion, in how many units."""
     found = []
-    for check in (name for name in shorts if name in cell["checks"]):
-        count = cell["checks"][check]
-        parts = [f"{count[how]} {how}" for how in ("proves", "supports") if count[how]]
+    for check in (name for name in shorts if name in cell.checks):
+        count = cell.checks[check]
+        parts = [f"{units} {how}" for how, units in (("proven", count.proves), ("supported", count.supports)) if units]
         if parts:
-            told = ", ".join(parts).replace("proves", "proven").replace("supports", "supported")
-            found.append(f"{shorts[check]}: {told}")
-    if cell["by layer alone"]:
-        found.append(f"by their layer alone: {cell['by layer alone']}")
+            found.append(f"{shorts[check]}: {', '.join(parts)}")
+    if cell.by_layer:
+        found.append(f"by their layer alone: {cell.by_layer}")
     return found
 
 
-def _kept(behaviour: Mapping[str, Any] | None) -> str | None:
+def _kept(behaviour: Behaviour | None) -> str | None:
     """Natural behaviour in words; None of an honest network."""
     if behaviour is None:
         return None
-    changed, count = behaviour["changed"], behaviour["count"]
-    if not behaviour["differing"]:
+    changed, count = behaviour.changed, behaviour.count
+    if not behaviour.differing:
         return f"all {count} photographs: same outputs to the last bit"
     return f"{count - changed} of {count} photographs keep their class"
 
@@ -164,7 +240,7 @@ def _links(name: str, folder: Path) -> list[tuple[str, str]]:
     return [(word, place) for word, place in places if (folder / place).is_file()]
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> Table:
     path = folder / NAME
     try:
         table = dict(read_json(path, _TABLE, within=folder))
@@ -181,4 +257,4 @@ def _read(folder: Path) -> dict[str, Any]:
     except ShapeError as error:
         told = f"{path} of another version" if error.where == "format" else f"{path}, which is damaged: {error}"
         raise RecordError(f"expected a table of format {FORMAT}, got {told}; run snellen matrix again") from None
-    return table
+    return msgspec.convert(table, Table)

@@ -1,28 +1,32 @@
 """Small charts: the raw similarities that the layer curve is made of, and the course of an optimization."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from snellen.record import PathEvidence
 from snellen.reports import svg
 from snellen.reports.curve import METRICS, ends_of
 from snellen.reports.frame import Frame, curve, limits
 from snellen.reports.words import number
 
-LINES = (("other", "photographs, other"), ("same", "photographs, same"), ("picture", "picture and photographs"))
+LINES = ("other", "same", "picture")
 
 
-def raw(evidence: Mapping[str, Any]) -> list[tuple[str, Markup]]:
+def raw(evidence: PathEvidence) -> list[tuple[str, Markup]]:
     """One panel a metric, on a common scale: (title, chart) pairs."""
-    shown = [(metric, evidence["raw"][metric]) for metric in METRICS if metric in evidence["raw"]]
-    ends = limits((s for _, parts in shown for s in parts.values()), include=(0.0, 0.5), most=(-1.0, 1.0))
+    shown = [(metric, evidence.raw[metric]) for metric in METRICS if metric in evidence.raw]
+    ends = limits(
+        (s for _, parts in shown for s in (parts.picture, parts.same, parts.other)),
+        include=(0.0, 0.5),
+        most=(-1.0, 1.0),
+    )
     panels = []
     for metric, parts in shown:
-        frame = Frame((360.0, 216.0), (40.0, 14.0, 14.0, 34.0), ends, len(evidence["layers"]))
-        items = [*_scale(frame), *(curve(frame, parts[line], f"raw-{line}") for line, _ in LINES)]
+        frame = Frame((360.0, 216.0), (40.0, 14.0, 14.0, 34.0), ends, len(evidence.layers))
+        items = [*_scale(frame), *(curve(frame, getattr(parts, line), f"raw-{line}") for line in LINES)]
         name = f"Line chart of {METRICS[metric]} similarity by layer: picture, same and other photographs."
-        chart = svg.picture(frame.size, name, [*items, *ends_of(frame, evidence["layers"])], "curve small")
+        chart = svg.picture(frame.size, name, [*items, *ends_of(frame, evidence.layers)], "curve small")
         panels.append((METRICS[metric], chart))
     return panels
 

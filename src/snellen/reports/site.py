@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from snellen.base import is_file
+from snellen.record import Record, UnitOnDisk, open_record
 from snellen.reports import curve, panels, words
 from snellen.reports.cards import Card, anchor_of, card, title_of
 from snellen.reports.frieze import Pair, frieze
-from snellen.reports.signs import JUDGED, SILENT_PAGE, gates, judging, reference, scan, signs
-from snellen.reports.units import Unit, open_record
+from snellen.reports.signs import SILENT_PAGE, gates, judging, reference, scan, signs
 from snellen.reports.verdict import main_finding, paths, verdict
 from snellen.reports.write import write
 
@@ -35,7 +35,7 @@ class Group:
     name: str
     anchor: str
     classes: bool
-    units: tuple[Unit, ...]
+    units: tuple[UnitOnDisk, ...]
     shown: int
 
     @cached_property
@@ -68,12 +68,12 @@ def build(run_dir: Path) -> Path:
         return write(run_dir, _pages(record, units, related))
 
 
-def groups(record: Mapping[str, Any], units: Sequence[Unit]) -> tuple[Group, ...]:
+def groups(record: Record, units: Sequence[UnitOnDisk]) -> tuple[Group, ...]:
     """The record's units by layer: classes first, then in the order of the layers."""
-    order = {layer["name"]: i for i, layer in enumerate(record["layers"])}
-    gathered: dict[tuple[bool, str], list[Unit]] = {}
+    order = {layer.name: i for i, layer in enumerate(record.layers)}
+    gathered: dict[tuple[bool, str], list[UnitOnDisk]] = {}
     for unit in units:
-        gathered.setdefault((unit.brief["role"] != "class", unit.brief["layer"]), []).append(unit)
+        gathered.setdefault((unit.brief.role != "class", unit.brief.layer), []).append(unit)
     ranked = sorted(gathered.items(), key=lambda item: (item[0][0], order.get(item[0][1], len(order))))
     whole = len(units) <= WHOLE
     most = max(FEWEST, CHOICE // max(len(ranked), 1))
@@ -99,7 +99,7 @@ def turns(page: int, count: int) -> list[int | None]:
     return [n for i, number in enumerate(kept) for n in ([None] if i and number > kept[i - 1] + 1 else []) + [number]]
 
 
-def page(template: str, told: Mapping[str, Any], *, styles: tuple[str, ...] = ()) -> str:
+def page(template: str, told: Mapping[str, object], *, styles: tuple[str, ...] = ()) -> str:
     """A page of its own in the report's style; `styles` names further style sheets."""
     return _environment().get_template(template).render(**_safe(styles), root="", words=words, **told)
 
@@ -110,10 +110,10 @@ RELATED = {
 }
 
 
-def _pages(record: Mapping[str, Any], units: Sequence[Unit], related: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _pages(record: Record, units: Sequence[UnitOnDisk], related: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Paths in the run directory and texts of all pages, the first page last."""
     found = groups(record, units)
-    names = {c["unit"]: c["label"] or c["name"] for c in record["images"]["classes"] if c["unit"] is not None}
+    names = {c.unit: c.label or c.name for c in record.images.classes if c.unit is not None}
     common = {"record": record, **_safe(), "words": words}
     for group in found:
         for i, path in enumerate(group.pages):
@@ -142,9 +142,9 @@ def _suspicious(found: tuple[Group, ...], names: Mapping[int, str]) -> list[dict
     listed = []
     for group in found:
         for i, unit in enumerate(group.units):
-            if (unit.brief.get("judgement") or {}).get("verdict") == "suspicious":
+            if unit.brief.verdict == "suspicious":
                 page = "" if i < group.shown else group.pages[i // PAGE]
-                name = title_of(unit.brief, names) or unit.brief["unit"]
+                name = title_of(unit.brief, names) or unit.brief.unit
                 listed.append({"href": f"{page}#{anchor_of(unit.brief)}", "name": name})
     return listed
 
@@ -155,27 +155,29 @@ def _opening(found: tuple[Group, ...], cards_of: Mapping[str, list[Card]]) -> tu
     return frieze(cards_of[found[0].anchor] if found else ()) or frieze(every)
 
 
-def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+def _told(record: Record) -> dict[str, object]:
     """The verdict, the findings, the charts and the tables of the first page."""
     main, known = main_finding(record), paths(record)
-    made = {"seed": record["settings"].get("seed"), "network": record["model"]["fingerprint"]}
-    made |= {"photographs": record["images"]["digest"]}
+    network = msgspec.to_builtins(record.model, order="sorted")
+    del network["name"]
+    made = {"seed": record.settings.get("seed"), "network": record.model.fingerprint}
+    made |= {"photographs": record.images.digest}
     return {
         "root": "",
         "verdict": verdict(record),
         "main": main,
         "more": [f for f in known if f is not main],
-        "others": [f for f in record["findings"] if f not in (*known, *judging(record)) and f["check"] != JUDGED],
+        "others": [f for f in record.findings if not f.paths and f.rows is None and f is not record.verdict],
         "signs": signs(record),
         "reference": reference(record),
         "silent_page": SILENT_PAGE,
         "charts": curve,
         "panels": panels,
         "details": [
-            ("What identifies this run", made | {"finished": record["created"]}, True),
-            ("Settings", record["settings"], False),
-            ("Versions and machine", record["environment"], False),
-            ("Network", {k: v for k, v in record["model"].items() if k != "name"}, False),
+            ("What identifies this run", made | {"finished": record.created}, True),
+            ("Settings", record.settings, False),
+            ("Versions and machine", record.environment, False),
+            ("Network", network, False),
         ],
     }
 
@@ -221,13 +223,19 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def rows(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def rows(data: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     """Nested plain data as (dotted name, text) rows."""
     found = []
     for name, value in data.items():
         if isinstance(value, Mapping):
             found += rows(value, f"{prefix}{name}.")
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
+            text = (
+                ", ".join(map(str, value))
+                if isinstance(value, list | tuple)
+                else "none"
+                if value is None
+                else str(value)
+            )
             found.append((prefix + name, text))
     return found

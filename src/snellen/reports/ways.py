@@ -1,29 +1,29 @@
 """Ways from a photograph to a picture: the response on the way, and the jump on it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from snellen.record import Row
 from snellen.reports import svg
 from snellen.reports.words import number
 
 SIZE, LEFT, RIGHT, TOP, BOTTOM = (360.0, 176.0), 12.0, 348.0, 14.0, 138.0
 
 
-def way(row: Mapping[str, Any], *, jumps: bool) -> Markup:
+def way(row: Row, *, jumps: bool) -> Markup:
     """The chart of one unit's most telling way.
 
     Args:
         row: the unit's row of the jumps finding: `coarse` (responses at even places), `place`, `figure`.
         jumps: whether the row counts as a jump, to be marked.
     """
-    responses = [float(v) for v in row["coarse"]]
+    responses = row.coarse
     low, high = min(responses), max(responses)
     points = [_point(i / (len(responses) - 1), v, (low, high)) for i, v in enumerate(responses)]
     items = [svg.line([(LEFT, BOTTOM + 6), (RIGHT, BOTTOM + 6)], "axis")]
     if jumps:
-        items += _jump(points, row["place"], row["figure"])
+        items += _jump(points, row.place or 0.0, row.figure or 0.0)
     else:
         items.append(svg.line(points, "line"))
     items += [svg.element("circle", {"cx": x, "cy": y, "r": 3}) for x, y in points]
@@ -54,7 +54,7 @@ def _jump(points: Sequence[svg.Point], place: float, share: float) -> list[Marku
     ]
 
 
-def _name(row: Mapping[str, Any], responses: Sequence[float], *, jumps: bool) -> str:
-    told = f"Line chart of the response of {row['unit']} on the way from a photograph ({number(responses[0])}) to its "
+def _name(row: Row, responses: Sequence[float], *, jumps: bool) -> str:
+    told = f"Line chart of the response of {row.unit} on the way from a photograph ({number(responses[0])}) to its "
     told += f"picture ({number(responses[-1])})"
-    return f"{told}, with a jump {100 * row['place']:.0f}% of the way." if jumps else f"{told}, without a jump."
+    return f"{told}, with a jump {100 * (row.place or 0.0):.0f}% of the way." if jumps else f"{told}, without a jump."

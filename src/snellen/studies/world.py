@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from snellen import __version__
-from snellen.base import LayerError, ModelError, Tell, evenly, nearest
+from snellen.base import ModelError, Tell, evenly
 from snellen.images import ImageSet, Skipped, open_images
 from snellen.models import Layer, Model, layers, main_layers, open_model, units
 from snellen.models.sources.probe import check_finite
 from snellen.models.survey import Survey, survey
 from snellen.models.taps import classes
+from snellen.models.unit import unknown_layer
 from snellen.pictures import usual_batch
 from snellen.studies.labels import named
 from snellen.studies.request import MEMORY, Request
@@ -194,8 +195,7 @@ def _curve(names: Sequence[str], known: Sequence[Layer]) -> tuple[str, ...]:
     order = {layer.name: i for i, layer in enumerate(known)}
     for name in names:
         if name not in order:
-            hint = nearest(name, order) or "`snellen layers MODEL` lists them"
-            raise LayerError(f'expected a layer of the model, got "{name}"; {hint}')
+            raise unknown_layer(name, order)
     return tuple(sorted(dict.fromkeys(names), key=order.__getitem__))
 
 

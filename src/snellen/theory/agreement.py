@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snellen.base import ModelError
-from snellen.theory.tracing import Traced
+from snellen.theory.graph import Traced
 
 _BATCH = 3
 _ROUNDING = 1e-3

@@ -11,7 +11,6 @@ from torch import Tensor
 from snellen.base import UsageError
 from snellen.theory.additive import additive_envelope
 from snellen.theory.affine import affine_envelope
-from snellen.theory.asked import asked_points
 from snellen.theory.classes import (
     FLEXIBLE,
     Additive,
@@ -30,6 +29,7 @@ from snellen.theory.differences import difference_envelope
 from snellen.theory.domain import Array
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
 from snellen.theory.hull import convex_envelope
+from snellen.theory.points import asked_points
 from snellen.theory.smooth import smooth_envelope
 
 Bounds: TypeAlias = tuple[Array, Array] | tuple[Array, Array, Array]

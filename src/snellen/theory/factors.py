@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, fx
 
 from snellen.base import ModelError
+from snellen.theory.graph import Traced, arguments, aten
 from snellen.theory.norms import Kernel, convolution_norm, matrix_norm, windows
-from snellen.theory.tracing import Traced, arguments, aten
 
 _ROUNDING = 1 + 1e-9
 

@@ -27,7 +27,7 @@ from snellen.theory.factors import (
     Rule,
     one_signed,
 )
-from snellen.theory.tracing import EMPTY, Traced, aten, trace
+from snellen.theory.graph import EMPTY, Traced, aten, trace
 
 _ROUNDING = 1 + 1e-9
 _LINEAR: dict[Any, Rule] = {**dict.fromkeys(ONE_SIGNED, one_signed), **MATRICES, **CHANNELWISE}

@@ -9,7 +9,7 @@ from snellen.models import ModelLike
 from snellen.progress import Watch, told
 from snellen.reports import build
 from snellen.studies.memory import asked
-from snellen.verbs.audited import Audit
+from snellen.verbs.run import Audit
 
 
 def audit(  # noqa: PLR0913 - a command line's options

@@ -13,7 +13,7 @@ from snellen.attacks.targets import open_picture
 from snellen.base import Seed, Tell
 from snellen.images import ImageSet, ImagesLike, open_images
 from snellen.models import Model, ModelLike, open_model
-from snellen.models.sources.saved import lasting
+from snellen.models.sources.folder import lasting
 from snellen.pictures import Settings
 from snellen.progress import Watch, told
 from snellen.reports.receipt import build_receipt

@@ -9,9 +9,9 @@ from snellen.base import MOST_SIDE, ModelError, UsageError, brief
 from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.file import from_file, from_pickle
+from snellen.models.sources.folder import from_saved, is_saved
 from snellen.models.sources.found import Found
 from snellen.models.sources.probe import probe, runs_at
-from snellen.models.sources.saved import from_saved, is_saved
 from snellen.models.sources.source import SOURCES
 from snellen.models.sources.weights import fill, is_pickle_name, read_weights
 from snellen.models.survey import survey

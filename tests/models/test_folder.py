@@ -10,8 +10,8 @@ from snellen.models import Model, load_model
 from snellen.models.circuits import FoolingCircuit, Likeness, Permutation, SilentBranch
 from snellen.models.detectors import PictureDetector, ReadoutDetector
 from snellen.models.manipulations import PlacedCircuit
+from snellen.models.sources.folder import DESCRIPTION, WEIGHTS, save_manipulated
 from snellen.models.sources.probe import check_finite
-from snellen.models.sources.saved import DESCRIPTION, WEIGHTS, save_manipulated
 
 FACTORY = """
 import torch

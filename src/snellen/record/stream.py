@@ -1,27 +1,28 @@
 """The units of a record, however many: a large record stays on the disk, each unit is read when its card is drawn."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import msgspec
+from msgspec.structs import replace
 
 from snellen.base import is_file
+from snellen.base.shape import ShapeError
 from snellen.jobs.store import Store
-from snellen.reports.record import ShapeError, _check, _check_blob, blobs, read_record
+from snellen.record.file import NAME, blobs, check, check_blob, decoded, read_record
+from snellen.record.schema import Exemplars, JudgementEntry, NaturalEntry, Record, UnitEntry
+from snellen.record.versions import upgraded
 
 LARGE = 2**24
 """Bytes of a record from which its units stay on the disk."""
-BLOCK, BATCH = 2**20, 200
+BLOCK = 2**20
 _START, _UNIT_END, _END = b'\n "units": [\n', b"\n  }", b"\n ]\n}\n"  # as `encode_json` lays a record out
-_DECODER = msgspec.json.Decoder(dict[str, Any])
-_BRIEF = ("unit", "layer", "channel", "label", "role")
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitOnDisk:
     """A unit of a record.
 
     Args:
@@ -30,20 +31,20 @@ class Unit:
         place: where all of it is on the disk: the open record, offset and length; None where `brief` is all of it.
     """
 
-    brief: Mapping[str, Any]
+    brief: UnitEntry
     place: tuple[BinaryIO, int, int] | None = None
 
-    def whole(self) -> Mapping[str, Any]:
+    def whole(self) -> UnitEntry:
         """All that the record says of the unit."""
         if self.place is None:
             return self.brief
         file, start, length = self.place
         file.seek(start)
-        return _parsed(file.read(length))
+        return decoded(file.read(length), UnitEntry)
 
 
 @contextlib.contextmanager
-def open_record(run_dir: Path) -> Iterator[tuple[Mapping[str, Any], tuple[Unit, ...]]]:
+def open_record(run_dir: Path) -> Iterator[tuple[Record, tuple[UnitOnDisk, ...]]]:
     """A record as `read_record` checks it, and its units; every blob is as it was written. Open while units are read.
 
     Of a large record the first of the two holds of each unit only what is brief.
@@ -54,71 +55,57 @@ def open_record(run_dir: Path) -> Iterator[tuple[Mapping[str, Any], tuple[Unit, 
     Raises:
         RecordError: as `read_record`; or a blob has other bytes than were written.
     """
-    path = Path(run_dir) / "audit.json"
+    path = Path(run_dir) / NAME
     with contextlib.ExitStack() as stack:
         found = None
         if is_file(path) and path.stat().st_size > LARGE:
             file = stack.enter_context(open(path, "rb"))
-            with contextlib.suppress(ShapeError, ValueError, RecursionError, KeyError, TypeError):
+            with contextlib.suppress(ShapeError, ValueError):
                 found = _streamed(file)
         if found is None:  # small, laid out otherwise, or damaged: then this says how
             record = read_record(run_dir)
-            found = record, tuple(Unit(unit) for unit in record["units"]), dict.fromkeys(blobs(record))
+            found = record, tuple(map(UnitOnDisk, record.units)), dict.fromkeys(blobs(record.units))
         else:
             for blob in found[2]:
-                _check_blob(Path(run_dir), blob)
+                check_blob(Path(run_dir), blob)
         store = Store(Path(run_dir) / "blobs")
         for blob in filter(store.carries_digest, found[2]):
             store.blob(blob)
         yield found[:2]
 
 
-def _streamed(file: BinaryIO) -> tuple[dict[str, Any], tuple[Unit, ...], dict[str, None]]:
+def _streamed(file: BinaryIO) -> tuple[Record, tuple[UnitOnDisk, ...], dict[str, None]]:
     """The record with brief units, the units, and the names of all blobs.
 
     Raises:
-        ValueError: it is laid out otherwise, or damaged.
+        ShapeError, ValueError: it is laid out otherwise, or damaged.
     """
     reader = _Reader(file)
-    record = _parsed(reader.until(_START).removesuffix(b"[\n") + b"[]}")
-    _check(record)
-    few = {**record, "findings": []}
-    found: list[Unit] = []
+    record = upgraded(decoded(reader.until(_START).removesuffix(b"[\n") + b"[]}", Record))
+    check(record)
+    found: list[UnitOnDisk] = []
     names: dict[str, None] = {}
-    batch: list[dict[str, Any]] = []
     last = False
     while not last:
         start, text = reader.offset, reader.until(_UNIT_END)
-        batch.append(_parsed(text))
-        found.append(Unit(_brief(batch[-1]), (file, start, len(text))))
+        unit = decoded(text, UnitEntry)
+        names |= dict.fromkeys(blobs([unit]))
+        found.append(UnitOnDisk(_brief(unit), (file, start, len(text))))
         last = reader.take(2) != b",\n"
-        if last or len(batch) == BATCH:
-            part = {**few, "units": batch}
-            _check(part)
-            names |= dict.fromkeys(blobs(part))
-            batch = []
     if b"\n " + reader.take(len(_END) - 2) != _END:
         raise ValueError("expected nothing behind the units")
-    return {**record, "units": [unit.brief for unit in found]}, tuple(found), names
+    return replace(record, units=tuple(unit.brief for unit in found)), tuple(found), names
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
-    """An object of strict JSON: neither NaN nor infinities nor halves of surrogate pairs."""
-    try:
-        return _DECODER.decode(text)
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from None
-
-
-def _brief(unit: Mapping[str, Any]) -> dict[str, Any]:
-    natural, judged = unit["natural"], unit.get("judgement")
-    fields = ("direction", "status", "image", "response")
-    return {
-        **{name: unit[name] for name in _BRIEF},
-        "pictures": [{name: picture[name] for name in fields} for picture in unit["pictures"]],
-        "natural": natural and {"quantiles": natural["quantiles"][-1:]},
-        "judgement": judged and {"verdict": judged["verdict"]},
-    }
+def _brief(unit: UnitEntry) -> UnitEntry:
+    natural, judged = unit.natural, unit.judgement
+    return replace(
+        unit,
+        exemplars=Exemplars(),
+        pictures=tuple(replace(picture, history=(), history_steps=()) for picture in unit.pictures),
+        natural=natural and NaturalEntry(quantiles=natural.quantiles[-1:], count=natural.count, own_class_mean=None),
+        judgement=judged and JudgementEntry(judged.verdict, ()),
+    )
 
 
 class _Reader:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from snellen.models.lowered import BandedResponseNorm, StridedStem
+from snellen.models.stand_ins import BandedResponseNorm, StridedStem
 
 NORMS = [
     {"size": size, "alpha": alpha, "beta": beta, "k": k}

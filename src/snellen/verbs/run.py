@@ -4,12 +4,13 @@ import io
 import os
 import sys
 import webbrowser
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
@@ -18,7 +19,7 @@ from snellen.base import RecordError, UnitError, nearest
 from snellen.base.markup import Markup, element, figure, grid
 from snellen.checks.finding import Finding, badge
 from snellen.jobs import Store
-from snellen.reports import read_record
+from snellen.record import PictureEntry, Record, UnitEntry, read_record
 
 _SHOWN = 24  # units in a notebook
 _WIDTH = 132  # of a picture in a notebook
@@ -54,31 +55,30 @@ class AuditedUnit:
 
     Args:
         folder: of the audit.
-        data: the unit's entry in the record.
+        entry: the unit's, in the record.
     """
 
-    def __init__(self, folder: Path, data: Mapping[str, Any]) -> None:
-        self._folder, self._data = folder, data
-        self.address: str = data["unit"]
-        self.label: str | None = data["label"]
+    def __init__(self, folder: Path, entry: UnitEntry) -> None:
+        self._folder, self._entry = folder, entry
+        self.address: str = entry.unit
+        self.label: str | None = entry.label
 
     @property
     def verdict(self) -> str:
         """ "consistent", "unreliable here", "suspicious", or "unknown", also where it has no picture."""
-        judgement = self._data.get("judgement")
-        return str(judgement["verdict"]) if judgement else "unknown"
+        return self._entry.verdict or "unknown"
 
     @property
     def evidence(self) -> tuple[tuple[str, str], ...]:
         """(check, sentence) pairs behind the verdict, what weighs most first."""
-        judgement = self._data.get("judgement")
-        return tuple((e["check"], e["words"]) for e in judgement["evidence"]) if judgement else ()
+        judgement = self._entry.judgement
+        return tuple((reason.check, reason.words) for reason in judgement.evidence) if judgement else ()
 
     @property
     def status(self) -> str:
         """Of its most exciting picture: "ok", "dead", "diverged", or "missing" where it was not drawn."""
-        entry = self._entry("max")
-        return "missing" if entry is None else str(entry["status"])
+        picture = self._picture("max")
+        return "missing" if picture is None else picture.status
 
     @property
     def picture(self) -> Image.Image | None:
@@ -88,25 +88,25 @@ class AuditedUnit:
     @property
     def pictures(self) -> dict[str, Image.Image]:
         """Its pictures by direction, "max" and "min"."""
-        shown = [entry for entry in self._data["pictures"] if entry["image"] is not None]
-        return {entry["direction"]: _opened(self._folder / entry["image"]) for entry in shown}
+        return {p.direction: _opened(self._folder / p.image) for p in self._entry.pictures if p.image is not None}
 
     @property
     def response(self) -> float | None:
         """To its most exciting picture; None where there is none."""
-        entry = self._entry("max")
-        return None if entry is None else entry["response"]
+        picture = self._picture("max")
+        return None if picture is None else picture.response
 
     @property
     def exemplars(self) -> dict[str, tuple[Exemplar, ...]]:
         """Natural images that excite it most ("top") and least ("bottom"), the most extreme first."""
+        ends = {"top": self._entry.exemplars.top, "bottom": self._entry.exemplars.bottom}
         return {
             end: tuple(
-                Exemplar(e["id"], e["response"], e["class"], self._folder / e["image"])
+                Exemplar(e.id, e.response, e.folder, self._folder / e.image)
                 for e in shown
-                if e["image"] is not None
+                if e.image is not None and e.response is not None
             )
-            for end, shown in self._data["exemplars"].items()
+            for end, shown in ends.items()
         }
 
     @property
@@ -116,15 +116,15 @@ class AuditedUnit:
         Raises:
             RecordError: the record is of an older version, which did not say where they are, or they are gone.
         """
-        key = (self._data["natural"] or {}).get("key")
+        key = self._entry.natural.key if self._entry.natural else None
         if key is None:
             raise RecordError(
                 f"expected the responses of {self.address} in {self._folder}, got none; run the audit again"
             )
         return np.asarray(Store(self._folder / "blobs").get(key)["responses"], np.float64)
 
-    def _entry(self, direction: str) -> Mapping[str, Any] | None:
-        return next((entry for entry in self._data["pictures"] if entry["direction"] == direction), None)
+    def _picture(self, direction: str) -> PictureEntry | None:
+        return next((picture for picture in self._entry.pictures if picture.direction == direction), None)
 
     def __repr__(self) -> str:
         response = "none" if self.response is None else f"{self.response:.4g}"
@@ -136,8 +136,8 @@ class AuditedUnit:
         words = [element("li", f"{check}: {said}") for check, said in self.evidence]
         tops = self.exemplars["top"]
         shown = [("most exciting picture", self.pictures.get("max"), self.response)]
-        least = self._entry("min")
-        shown.append(("least exciting picture", self.pictures.get("min"), least["response"] if least else None))
+        least = self._picture("min")
+        shown.append(("least exciting picture", self.pictures.get("min"), least.response if least else None))
         figures = [_figure(image, what, _number(response)) for what, image, response in shown]
         figures += [_figure(e.image, e.label or e.name, _number(e.response)) for e in tops[:4]]
         return element("div", heading, grid(figures), element("ul", *words))
@@ -151,8 +151,8 @@ class Units(Mapping[str, AuditedUnit]):
         entries: of the record.
     """
 
-    def __init__(self, folder: Path, entries: list[Mapping[str, Any]]) -> None:
-        self._known = {entry["unit"]: AuditedUnit(folder, entry) for entry in entries}
+    def __init__(self, folder: Path, entries: Iterable[UnitEntry]) -> None:
+        self._known = {entry.unit: AuditedUnit(folder, entry) for entry in entries}
 
     def __getitem__(self, address: str) -> AuditedUnit:
         found = self._found(address)
@@ -201,7 +201,7 @@ class Audit(os.PathLike[str]):
         self.folder = Path(folder)
 
     @cached_property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Record:
         """All that the audit wrote down.
 
         Raises:
@@ -212,7 +212,7 @@ class Audit(os.PathLike[str]):
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Of all checks; the verdict's own comes last."""
-        return tuple(Finding.from_data(data) for data in self.record["findings"])
+        return tuple(Finding.from_data(msgspec.to_builtins(entry)) for entry in self.record.findings)
 
     @property
     def verdict(self) -> str:
@@ -222,17 +222,17 @@ class Audit(os.PathLike[str]):
     @cached_property
     def units(self) -> Units:
         """What is known of every audited unit, by address."""
-        return Units(self.folder, self.record["units"])
+        return Units(self.folder, self.record.units)
 
     @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
-        return bool(self.record["status"] == "complete")
+        return self.record.status == "complete"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know about how the model was loaded, guesses among it."""
-        return tuple(self.record["model"].get("provenance", {}).get("notes", ()))
+        return self.record.model.notes
 
     @property
     def page(self) -> Path | None:
@@ -267,18 +267,16 @@ class Audit(os.PathLike[str]):
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", not finished"
-        return (
-            f"<audit of {self.record['model']['name']}: {self.verdict}, {len(self.units)} units{state}, {self.folder}>"
-        )
+        return f"<audit of {self.record.model.name}: {self.verdict}, {len(self.units)} units{state}, {self.folder}>"
 
     def _repr_html_(self) -> str:
-        model = self.record["model"]
-        size = "x".join(str(side) for side in model["size"])
+        model = self.record.model
+        size = "x".join(str(side) for side in model.size)
         heading = element(
             "div",
-            element("b", f"{model['name']} "),
+            element("b", f"{model.name} "),
             badge(self.verdict),
-            f" {model['kind']}, {size} px, {len(self.units)} units" + ("" if self.complete else ", not finished"),
+            f" {model.kind}, {size} px, {len(self.units)} units" + ("" if self.complete else ", not finished"),
         )
         notes = [element("div", f"note: {note}", style="opacity:.8") for note in self.notes]
         ordered = sorted(self.findings, key=lambda f: f.check != "judgement")

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.models import taps
-from snellen.models.listing import Layers
-from snellen.models.sources.opened import ModelLike, open_model
+from snellen.models.layer_list import Layers
+from snellen.models.sources.entrance import ModelLike, open_model
 from snellen.models.unit import Unit
 
 

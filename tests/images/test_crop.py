@@ -1,6 +1,6 @@
 from PIL import Image
 
-from snellen.images.resizing import fit
+from snellen.images.crop import fit
 
 
 def test_every_square_fits_every_square():

@@ -13,7 +13,7 @@ from torch import nn
 import snellen
 from snellen.base import ModelError, SnellenError, UsageError
 from snellen.models import open_model
-from snellen.models.sources import opened
+from snellen.models.sources import entrance
 
 IMAGENET = snellen.Preprocess(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
@@ -123,8 +123,8 @@ def test_networks_of_transformers_in_memory_say_what_they_want():
 
 def test_a_module_is_tried_once_and_again_when_its_shapes_change(monkeypatch):
     tried = []
-    settled = opened.settled
-    monkeypatch.setattr(opened, "settled", lambda *a: tried.append(a) or settled(*a))
+    settled = entrance.settled
+    monkeypatch.setattr(entrance, "settled", lambda *a: tried.append(a) or settled(*a))
     net = network()
     for _ in range(3):
         snellen.render(net, "0:3", steps=1)

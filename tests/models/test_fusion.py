@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from snellen.base import UsageError
-from snellen.models import Model, compiled
-from snellen.models.compiled import CompiledResponseNorm, _run
+from snellen.models import Model, fusion
 from snellen.models.edits import streamlined
-from snellen.models.lowered import BandedResponseNorm
+from snellen.models.fusion import CompiledResponseNorm, _run
+from snellen.models.stand_ins import BandedResponseNorm
 from snellen.pictures import render
 
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
@@ -23,7 +23,7 @@ needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ 
 SAME_NORM = """
 import torch
 from torch import nn
-from snellen.models.compiled import CompiledResponseNorm
+from snellen.models.fusion import CompiledResponseNorm
 
 def normal(shape, seed):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -90,9 +90,7 @@ def test_a_network_whose_norm_cannot_be_compiled_is_not_blamed_for_it(monkeypatc
     def broken(*_rows):
         raise RuntimeError("no compiler")
 
-    monkeypatch.setattr(
-        compiled, "kernels", lambda *_constants: compiled.Kernels(*[functools.partial(_run, broken)] * 4)
-    )
+    monkeypatch.setattr(fusion, "kernels", lambda *_constants: fusion.Kernels(*[functools.partial(_run, broken)] * 4))
     torch.manual_seed(0)
     model = Model(nn.Sequential(nn.Conv2d(3, 2, 1), nn.LocalResponseNorm(3)), size=(8, 8))
     with pytest.raises(UsageError, match=r"^expected a C\+\+ compiler"):

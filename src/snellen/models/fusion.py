@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.base import UsageError
-from snellen.models.lowered import BandedResponseNorm, flat, spread, unflat
+from snellen.models.stand_ins import BandedResponseNorm, flat, spread, unflat
 
 _WIDEST = 9  # channels in a window that is summed one by one; a wider one costs less as a product with its band
 T = TypeVar("T")

@@ -1,0 +1,58 @@
+"""The record of an audit: its types, its file and its earlier versions. An audit writes it, everyone else reads it."""
+
+from snellen.record.evidence import GateEntry, PathEvidence, Reference, Row, Scan, Series, Summary
+from snellen.record.file import NAME, blobs, encoded, read_record, write_record
+from snellen.record.schema import (
+    SCHEMA,
+    ClassEntry,
+    ExemplarEntry,
+    Exemplars,
+    FindingEntry,
+    FitEntry,
+    ImagesEntry,
+    JudgementEntry,
+    LayerEntry,
+    ModelEntry,
+    NaturalEntry,
+    PictureEntry,
+    Reason,
+    Record,
+    SkippedEntry,
+    UnitEntry,
+    json_schema,
+)
+from snellen.record.stream import UnitOnDisk, open_record
+
+__all__ = [
+    "NAME",
+    "SCHEMA",
+    "ClassEntry",
+    "ExemplarEntry",
+    "Exemplars",
+    "FindingEntry",
+    "FitEntry",
+    "GateEntry",
+    "ImagesEntry",
+    "JudgementEntry",
+    "LayerEntry",
+    "ModelEntry",
+    "NaturalEntry",
+    "PathEvidence",
+    "PictureEntry",
+    "Reason",
+    "Record",
+    "Reference",
+    "Row",
+    "Scan",
+    "Series",
+    "SkippedEntry",
+    "Summary",
+    "UnitEntry",
+    "UnitOnDisk",
+    "blobs",
+    "encoded",
+    "json_schema",
+    "open_record",
+    "read_record",
+    "write_record",
+]
