@@ -1,6 +1,7 @@
 """From the bytes of one image file to an upright 8-bit RGB picture, or to the reason why not."""
 
 import logging
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,11 +23,11 @@ class UnusableError(Exception):
     """Why a file cannot serve as an image: the text is the reason shown to the user."""
 
 
-def decode(path: Path, at_least: int | None = None) -> Image.Image:
+def decode(file: Path | BytesIO, at_least: int | None = None) -> Image.Image:
     """The picture in a file: RGB, 8 bits, upright, transparency laid on white; colour profiles are ignored.
 
     Args:
-        path: a file of any kind that Pillow reads.
+        file: of any kind that Pillow reads.
         at_least: the shorter side that is needed; a JPEG may then come at a half, quarter or eighth of its size, but
             never with a shorter side below twice this.
 
@@ -34,7 +35,7 @@ def decode(path: Path, at_least: int | None = None) -> Image.Image:
         UnusableError: the file is damaged, truncated, animated, huge or deeper than 8 bits.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             _refuse(image)
             if at_least is not None:
                 image.draft(None, (2 * at_least, 2 * at_least))

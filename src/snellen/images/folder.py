@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,6 @@ from PIL import Image
 from snellen.base import ImageError, Tell
 from snellen.images.decoder import EXTENSIONS, UnusableError, decode
 from snellen.images.imageset import ImageSet, Skipped
-
-"""Called with (images checked, images in all)."""
 
 _SPLIT = re.compile(r"(train|training|val|valid|validation|dev|eval|test|testing)(_?\d{4})?")
 _PROBE = 8  # shorter side asked for when a file is only checked: a JPEG is then decoded at an eighth of its size
@@ -62,7 +60,8 @@ def open_folder(root: Path, progress: Tell | None = None) -> ImageSet:
     classes = {folder.name: list(_below(folder)) for folder in _visible(root) if folder.is_dir()}
     loose = [path for path in _visible(root) if _is_image(path)]
     if any(classes.values()):
-        _refuse_parts(root, classes)
+        inside = any(len(path.relative_to(root).parts) > 2 for paths in classes.values() for path in paths)
+        refuse_parts(root, [name for name, paths in classes.items() if paths], inside=inside)
         found = [(path, name) for name, paths in classes.items() for path in paths]
         skipped = [Skipped(_shown(path, root), "beside the class folders, not in one") for path in loose]
     else:
@@ -84,10 +83,17 @@ def open_folder(root: Path, progress: Tell | None = None) -> ImageSet:
     )
 
 
-def _refuse_parts(root: Path, folders: dict[str, list[Path]]) -> None:
-    """Folders called train and val would be read as two classes."""
-    parts = [name for name, paths in folders.items() if paths]
-    inside = any(len(path.relative_to(root).parts) > 2 for name in parts for path in folders[name])
+def refuse_parts(root: Path, parts: Sequence[str], *, inside: bool) -> None:
+    """Refuse folders that are called train and val: they would be read as two classes.
+
+    Args:
+        root: what they are in.
+        parts: names of the folders with images.
+        inside: whether one of them holds folders itself.
+
+    Raises:
+        ImageError: they are parts of a data set.
+    """
     if all(_SPLIT.fullmatch(name.casefold()) for name in parts) and (len(parts) > 1 or inside):
         one = root / next((name for name in parts if not name.casefold().startswith("train")), parts[0])
         got = ", ".join(parts)
