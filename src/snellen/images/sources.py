@@ -13,7 +13,10 @@ from snellen.images.imageset import ImageSet, ImageSource
 from snellen.images.memory import open_memory
 
 SOURCES: Group[ImageSource] = Group(
-    "snellen.images", "source of images", ImageSource, {"builtin": "snellen.images.photographs:BUILTIN"}
+    "snellen.images",
+    "source of images",
+    ImageSource,
+    {"builtin": "snellen.images.photographs:BUILTIN", "zip": "snellen.images.archive:ARCHIVE"},
 )
 ImagesLike = str | Path | ImageSet | Any
 """What every function takes as `images`; see `open_images`."""
@@ -24,9 +27,9 @@ def open_images(spec: ImagesLike, *, progress: Tell | None = None) -> ImageSet:
 
     Args:
         spec: "builtin" (held-out regions of the built-in photographs), "builtin:train", a folder of class folders, a
-            flat folder, "FILE.npz" or "FILE.npz:SPLIT"; or in memory a tensor or array (n, 3, h, w) or (n, h, w, 3) of
-            uint8 or of floats in [0, 1], alone or in a pair with labels; a list of PIL images; a data set of PyTorch or
-            of Hugging Face; an `ImageSet`.
+            flat folder, "zip:FILE", "FILE.npz" or "FILE.npz:SPLIT"; or in memory a tensor or array (n, 3, h, w) or
+            (n, h, w, 3) of uint8 or of floats in [0, 1], alone or in a pair with labels; a list of PIL images; a data
+            set of PyTorch or of Hugging Face; an `ImageSet`.
         progress: told (title, checked, all) while images are checked.
 
     Examples:
