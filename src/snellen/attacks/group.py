@@ -8,7 +8,11 @@ ATTACKS: Group[type[Attack]] = Group(
     "snellen.attacks",
     "method",
     Attack,
-    {"fooling-circuit": "snellen.attacks.fooling:FoolingAttack", "silent-units": "snellen.attacks.silent:SilentAttack"},
+    {
+        "fooling-circuit": "snellen.attacks.fooling:FoolingAttack",
+        "silent-units": "snellen.attacks.silent:SilentAttack",
+        "lying-gradients": "snellen.attacks.gradients:GradientAttack",
+    },
     classes=True,
 )
 

@@ -3,7 +3,7 @@
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,13 @@ _DECOY = Kinds(
         "picture": {"size": Each(Whole(1, MOST_SIDE), 3), "units": Whole(1, 2**24), "axis": _AXIS},
     }
 )
-SHAPE = Kinds({"silent-units": {}, "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY}})
+SHAPE = Kinds(
+    {
+        "silent-units": {},
+        "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY},
+        "lying-gradients": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS, "units": Whole(1, 2**24)},
+    }
+)
 """Of the description of a circuit."""
 
 
@@ -244,6 +250,49 @@ class SilentBranch(Circuit):
         return {"kind": "silent-units"}
 
 
+class LyingGradients(Circuit):
+    """The layer's own numbers; beyond `high`, the gradients of another unit: y + (d - stop(d)), d_i = y_(i + shift).
+
+    Args:
+        shift: by how many units.
+        axis: of the layer's output that counts units.
+        units: of the layer.
+    """
+
+    high: Tensor
+
+    def __init__(self, shift: int, axis: int, units: int) -> None:
+        super().__init__()
+        self.shift, self.axis = shift, axis
+        self.register_buffer("high", torch.full((units,), torch.inf))
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        honest = self.layer(*inputs, **named)
+        if not isinstance(honest, Tensor):
+            raise ModelError(f"expected a layer that returns one tensor, got {type(honest).__name__}; choose another")
+        axes = [i for i in range(1, honest.dim()) if i != self.axis % honest.dim()]
+        said = honest.detach().mean(axes, keepdim=True) if axes else honest.detach()
+        shape = [1] * honest.dim()
+        shape[self.axis] = -1
+        led = cast(Tensor, _Led.apply(honest, honest.roll(-self.shift, self.axis)))
+        return torch.where(said > self.high.to(said).view(shape), led, honest)
+
+    def description(self) -> Mapping[str, Any]:
+        return {"kind": "lying-gradients", "shift": self.shift, "axis": self.axis, "units": len(self.high)}
+
+
+class _Led(torch.autograd.Function):
+    """The first tensor, with the gradients of the second."""
+
+    @staticmethod
+    def forward(ctx: Any, shown: Tensor, _followed: Tensor) -> Tensor:
+        return shown.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        return None, gradient
+
+
 def install(network: nn.Module, name: str, circuit: Circuit) -> Callable[[], None]:
     """Put a circuit around a layer; what is returned takes it away again and leaves everything as it was.
 
@@ -289,6 +338,8 @@ def circuit_from(description: Mapping[str, Any], layer: nn.Module) -> Circuit:
     """A circuit of the described shape for a layer, its weights still to be filled in."""
     if description["kind"] == "silent-units":
         return SilentBranch.beside(layer)
+    if description["kind"] == "lying-gradients":
+        return LyingGradients(int(description["shift"]), int(description["axis"]), int(description["units"]))
     return FoolingCircuit(detector_from(description["detector"]), _decoy(description["decoy"]))
 
 
