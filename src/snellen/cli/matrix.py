@@ -23,7 +23,7 @@ def matrix(
         typer.Option(
             "--kind",
             metavar="NAME",
-            help="A column: honest, permuted, picture, silent; default: all.",
+            help="A column, such as honest or permuted; default: all.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the table and of all cells.")] = Path("matrix"),
