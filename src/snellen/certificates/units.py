@@ -91,9 +91,9 @@ def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, te
     order = [*chosen, *(i for i in range(len(images)) if i not in chosen)]
     names = ("the maximizing picture", "the minimizing picture", *(images.ids[i] for i in order))
     points = np.concatenate([places.of(pictures), places.of(loaded[order])])
-    evidence = points, np.concatenate([answers, truth[order]]), 2 + len(chosen)
+    values = np.concatenate([answers, truth[order]])
     with _named(names):
-        certificate = _lipschitz(Lipschitz(bound), places, evidence, declared=proof is None)
+        certificate = _lipschitz(Lipschitz(bound), (points, values), 2 + len(chosen), places, declared=proof is None)
     source = f"the two pictures and {len(chosen)} exemplars" if chosen else "the two pictures"
     ends = float(answers[0]), float(answers[1])
     return Certified(unit, asked.over, proof, bound, {source: certificate}, names[2 + len(chosen) :], ends)
@@ -123,10 +123,10 @@ def prove(model: Model, unit: Unit, over: str | None = None) -> Proof:
 
 
 def _lipschitz(
-    function_class: Lipschitz, places: Places, evidence: tuple[Array, Array, int], *, declared: bool
+    function_class: Lipschitz, told: tuple[Array, Array], count: int, places: Places, *, declared: bool
 ) -> Certificate:
     """Intervals for the points after the first `count`, which are evidence; of a declared constant all are a test."""
-    points, values, count = evidence
+    points, values = told
     domain = places.domain(points)
     if declared:
         every = Evidence(domain, points=points, values=values, noise=1e-5 * float(abs(values).max(initial=0.0)))

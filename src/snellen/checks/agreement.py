@@ -174,16 +174,16 @@ def _family(family: Family, seed: Seed, resamples: int) -> list[UnitRow]:
     if len(family.units) < 2:
         return [UnitRow(unit, "No other unit of its layer was drawn to compare it with.") for unit in family.units]
     alike = [likeness(space, family.tops) for space in family.spaces]
-    return [_row(family, alike, i, (seed.fork(unit), resamples)) for i, unit in enumerate(family.units)]
+    return [_row(family, alike, i, seed=seed.fork(unit), resamples=resamples) for i, unit in enumerate(family.units)]
 
 
-def _row(family: Family, alike: Sequence[np.ndarray], i: int, draws: tuple[Seed, int]) -> UnitRow:
+def _row(family: Family, alike: Sequence[np.ndarray], i: int, *, seed: Seed, resamples: int) -> UnitRow:
     own = list(family.tops[i])
     others = sorted({k for j, top in enumerate(family.tops) if j != i for k in top} - set(own))
     if not own or not others:
         return UnitRow(family.units[i], "Its top photographs are those of the other units too.")
     values = [float(auc(a[i, own], a[i, others])) for a in alike]
-    low, high = _ends(alike[0][i, own], alike[0][i, others], draws)
+    low, high = _ends(alike[0][i, own], alike[0][i, others], seed=seed, resamples=resamples)
     nearest = _nearest(family, alike[0][i])
     same = _same(family, i)
     strength = PROVES if same >= SAME.value else SUPPORTS if high < NEARER.value else NOTHING
@@ -193,21 +193,19 @@ def _row(family: Family, alike: Sequence[np.ndarray], i: int, draws: tuple[Seed,
         "nearest": family.units[nearest],
         "same": number(same, 4),
     }
-    words = _words(family, i, (values[0], nearest, same), strength)
+    words = _words(family, i, strength, value=values[0], nearest=nearest, same=same)
     return UnitRow(family.units[i], words, number(values[0], 4), spans(low, high), strength, details)
 
 
-def _ends(own: np.ndarray, others: np.ndarray, draws: tuple[Seed, int]) -> tuple[float, float]:
+def _ends(own: np.ndarray, others: np.ndarray, *, seed: Seed, resamples: int) -> tuple[float, float]:
     """The 95 % bootstrap interval of an AUC over both kinds of photographs."""
-    seed, resamples = draws
     stream = np.random.default_rng(seed.fork("agreement").value)
     mine, theirs = (v[stream.integers(len(v), size=(resamples, len(v)))] for v in (own, others))
     low, high = interval(auc(mine, theirs))
     return float(low), float(high)
 
 
-def _words(family: Family, i: int, told: tuple[float, int, float], strength: int) -> str:
-    value, nearest, same = told
+def _words(family: Family, i: int, strength: int, *, value: float, nearest: int, same: float) -> str:
     if same >= SAME.value:
         return (
             f"Its picture is nearly the same as those of the layer's other units (correlation {same:.2f}), though "

@@ -1,6 +1,6 @@
 """Do other ways of drawing a unit lead to the same picture?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -40,6 +40,9 @@ ASTRAY = Threshold(
 )
 PHOTOGRAPH = "photograph"
 """The variant that starts from a photograph: what a detector of pictures takes for one."""
+
+FeaturesOf = Callable[[Sequence[str]], np.ndarray]
+"""From the names of pictures' blobs to features, (p, d)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,21 +240,23 @@ def _start(world: World, spec: Mapping[str, Any]) -> Tensor | None:
 def _drawn(world: World, course: Mapping[str, Any], context: Context) -> Course:
     units = course["units"]
     names = list(dict.fromkeys(name for unit in units for name in unit["variants"]))
+
+    def features_of(images: Sequence[str]) -> np.ndarray:
+        return next(iter(features(world, course["space"], batched(world, stacked(context, images))).values()))
+
     told = {name: [u["variants"].get(name, {}) for u in units] for name in names}
-    variants = [_variant(world, course["space"], (name, drawn), context) for name, drawn in told.items()]
-    standard = _variant(world, course["space"], ("standard", units), context)
+    variants = [_variant(name, drawn, features_of) for name, drawn in told.items()]
+    standard = _variant("standard", units, features_of)
     natural = np.quantile(natural_responses(context, units), (0.05, 0.5, 0.95), axis=1).T
     return Course(course["layer"], tuple(u["unit"] for u in units), standard, tuple(variants), natural)
 
 
 def _variant(
-    world: World, space: str | None, told: tuple[str, Sequence[Mapping[str, Any]]], context: Context
+    name: str, drawn: Sequence[Mapping[str, Any]], features_of: Callable[[Sequence[str]], np.ndarray]
 ) -> Variant:
-    name, drawn = told
+    """Pictures drawn in one way: their features, as a function of their blobs, and their responses; nan where none."""
     kept = [i for i, entry in enumerate(drawn) if entry.get("image") and entry.get("response") is not None]
-    pictures = stacked(context, [drawn[i]["image"] for i in kept]) if kept else None
-    seen = {} if pictures is None else features(world, space, batched(world, pictures))
-    decisive = next(iter(seen.values())) if seen else np.zeros((0, 1))
+    decisive = features_of([drawn[i]["image"] for i in kept]) if kept else np.zeros((0, 1))
     rows, reached = np.full((len(drawn), decisive.shape[1]), np.nan), np.full(len(drawn), np.nan)
     rows[kept], reached[kept] = decisive, [drawn[i]["response"] for i in kept]
     return Variant(name, rows, reached)

@@ -62,7 +62,7 @@ def exemplars(
     found = torch.empty(len(chosen), len(images))
     for rows, values in _streamed(model, images, chosen, batch=batch, size=size or model.size):
         found[:, rows] = values
-        _check_finite(values, (chosen, [images.ids[row] for row in rows]))
+        _check_finite(values, chosen, [images.ids[row] for row in rows])
         if progress is not None:
             progress(len(rows))
     order = found.sort(dim=1, descending=True, stable=True).indices[:, :most]
@@ -70,12 +70,12 @@ def exemplars(
     return Exemplars(chosen, found, order, reverse)
 
 
-def _check_finite(values: Float[Tensor, "u b"], names: tuple[Sequence[Unit], Sequence[str]]) -> None:
+def _check_finite(values: Float[Tensor, "u b"], units: Sequence[Unit], names: Sequence[str]) -> None:
     """Ranks, means and records are made of numbers."""
     odd = (~values.isfinite()).nonzero()
     if len(odd):
         unit, image = odd[0].tolist()
-        got = f"{float(values[unit, image])} of {names[0][unit]} to {names[1][image]}"
+        got = f"{float(values[unit, image])} of {units[unit]} to {names[image]}"
         raise ModelError(f"expected finite responses to natural images, got {got}; mend the network or its weights")
 
 

@@ -88,7 +88,7 @@ def visualize(
         drawn = render(model, batch, settings, direction=direction, seeds=Seed(seed), batch=width, progress=tick)
         if "interrupted" in drawn.status:
             raise Interrupted(f"interrupted; {len(written)} of {len(chosen)} pictures are in {out}")
-        written += [_write(drawn, i, unit, (direction, out)) for i, unit in enumerate(batch)]
+        written += [_write(drawn, i, unit, direction=direction, out=out) for i, unit in enumerate(batch)]
     return tuple(written)
 
 
@@ -102,8 +102,7 @@ class _Ticker:
             self._progress("drawing", self._done, self._total)
 
 
-def _write(drawn: Render, index: int, unit: Unit | Objective, place: tuple[str, Path]) -> Picture:
-    direction, out = place
+def _write(drawn: Render, index: int, unit: Unit | Objective, *, direction: str, out: Path) -> Picture:
     stem = _stem(unit, direction)
     status, response = drawn.status[index], finite(float(drawn.responses[index]))
     path = None if status == "dead" else out / f"{stem}.png"

@@ -62,7 +62,7 @@ def held_responses(world: World, units: Sequence[Unit], pictures: Tensor, held: 
     known = survey(world.model)  # of the network as it is, with nothing held
 
     def visit(name: str, output: Tensor) -> Tensor | None:
-        return _held_output(name, output, held, (size, current))
+        return _held_output(name, output, held, size=size, images=current)
 
     for start in range(0, len(units), world.batch):
         rows = slice(start, start + world.batch)
@@ -87,7 +87,7 @@ def holding(model: Model, held: Held) -> Iterator[None]:
     rows = 0
 
     def visit(name: str, output: Tensor) -> Tensor | None:
-        return _held_output(name, output, held, (model.size, rows))
+        return _held_output(name, output, held, size=model.size, images=rows)
 
     open_ones: list[contextlib.ExitStack] = []
 
@@ -115,15 +115,15 @@ def holding(model: Model, held: Held) -> Iterator[None]:
             hook.remove()
 
 
-def _held_output(name: str, output: Tensor, held: Held, of: tuple[tuple[int, int], int]) -> Tensor | None:
+def _held_output(name: str, output: Tensor, held: Held, *, size: tuple[int, int], images: int) -> Tensor | None:
     """A gate's output with what is held of it; None where nothing is.
 
     Args:
         name, output: of the gate.
         held: by gate.
-        of: the pictures' size, and how many there are.
+        size: of the pictures.
+        images: how many there are.
     """
-    size, images = of
     if name not in held or by_channel(output, size, images) is None:
         return None
     chosen, value = (part.to(output.device) for part in held[name])

@@ -59,9 +59,9 @@ def read(curve: Curve, layers: Sequence[str], grouping: Grouping, threshold: flo
     told = _told(figure, ends)
     if found:
         before = _before(curve.s[:first], _mean(curve, slice(first))[0], threshold)
-        claim = _trusted(layers, grouping, first, (told, before))
+        claim = _trusted(layers, grouping, first, there=told, before=before)
     else:
-        claim = _never(curve.s, layers, grouping, (told, threshold))
+        claim = _never(curve.s, layers, grouping, mean=told, threshold=threshold)
     if verdict == "unknown":
         claim = f"{claim.removesuffix('.')}, but with so few images the interval reaches below {threshold:g}."
     return Reading(claim, verdict, layers[first] if found else None, figure, ends)
@@ -92,22 +92,22 @@ def _before(values: np.ndarray, mean: float | None, threshold: float) -> str:
     return f"they are not ({mean:.2f} on average)" if throughout else f"not at every layer ({mean:.2f} on average)"
 
 
-def _trusted(layers: Sequence[str], grouping: Grouping, first: int, told: tuple[str, str]) -> str:
+def _trusted(layers: Sequence[str], grouping: Grouping, first: int, *, there: str, before: str) -> str:
     pictures, natural = _nouns(grouping)
     count, total = len(layers) - first, len(layers)
     if first == 0:
         where = f"At all {total} layers" if total > 1 else f"At {layers[0]}"
-        return f"{where} {pictures} are processed like {natural}: similarity {told[0]}."
-    like = f"processed like {natural}: similarity there {told[0]}; before that {told[1]}."
+        return f"{where} {pictures} are processed like {natural}: similarity {there}."
+    like = f"processed like {natural}: similarity there {there}; before that {before}."
     if count == 1:
         return f"Only at {layers[first]}, the last of {total} layers, are {pictures} {like}"
     return f"From {layers[first]} on (the last {count} of {total} layers) {pictures} are {like}"
 
 
-def _never(s: np.ndarray, layers: Sequence[str], grouping: Grouping, told: tuple[str, float]) -> str:
+def _never(s: np.ndarray, layers: Sequence[str], grouping: Grouping, *, mean: str, threshold: float) -> str:
     pictures, natural = _nouns(grouping)
     subject = pictures[0].upper() + pictures[1:]
-    total, last, (mean, threshold) = len(layers), layers[-1], told
+    total, last = len(layers), layers[-1]
     where = f"on average over {total} layers " if total > 1 else ""
     if np.isnan(s[-1]):
         why = f"cannot be judged at {last}, which does not tell the natural images apart"
