@@ -9,7 +9,7 @@ import torch
 import snellen
 from snellen.theory import envelope
 
-SHOWN = (  # `open_audit` opens what `audit` made
+SHOWN = (  # `open_audit` and `report` take what `audit` made
     snellen.load_model,
     snellen.layers,
     snellen.main_layers,
@@ -20,6 +20,9 @@ SHOWN = (  # `open_audit` opens what `audit` made
     snellen.visualize,
     snellen.audit,
     snellen.open_audit,
+    snellen.report,
+    snellen.deceive,
+    snellen.matrix,
     snellen.doctor,
     snellen.certify,
     snellen.plugins,

@@ -45,6 +45,11 @@ def matrix(
     Returns:
         The path of the page; the table is matrix.json beside it.
 
+    Examples:
+        >>> page = snellen.matrix(kind="gradients", units=2, steps=8, quick=True, out="table", progress=False)
+        >>> page.name
+        'index.html'
+
     Raises:
         SnellenError: a bad argument, network or folder.
     """

@@ -17,6 +17,10 @@ def report(run_dir: str | os.PathLike[str], *, beside: str | os.PathLike[str] | 
     Returns:
         The path of index.html.
 
+    Examples:
+        >>> snellen.report("first").name  # of `snellen.audit`'s example
+        'index.html'
+
     Raises:
         RecordError: a record is missing, damaged or of another version.
         OutputError: the pages cannot be written.
