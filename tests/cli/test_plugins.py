@@ -237,3 +237,29 @@ def test_its_untrained_network_is_the_same_each_time():
 
     first, second = (load_model("toys:some", size=16) for _ in range(2))
     assert first.fingerprint() == second.fingerprint()
+
+
+def test_an_error_in_its_code_is_its_own(zoo, snellen, tmp_path):
+    """Not a defect of snellen: the line names the part and the package."""
+    path = zoo / "zoo" / "source.py"
+    path.write_text(path.read_text().replace("    layers = [", "    [][1]\n    layers = ["))
+    line = snellen(*words("visualize", "toys:some", "3:1", "--size", 16, "--steps", 2, "--out", tmp_path / "p")).line
+    assert line.startswith("IndexError: ")
+    assert "defect of snellen" not in line
+    assert 'raised in the source of models "toys" of zoo 3.1: report it there' in line
+
+
+def test_a_package_that_ends_the_process_or_cannot_be_loaded_spoils_nothing_else(zoo, snellen, tmp_path):
+    (zoo / "zoo" / "source.py").write_text("raise SystemExit(0)\n")
+    asked = ("3:1", "--size", 16, "--steps", 2, "--out", tmp_path / "p")
+    assert "of zoo 3.1, got SystemExit" in snellen(*words("visualize", "toys:some", *asked)).line
+    line = snellen(*words("visualize", "nothing", *asked)).line
+    assert "expected a model as" in line
+    assert '"toys:..."' in line
+
+
+def test_a_source_may_have_a_hyphen(install, snellen, tmp_path):
+    code = PARTS["source"].replace('"toys"', '"my-toys"')
+    install("hyphen", "1", {"hyphen_toys.py": code}, "[snellen.sources]\nmy-toys = hyphen_toys:TOYS\n")
+    done = snellen(*words("visualize", "my-toys:some", "3:1", "--size", 16, "--steps", 2, "--out", tmp_path / "p"))
+    assert done.code == 0, done.err

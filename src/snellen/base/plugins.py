@@ -89,7 +89,7 @@ class Group(Generic[T]):
         module, _, attribute = part.target.partition(":")
         try:
             found: T = getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # whatever a stranger's module raises while it is imported
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises while it is imported
             told = brief(f"{type(error).__name__}: {error}")
             raise DependencyError(
                 f'expected the {self.noun} "{name}" of {part.origin}, got {told}; mend or uninstall that package'

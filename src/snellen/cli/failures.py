@@ -1,7 +1,10 @@
 """One line for whatever went wrong, and the exit code that goes with it."""
 
+import traceback
+
 from snellen.base import SnellenError
 from snellen.base.files import why
+from snellen.base.plugins import HOUSE
 
 MOST = 2000
 """Characters of a line."""
@@ -13,6 +16,22 @@ def told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, BrokenPipeError):  # the reader of our output has left
         return "", 0
     return printable(_words(error))[:MOST], 2
+
+
+def _stranger(error: BaseException) -> str:
+    """The other package in whose code something went wrong, and the part of it that is known; "" where it is ours."""
+    from snellen.verbs.plugins import GROUPS
+
+    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages, found = {name.partition(".")[0] for name in modules}, ""
+    for group in GROUPS:
+        for part in group.parts.values():
+            module = part.target.partition(":")[0]
+            if part.origin != HOUSE and module in modules:
+                return f'the {group.noun} "{part.name}" of {part.origin}'
+            if part.origin != HOUSE and module.partition(".")[0] in packages:
+                found = part.origin
+    return found
 
 
 def printable(text: str) -> str:
@@ -35,4 +54,6 @@ def _words(error: BaseException) -> str:
         return "expected enough memory, got none; ask for less, or for smaller pictures"
     first = (str(error).strip().splitlines() or [""])[0][:300]
     kind = type(error).__name__
+    if stranger := _stranger(error):
+        return f"{kind}: {first}; raised in {stranger}: report it there, with what SNELLEN_DEBUG=1 shows"
     return f"{kind}: {first}; this is a defect of snellen: please report it with what SNELLEN_DEBUG=1 shows"

@@ -1,11 +1,12 @@
 """From a word on the command line to a model that is known to run."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from snellen.base import MOST_SIDE, ModelError, UsageError, brief
+from snellen.base import MOST_SIDE, DependencyError, ModelError, UsageError, brief
 from snellen.base.files import home
 from snellen.models.model import Model
 from snellen.models.sources.file import from_file, from_pickle
@@ -15,6 +16,8 @@ from snellen.models.sources.probe import probe, runs_at
 from snellen.models.sources.source import SOURCES
 from snellen.models.sources.weights import fill, is_pickle_name, read_weights
 from snellen.models.survey import survey
+
+_WORD = re.compile(r"[\w.-]+")
 
 
 def load_model(
@@ -75,7 +78,7 @@ def _find(spec: str, *, trust_pickle: bool, base: str | None = None) -> Found:
         return Found(
             model.module, model.name, model.size, "the model", model.preprocess, model.labels, dict(model.provenance)
         )
-    if colon and head.isidentifier() and head in SOURCES.parts:
+    if colon and _WORD.fullmatch(head) and head in SOURCES.parts:
         return SOURCES.load(head).found(tail)
     if is_saved(spec):
         return from_saved(home(spec), lambda honest: _find_honest(honest, trust_pickle=trust_pickle), base=base)
@@ -90,8 +93,16 @@ def _find(spec: str, *, trust_pickle: bool, base: str | None = None) -> Found:
 
 
 def _forms() -> str:
-    named = "".join(f'"{source.name}:{source.what}", ' for source in SOURCES.all().values())
+    named = "".join(f'"{name}:{_what(name)}", ' for name in SOURCES.parts)
     return f'"builtin", "path/to/file.py:factory", {named.removesuffix(", ")} or the folder of a saved model'
+
+
+def _what(source: str) -> str:
+    """What stands behind the colon; of a source that cannot be loaded, whatever the reason, nothing is known."""
+    try:
+        return SOURCES.load(source).what
+    except (DependencyError, UsageError):
+        return "..."
 
 
 def _find_honest(spec: str, *, trust_pickle: bool) -> Found:
