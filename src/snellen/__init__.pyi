@@ -22,6 +22,7 @@ from .verbs.deceive import deceive
 from .verbs.doctor import Diagnosis, doctor
 from .verbs.matrix import matrix
 from .verbs.plugins import plugins
+from .verbs.rebuild import rebuild
 from .verbs.report import report
 from .verbs.run import Audit, open_audit
 from .verbs.visualize import visualize
@@ -63,6 +64,7 @@ __all__ = [
     "open_model",
     "pictures",
     "plugins",
+    "rebuild",
     "render",
     "report",
     "reports",

@@ -8,10 +8,10 @@ from torch import nn
 
 from snellen.attacks import Exam, SilentAttack
 from snellen.attacks.attack import Conditions
-from snellen.attacks.ranges import entering
 from snellen.attacks.silent import dense, filters, patches
 from snellen.base import LayerError, UsageError
 from snellen.models.circuits import SilentBranch
+from snellen.models.taps import entering
 
 NO_PICTURES = Exam(units=0)
 

@@ -99,6 +99,8 @@ def test_the_honest_network_is_not_suspicious(network, pictures, tmp_path):
     assert list(found) == [
         *(
             "path-similarity",
+            "decoding",
+            "rebuilding",
             "jumps",
             "silent-scan",
             "agreement",

@@ -28,13 +28,27 @@ def verdicts(*findings):
     return {j.unit: j.verdict for j in judged}, model, {j.unit: j.evidence for j in judged}
 
 
-def test_without_evidence_the_paths_decide():
-    found, model, evidence = verdicts(check("jumps", fc_0=0))
-    assert found == dict.fromkeys(list(UNITS)[:8], "unreliable here") | {"conv/pre:3": "consistent"}
+def telling(**tells):
+    rows = [
+        UnitRow(u.replace("_", ":"), f"it {what}", 0.5, details={"tells": f"tells {what}"}) for u, what in tells.items()
+    ]
+    return Finding("decoding", "t", "c", "consistent", evidence={"units": [row.as_data() for row in rows]})
+
+
+def test_without_evidence_a_unit_is_what_its_picture_tells_and_the_model_what_the_paths_say():
+    found, model, evidence = verdicts(check("jumps", fc_0=0), telling(fc_0="much", fc_1="nothing"))
+    assert found == dict.fromkeys(UNITS, "unknown") | {"fc:0": "tells much", "fc:1": "tells nothing"}
     assert model.verdict == "unreliable here"
+    assert model.evidence["counts"]["tells much"] == 1
     assert "No evidence of manipulation in any of 9" in model.claim
     assert model.evidence["paths"]["last"] == 0.9
-    assert evidence["fc:0"] == (("path-similarity", "paths of classes"), ("jumps", "jumps says 0"))
+    told = (("decoding", "it much"), ("jumps", "jumps says 0"), ("path-similarity", "paths of classes"))
+    assert evidence["fc:0"] == told
+
+
+def test_what_a_picture_tells_does_not_clear_a_manipulated_unit():
+    found, _, _ = verdicts(check("jumps", fc_0=2), telling(fc_0="much", fc_1="much"))
+    assert (found["fc:0"], found["fc:1"]) == ("suspicious", "tells much")
 
 
 def test_a_proof_is_enough_and_taints_its_layer_only_if_it_is_not_alone():
@@ -45,7 +59,7 @@ def test_a_proof_is_enough_and_taints_its_layer_only_if_it_is_not_alone():
     found, _, evidence = verdicts(check("jumps", fc_0=2, fc_1=2))
     assert [u for u, v in found.items() if v == "suspicious"] == [f"fc:{i}" for i in range(8)]
     assert evidence["fc:5"][0][0] == "layer"
-    assert found["conv/pre:3"] == "consistent"
+    assert found["conv/pre:3"] == "unknown"
 
 
 def test_two_supports_make_a_proof_if_they_come_from_two_checks():

@@ -12,7 +12,19 @@ from snellen.cli.app import app
 from snellen.theory import report as theory
 
 DOCS = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
-COMMANDS = ("audit", "visualize", "layers", "report", "theory", "certify", "deceive", "matrix", "doctor", "plugins")
+COMMANDS = (
+    "audit",
+    "visualize",
+    "layers",
+    "report",
+    "theory",
+    "certify",
+    "deceive",
+    "matrix",
+    "doctor",
+    "plugins",
+    "rebuild",
+)
 RENAMED = {"compile": "compiled", "class": "name"}
 """Options that Python has other uses for."""
 ONLY_FUNCTIONS = {"preprocess", "progress", "pages", "note", "twins", "options"}

@@ -1,22 +1,18 @@
 """What natural images do to a layer: its inputs, and the range of every unit's responses."""
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from snellen.base import LayerError, Tell, UsageError, silence
+from snellen.base import Tell, UsageError, silence
 from snellen.images import ImageSet
 from snellen.models import Model
 from snellen.models.circuits import SilentBranch
 from snellen.models.edits import frozen
-from snellen.models.passes import run
-from snellen.models.survey import survey
-from snellen.models.taps import tapped
+from snellen.models.taps import entering
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,34 +103,3 @@ def responses(model: Model, name: str, circuit: SilentBranch, images: ImageSet) 
             said, means = circuit.branch(features), circuit.means(layer(features))
         rows = said.flatten(2) if said.dim() == 4 else said.reshape(len(said), -1, said.shape[-1]).transpose(1, 2)
         yield rows, means[..., None]
-
-
-def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tensor:
-    """What enters a layer.
-
-    Raises:
-        LayerError: the layer does not run.
-    """
-    with torch.no_grad(), _catching(model, name, images) as caught:
-        run(model, images.to(model.device, model.dtype))
-    if not caught:
-        raise LayerError(f'expected "{name}" to run, but it did not; choose another layer')
-    return caught[0]
-
-
-@contextlib.contextmanager
-def _catching(model: Model, name: str, images: Tensor) -> Iterator[list[Tensor]]:
-    """While open, passes end at a layer and what entered it is kept."""
-    caught: list[Tensor] = []
-
-    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not caught:
-            caught.append(inputs[0].detach())
-
-    known = survey(model, (images.shape[2], images.shape[3]))  # before anything is kept
-    handle = model.module.get_submodule(name).register_forward_pre_hook(keep)
-    try:
-        with tapped(model, [name], {}, like=images, known=known):
-            yield caught
-    finally:
-        handle.remove()

@@ -13,7 +13,7 @@ from snellen.attacks.attack import Attack, Column, Conditions, Manipulated, laye
 from snellen.attacks.decoys import default_shift
 from snellen.attacks.gallery import Shown
 from snellen.attacks.options import option
-from snellen.attacks.ranges import entering, natural_ranges, responses
+from snellen.attacks.ranges import natural_ranges, responses
 from snellen.attacks.receipt import Claim
 from snellen.base import LayerError, UsageError
 from snellen.base.shape import Number
@@ -21,6 +21,7 @@ from snellen.images import ImageSet
 from snellen.models import Layer, Model, layers
 from snellen.models.circuits import SilentBranch
 from snellen.models.manipulations import PlacedCircuit
+from snellen.models.taps import entering
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@
 
 from snellen.checks.agreement import Agreement
 from snellen.checks.check import Check, Exhibit, Threshold, UnitCheck
+from snellen.checks.decoding import Decoding
 from snellen.checks.finding import Finding, Verdict
+from snellen.checks.gradient_honesty import GradientHonesty
 from snellen.checks.jumps import Jumps
 from snellen.checks.path_similarity import PathSimilarity
 from snellen.checks.procedure import Procedure
+from snellen.checks.rebuilding import Rebuilding
 from snellen.checks.response_gap import ResponseGap
 from snellen.checks.rows import UnitRow
 from snellen.checks.silent_scan import SilentScan
@@ -18,11 +21,14 @@ from snellen.checks.silent_scan import SilentScan
 __all__ = [
     "Agreement",
     "Check",
+    "Decoding",
     "Exhibit",
     "Finding",
+    "GradientHonesty",
     "Jumps",
     "PathSimilarity",
     "Procedure",
+    "Rebuilding",
     "ResponseGap",
     "SilentScan",
     "Threshold",

@@ -13,7 +13,7 @@ from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
 from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, spans
 from snellen.jobs import Context, Function, Job
-from snellen.measures import interval, layouts, unit_length
+from snellen.measures import auc, interval, layouts, unit_length
 from snellen.studies.arrays import stacked
 from snellen.studies.features import by_layer, features, space_of
 from snellen.studies.natural import batched, batches, fast
@@ -144,12 +144,6 @@ class Agreement(Check):
             threshold=NEARER.value,
             same=SAME.value,
         )
-
-
-def auc(own: Float[np.ndarray, "... a"], others: Float[np.ndarray, "... b"]) -> Float[np.ndarray, "..."]:
-    """P(own > other) + P(own = other) / 2 over all pairs."""
-    over = (own[..., :, None] > others[..., None, :]).mean((-2, -1))
-    return np.asarray(over + 0.5 * (own[..., :, None] == others[..., None, :]).mean((-2, -1)))
 
 
 def _seen(world: World, family: Mapping[str, Any], context: Context) -> Family:

@@ -9,7 +9,11 @@ from snellen.base import UsageError, canonical
 from snellen.base.markup import Markup, element
 
 Verdict = Literal["consistent", "unreliable here", "suspicious", "unknown"]
+"""On a network, or by one check."""
+UnitVerdict = Literal["tells much", "tells something", "tells nothing", "suspicious", "unknown"]
+"""On one unit's picture."""
 _COLOURS = {"consistent": "#1a7f37", "unreliable here": "#9a6700", "suspicious": "#c1121f"}
+_COLOURS |= {"tells much": "#1a7f37", "tells something": "#9a6700"}
 _LISTED = 12  # units in a notebook
 
 

@@ -9,6 +9,8 @@ CHECKS: Group[type[Check]] = Group(
     Check,
     {
         "path-similarity": "snellen.checks.path_similarity:PathSimilarity",
+        "decoding": "snellen.checks.decoding:Decoding",
+        "rebuilding": "snellen.checks.rebuilding:Rebuilding",
         "jumps": "snellen.checks.jumps:Jumps",
         "silent-scan": "snellen.checks.silent_scan:SilentScan",
         "agreement": "snellen.checks.agreement:Agreement",

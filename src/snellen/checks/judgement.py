@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from snellen.checks.finding import Finding, Verdict
+from snellen.checks.finding import Finding, UnitVerdict, Verdict
 from snellen.checks.rows import PROVES, SUPPORTS
 from snellen.models import Unit
 
@@ -23,12 +23,12 @@ class Judgement:
 
     Args:
         unit: its address.
-        verdict: "consistent", "unreliable here", "suspicious" or "unknown".
+        verdict: "suspicious", else "tells much", "tells something" or "tells nothing"; "unknown" if little is known.
         evidence: (check, sentence) pairs, what weighs most first.
     """
 
     unit: str
-    verdict: Verdict
+    verdict: UnitVerdict
     evidence: tuple[tuple[str, str], ...]
 
     def as_data(self) -> dict[str, Any]:
@@ -40,8 +40,9 @@ def judge(units: Mapping[str, str], findings: Sequence[Finding]) -> tuple[tuple[
     """Judge every unit, then the model.
 
     A unit is *suspicious* where one row proves manipulation, where two checks support it, or where the proven ones are
-    at least a quarter of its layer's units: who has tampered with these had the layer in hand. Else it is *unreliable
-    here* or *consistent* as the path similarity of its group says; *unknown* without one.
+    at least a quarter of its layer's units: who has tampered with these had the layer in hand. Else the verdict is what
+    its picture tells (`snellen.checks.Decoding`), *unknown* where that is not known. Whether pictures are processed as
+    photographs are is said of layers.
 
     Args:
         units: address -> name of its group in the path-similarity findings.
@@ -81,15 +82,14 @@ def _unit(unit: str, rows: Sequence[tuple[str, Mapping[str, Any]]], path: Findin
     if tainted:
         words = "Other units of its layer are proven to be manipulated."
         return Judgement(unit, "suspicious", (("layer", words), *strong))
-    told = tuple((check, str(row["words"])) for check, row in ranked)
-    if path is None or path.verdict == "unknown":
-        return Judgement(unit, "unknown", told)
-    verdict: Verdict = "consistent" if path.verdict == "consistent" else "unreliable here"
-    return Judgement(unit, verdict, ((PATHS, path.claim), *told))
+    says = sorted(ranked, key=lambda r: "tells" not in r[1])
+    told = tuple((check, str(row["words"])) for check, row in says)
+    verdict: UnitVerdict = next((row["tells"] for _, row in says if row.get("tells")), "unknown")
+    return Judgement(unit, verdict, told if path is None else (*told, (PATHS, path.claim)))
 
 
 def _model(judged: Sequence[Judgement], findings: Sequence[Finding]) -> Finding:
-    counts = {v: sum(j.verdict == v for j in judged) for v in get_args(Verdict)}
+    counts = {v: sum(j.verdict == v for j in judged) for v in get_args(UnitVerdict)}
     share = counts["suspicious"] / max(len(judged), 1)
     verdict = _verdict(counts, share, findings)
     reasons = [f.claim for f in findings if f.rows and f.verdict == "suspicious"]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli import audit, certify, deceive, doctor, layers, matrix, plugins, report, theory, visualize
+from snellen.cli import audit, certify, deceive, doctor, layers, matrix, plugins, rebuild, report, theory, visualize
 
 app = typer.Typer(
     help="An eye test for feature visualizations: draw what a network's units look for, and learn how far to trust it.",
@@ -24,6 +24,7 @@ app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.command("theory")(theory.theory)
 app.command("certify")(certify.certify)
+app.command("rebuild")(rebuild.rebuild)
 app.command("deceive", cls=deceive.MethodCommand)(deceive.deceive)
 app.command("matrix")(matrix.matrix)
 app.command("plugins")(plugins.plugins)

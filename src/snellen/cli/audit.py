@@ -44,6 +44,10 @@ def audit(  # noqa: PLR0913 - a command line's options
     workers: Annotated[
         int, typer.Option(min=1, max=1024, metavar="N", help="Processes that draw pictures; more than one needs Ray.")
     ] = 1,
+    viewer: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Another network, with whose eyes the pictures are looked at; empty: none."),
+    ] = "builtin",
     labels: Annotated[
         str | None, typer.Option(metavar="FILE", help="Names of the classes, one a line, where the model has none.")
     ] = None,
@@ -77,6 +81,7 @@ def audit(  # noqa: PLR0913 - a command line's options
             canvas=canvas,
             workers=workers,
             labels=labels,
+            viewer=viewer,
             progress=tell,
             note=lambda line: told.print(f"snellen: {line}", markup=False, soft_wrap=True),
         )

@@ -2,6 +2,15 @@
 
 from snellen.measures.blocks import Block, correlations, correlations_and_cosines, rank_block, raw_block
 from snellen.measures.bootstrap import Draws, bootstrap_mean, hierarchical, interval
+from snellen.measures.prediction import (
+    auc,
+    average_precision,
+    conformal_radius,
+    forced_choice,
+    rank_vectors,
+    resampled_correlations,
+    ridge_readout,
+)
 from snellen.measures.quantiles import quantiles
 from snellen.measures.ranks import centred_ranks, ranks
 from snellen.measures.rest import Rest
@@ -15,19 +24,26 @@ __all__ = [
     "Draws",
     "Measure",
     "Rest",
+    "auc",
+    "average_precision",
     "bootstrap_mean",
     "centred_ranks",
+    "conformal_radius",
     "correlations",
     "correlations_and_cosines",
     "cosine",
+    "forced_choice",
     "hierarchical",
     "interval",
     "layouts",
     "pearson",
     "quantiles",
     "rank_block",
+    "rank_vectors",
     "ranks",
     "raw_block",
+    "resampled_correlations",
+    "ridge_readout",
     "similarities",
     "single_threaded_products",
     "spearman",

@@ -86,6 +86,37 @@ def tapped(
         yield
 
 
+def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tensor:
+    """What enters a layer.
+
+    Raises:
+        LayerError: the layer does not run.
+    """
+    with torch.no_grad(), _catching(model, name, images) as caught:
+        run(model, images.to(model.device, model.dtype))
+    if not caught:
+        raise LayerError(f'expected "{name}" to run, but it did not; choose another layer')
+    return caught[0]
+
+
+@contextlib.contextmanager
+def _catching(model: Model, name: str, images: Tensor) -> Iterator[list[Tensor]]:
+    """While open, passes end at a layer and what entered it is kept."""
+    caught: list[Tensor] = []
+
+    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not caught:
+            caught.append(inputs[0].detach())
+
+    known = survey(model, (images.shape[2], images.shape[3]))  # before anything is kept
+    handle = model.module.get_submodule(name).register_forward_pre_hook(keep)
+    try:
+        with tapped(model, [name], {}, like=images, known=known):
+            yield caught
+    finally:
+        handle.remove()
+
+
 class _Reader:
     """Reads one address from the output of its layer."""
 

@@ -1,6 +1,17 @@
 """The record of an audit: its types, its file and its earlier versions. An audit writes it, everyone else reads it."""
 
-from snellen.record.evidence import GateEntry, PathEvidence, Reference, Row, Scan, Series, Summary
+from snellen.record.evidence import (
+    DecodingEvidence,
+    GateEntry,
+    PathEvidence,
+    Reference,
+    Row,
+    Scan,
+    Series,
+    Sorting,
+    Summary,
+    Told,
+)
 from snellen.record.file import NAME, blobs, encoded, read_record, write_record
 from snellen.record.schema import (
     SCHEMA,
@@ -27,6 +38,7 @@ __all__ = [
     "NAME",
     "SCHEMA",
     "ClassEntry",
+    "DecodingEvidence",
     "ExemplarEntry",
     "Exemplars",
     "FindingEntry",
@@ -46,7 +58,9 @@ __all__ = [
     "Scan",
     "Series",
     "SkippedEntry",
+    "Sorting",
     "Summary",
+    "Told",
     "UnitEntry",
     "UnitOnDisk",
     "blobs",

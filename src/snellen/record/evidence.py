@@ -37,6 +37,126 @@ class Rows(Struct, frozen=True):
     units: tuple[Row, ...]
 
 
+class Score(Struct, frozen=True):
+    """How well a prediction fits responses to photographs that were held out.
+
+    Args:
+        spearman: rank correlation.
+        auprc: area under precision and recall of the photographs that excite a unit most.
+        choice: how often, of one of these and one of those that excite it least, the right one is named.
+        lo, hi: interval of the rank correlation, where there is one.
+        p: share of other units' pictures that do as well.
+    """
+
+    spearman: Number | None
+    auprc: Number | None = None
+    choice: Number | None = None
+    lo: Number | None = None
+    hi: Number | None = None
+    p: Number | None = None
+
+
+class Scores(Struct, frozen=True):
+    """What a viewer predicts of a unit from its pictures, from as many photographs, from others, and at best."""
+
+    pictures: Score
+    photographs: Score
+    others: Score | None
+    ceiling: Score
+
+
+class Certified(Struct, frozen=True):
+    """Intervals that hold a new photograph's response with a stated probability.
+
+    Args:
+        radius: half of the interval around the prediction from pictures.
+        constant: half of that around a constant.
+        width, constant_width: the intervals as parts of the range of natural responses.
+        coverage: share of held-out photographs inside.
+    """
+
+    radius: Number | None
+    constant: Number | None
+    width: Number | None
+    constant_width: Number | None
+    coverage: Number | None
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What a unit's pictures tell a viewer.
+
+    Args:
+        unit: its address.
+        words: all of it in a sentence.
+        figure: rank correlation of the prediction with the response; None where too little is known.
+        interval: its 95 % interval.
+        viewer: the one that is shown; "" likewise.
+        tells: "tells much", "tells something", "tells nothing"; "" likewise.
+        told: the pictures' score over that of as many photographs; None where these tell nothing.
+        scores: by viewer.
+        certified: of the viewer that is shown.
+    """
+
+    unit: str
+    words: str
+    figure: Number | None
+    interval: tuple[Number, Number] | None = None
+    viewer: str = ""
+    tells: str = ""
+    told: Number | None = None
+    scores: dict[str, Scores] = {}
+    certified: Certified | None = None
+
+    def __post_init__(self) -> None:
+        if self.figure is not None and self.viewer not in self.scores:
+            raise ValueError("expected scores of the viewer that is shown, got none")
+
+
+class Sorting(Struct, frozen=True, kw_only=True):
+    """How often a viewer of class pictures puts a photograph into the class that the network does.
+
+    Args:
+        viewer: whose eyes.
+        classes: how many pictures of classes it knows.
+        photographs: that it is asked about.
+        pictures: share that it sorts as the network does.
+        lo, hi: its interval.
+        by_photographs: the same share for one photograph a class.
+        chance: the share that both would agree on if they had nothing to do with each other.
+    """
+
+    viewer: str
+    classes: Count
+    photographs: Count
+    pictures: Number
+    lo: Number
+    hi: Number
+    by_photographs: Number
+    chance: Number
+
+
+class DecodingEvidence(Struct, frozen=True, kw_only=True):
+    """What the pictures tell.
+
+    Args:
+        units: one by one.
+        viewers: names of all.
+        shown: by layer the viewer that is shown.
+        sorting: of classes; None where there are fewer than two.
+        photographs: how many a viewer may learn from, "reference", and is asked about, "held out".
+        level: probability of the certified intervals.
+        share: of what photographs tell, from which on a picture tells much.
+    """
+
+    units: tuple[Told, ...]
+    viewers: tuple[str, ...]
+    shown: dict[str, str]
+    sorting: Sorting | None
+    photographs: dict[str, Count]
+    level: Number
+    share: Number
+
+
 class Series(Struct, frozen=True):
     """A normalized similarity by layer with its interval; None where it is undefined."""
 

@@ -143,7 +143,7 @@ def check(record: Record) -> None:
 
 def _check_evidence(finding: FindingEntry, where: str) -> None:
     try:
-        _ = finding.paths, finding.summary, finding.rows, finding.scan
+        _ = finding.paths, finding.decoding, finding.summary, finding.rows, finding.scan
     except msgspec.ValidationError as error:
         raise ShapeError(_line(str(error), where)) from None
 

@@ -8,12 +8,13 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from snellen.record.evidence import PathEvidence, Row, Rows, Scan, Summary
+from snellen.record.evidence import DecodingEvidence, PathEvidence, Row, Rows, Scan, Summary
 from snellen.record.numbers import Count, Json, Number, Whole
 
 SCHEMA: Final = "snellen.audit/2"
-PATHS, JUDGEMENT = "path-similarity", "judgement"
-"""The findings that a report opens with: how pictures are processed, and the verdict."""
+PATHS, DECODING, JUDGEMENT = "path-similarity", "decoding", "judgement"
+"""The findings that a report opens with: how pictures are processed, what they tell, and the verdict."""
+_OWN = (PATHS, DECODING, JUDGEMENT)
 
 
 class ModelEntry(Struct, frozen=True, kw_only=True):
@@ -257,6 +258,11 @@ class FindingEntry(Struct, frozen=True, kw_only=True, dict=True):
         return msgspec.convert(self.evidence, PathEvidence) if self.check == PATHS else None
 
     @cached_property
+    def decoding(self) -> DecodingEvidence | None:
+        """Of what the pictures tell; None of other findings."""
+        return msgspec.convert(self.evidence, DecodingEvidence) if self.check == DECODING else None
+
+    @cached_property
     def summary(self) -> Summary | None:
         """Of the verdict; None of other findings."""
         return msgspec.convert(self.evidence, Summary) if self.check == JUDGEMENT else None
@@ -264,14 +270,14 @@ class FindingEntry(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def rows(self) -> tuple[Row, ...] | None:
         """What the check says of every unit; None where it judges none."""
-        if self.check in (PATHS, JUDGEMENT) or "units" not in self.evidence:
+        if self.check in _OWN or "units" not in self.evidence:
             return None
         return msgspec.convert(self.evidence, Rows).units
 
     @cached_property
     def scan(self) -> Scan | None:
         """Of the gates; None where it lists none."""
-        if self.check in (PATHS, JUDGEMENT) or "gates" not in self.evidence:
+        if self.check in _OWN or "gates" not in self.evidence:
             return None
         return msgspec.convert(self.evidence, Scan)
 
@@ -312,7 +318,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
 def json_schema() -> dict[str, Json]:
     """The JSON Schema (2020-12) of a record, and under "$defs" also that of evidence in the forms that are read."""
-    kinds = [Record, PathEvidence, Summary, Scan, Rows]
+    kinds = [Record, PathEvidence, DecodingEvidence, Summary, Scan, Rows]
     (record, *_), parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -70,8 +70,14 @@ class Card:
     evidence: tuple[str, ...] = ()
 
 
-def card(unit: UnitEntry, names: Mapping[int, str]) -> Card:
-    """The card of a unit of the record; `names` are those of classes, by channel."""
+def card(unit: UnitEntry, names: Mapping[int, str], told: Mapping[str, Sequence[str]] | None = None) -> Card:
+    """The card of a unit of the record.
+
+    Args:
+        unit: of the record.
+        names: of classes, by channel.
+        told: by address what its pictures tell, in sentences.
+    """
     title = title_of(unit, names)
     judged = unit.judgement
     who = f"{title} ({unit.unit})" if title else unit.unit
@@ -82,7 +88,7 @@ def card(unit: UnitEntry, names: Mapping[int, str]) -> Card:
         address=unit.unit,
         columns=_columns(unit, who),
         strip=_strip(unit),
-        reading=tuple(_reading(unit)),
+        reading=(*_reading(unit), *(told or {}).get(unit.unit, ())),
         verdict=judged.verdict if judged else "",
         evidence=tuple(item.words for item in judged.evidence) if judged else (),
     )

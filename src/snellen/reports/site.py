@@ -15,6 +15,7 @@ from snellen.base import is_file
 from snellen.record import Record, UnitOnDisk, open_record
 from snellen.reports import curve, panels, words
 from snellen.reports.cards import Card, anchor_of, card, title_of
+from snellen.reports.decoding import panel, reading, told_of
 from snellen.reports.frieze import Pair, frieze
 from snellen.reports.signs import SILENT_PAGE, gates, judging, reference, scan, signs
 from snellen.reports.verdict import main_finding, paths, verdict
@@ -114,10 +115,11 @@ def _pages(record: Record, units: Sequence[UnitOnDisk], related: Mapping[str, st
     """Paths in the run directory and texts of all pages, the first page last."""
     found = groups(record, units)
     names = {c.unit: c.label or c.name for c in record.images.classes if c.unit is not None}
+    told = {address: reading(known) for address, known in told_of(record).items()}
     common = {"record": record, **_safe(), "words": words}
     for group in found:
         for i, path in enumerate(group.pages):
-            cards = [card(unit.whole(), names) for unit in group.units[i * PAGE : (i + 1) * PAGE]]
+            cards = [card(unit.whole(), names, told) for unit in group.units[i * PAGE : (i + 1) * PAGE]]
             here = {"group": group, "cards": cards, "page": i, "root": "../"}
             here["turns"] = turns(i, len(group.pages))
             yield path, _environment().get_template("units.html").render(common | here)
@@ -125,13 +127,15 @@ def _pages(record: Record, units: Sequence[UnitOnDisk], related: Mapping[str, st
         here = {"root": "../", "gates": found_gates, "scan": scan(record)}
         yield SILENT_PAGE, _environment().get_template("silent.html").render(common | here)
     cards_of: dict[str, list[Card]] = {
-        group.anchor: [card(unit.whole(), names) for unit in group.units[: group.shown]] for group in found
+        group.anchor: [card(unit.whole(), names, told) for unit in group.units[: group.shown]] for group in found
     }
     view = {
         "groups": found,
         "cards_of": cards_of,
         "frieze": _opening(found, cards_of),
         "suspicious": _suspicious(found, names),
+        "decoding": next((finding for finding in record.findings if finding.decoding), None),
+        "tells": panel(record, names),
         "related": related,
     }
     yield "index.html", _environment().get_template("index.html").render(common | view | _told(record))
@@ -167,7 +171,9 @@ def _told(record: Record) -> dict[str, object]:
         "verdict": verdict(record),
         "main": main,
         "more": [f for f in known if f is not main],
-        "others": [f for f in record.findings if not f.paths and f.rows is None and f is not record.verdict],
+        "others": [
+            f for f in record.findings if not (f.paths or f.decoding) and f.rows is None and f is not record.verdict
+        ],
         "signs": signs(record),
         "reference": reference(record),
         "silent_page": SILENT_PAGE,

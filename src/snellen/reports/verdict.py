@@ -12,6 +12,8 @@ HEADLINES = {
     "suspicious": "The pictures of {model} carry signs of manipulation",
     "unknown": "What the units of {model} look for, on too few photographs to judge",
 }
+MOST_OF = 0.75
+"""Of what photographs tell, from which on pictures tell most of it."""
 PLAIN = "What the units of {model} look for"
 SCALE = (
     "Similarity is 1 where pictures are as much like {same} as these are like each other, and 0 where they are no more "
@@ -63,8 +65,24 @@ def verdict(record: Record) -> Verdict:
         claims = [whole.claim, *whole.summary.reasons, *(c for c in claims if main)]
     elif whole:
         claims.append(whole.claim)
-    said = (*claims, *_folders(record), *_units(record))
+    said = (*_tells(record), *claims, *_apart(record, main), *_folders(record), *_units(record))
     return Verdict(headline, said, _scale(path), tuple(_may(record, path)), tuple(_may_not(record, main)))
+
+
+def _tells(record: Record) -> list[str]:
+    """What the pictures tell; where somebody tampered with them, that comes after the evidence of it."""
+    return [finding.claim for finding in record.findings if finding.decoding and finding.figure is not None]
+
+
+def _apart(record: Record, main: FindingEntry | None) -> list[str]:
+    """That pictures are processed unlike photographs and tell most of what these tell all the same."""
+    shares = [t.told for f in record.findings if f.decoding for t in f.decoding.units if t.told is not None]
+    if main is None or main.verdict != "unreliable here" or not shares or middle(shares) < MOST_OF:
+        return []
+    return [
+        "Both hold at once: the pictures are processed unlike photographs, and the median one tells "
+        f"{100 * middle(shares):.0f} % of what as many photographs tell."
+    ]
 
 
 def _scale(path: PathEvidence | None) -> str:

@@ -34,6 +34,7 @@ class Request:
         labels: text file with a name for each class, line by line.
         preprocess: instead of the model's own; None for that.
         base: of a saved model, the honest network it is built from, as `snellen.load_model` takes it.
+        viewer: the network with whose eyes pictures are looked at, as `snellen.load_model` takes it; "" for none.
     """
 
     model: str = "builtin"
@@ -53,6 +54,7 @@ class Request:
     labels: str | None = None
     preprocess: Preprocess | None = None
     base: str | None = None
+    viewer: str = "builtin"
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
@@ -85,6 +87,7 @@ class Request:
             "--canvas": self.canvas if self.canvas != "fourier" else None,
             "--labels": self.labels,
             "--base": self.base,
+            "--viewer": self.viewer if self.viewer != "builtin" else None,
         }
         words += [word for name, value in named.items() if value is not None for word in (name, str(value))]
         words += ["--quick"] * self.quick + ["--compile"] * self.compiled + ["--trust-pickle"] * self.trust_pickle

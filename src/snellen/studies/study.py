@@ -88,6 +88,22 @@ def classes_by(world: World, do: Do) -> Classes:
     return classes_of(world.images, answers, world.model.labels, world.outputs)
 
 
+def classes_of_world(world: World, store: Store, *, progress: Tell | None = None) -> Classes:
+    """Which class of images is which unit, outside any audit.
+
+    Args:
+        world: model and images.
+        store: where the network's answers are kept.
+        progress: told how far it is.
+    """
+
+    def do(job: Job) -> Mapping[str, Any]:
+        run(Plan((job,)), functions_of(world), store, progress=progress)
+        return results(job, store)
+
+    return classes_by(world, do)
+
+
 def study_of(
     world: World,
     store: Store,

@@ -84,6 +84,14 @@ class World:
             "threads": torch.get_num_threads(),
         }
 
+    @cached_property
+    def viewer(self) -> Model | None:
+        """The independent network that looks at pictures; None where there is none, or it is the audited one."""
+        if not self.request.viewer:
+            return None
+        found = open_model(self.request.viewer, device=self.request.device)
+        return None if found.fingerprint() == self.model.fingerprint() else found
+
     @property
     def batch(self) -> int:
         """Natural images in one forward pass."""

@@ -32,6 +32,7 @@ def audit(  # noqa: PLR0913 - a command line's options
     canvas: str = "fourier",
     workers: int = 1,
     labels: str | Path | None = None,
+    viewer: str = "builtin",
     preprocess: object = None,
     pages: bool = True,
     progress: Watch = True,
@@ -63,6 +64,7 @@ def audit(  # noqa: PLR0913 - a command line's options
         canvas: "fourier" or "pixel".
         workers: processes that draw the pictures; several need Ray, and give the same record.
         labels: text file with a name for each class, one a line, where the model has none.
+        viewer: another network, by a word, with whose eyes the pictures are looked at; "" for none.
         preprocess: what the model wants done to RGB in [0, 1], where nothing says it: a `snellen.Preprocess`, or
             torchvision's weights.
         pages: write the report's pages.
@@ -99,6 +101,7 @@ def audit(  # noqa: PLR0913 - a command line's options
             compiled=compiled,
             canvas=canvas,
             labels=labels,
+            viewer=viewer,
         )
 
         folder = run_audit(

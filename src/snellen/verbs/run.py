@@ -65,7 +65,7 @@ class AuditedUnit:
 
     @property
     def verdict(self) -> str:
-        """ "consistent", "unreliable here", "suspicious", or "unknown", also where it has no picture."""
+        """ "suspicious"; else "tells much", "tells something" or "tells nothing"; "unknown" also without a picture."""
         return self._entry.verdict or "unknown"
 
     @property
