@@ -279,7 +279,7 @@ def _proven(row: UnitRow, share: float) -> UnitRow:
     """The row of a class that is not its picture's, in a layer that sorts fewer photographs right than chance would."""
     if row.strength != SUPPORTS:
         return row
-    words = f"{row.words} The rebuilt layer sorts {100 * share:.0f} % of photographs as the network does: fewer than chance."
+    words = f"{row.words} The rebuilt layer sorts {100 * share:.0f} % as the network does: fewer than chance would."
     return replace(row, words=words, strength=PROVES)
 
 
