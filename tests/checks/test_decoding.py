@@ -7,7 +7,8 @@ from torch import nn
 
 import snellen
 from snellen.base import Seed
-from snellen.checks.decoding import LEAST, MUCH, NOTHING, Decoding, Family
+from snellen.checks.decoding import LEAST, MUCH, NOTHING, Decoding
+from snellen.checks.look import Family, Look, parted
 from snellen.studies.viewers import View
 
 UNITS, DIMENSIONS = 6, 40
@@ -26,7 +27,7 @@ def family(count=600, *, pictures="own", eyes="same", noise=0.5, seed=0):
     if eyes == "blind":
         views = views[1:]
     units = tuple(f"fc:{i}" for i in range(UNITS))
-    return Family("fc", units, truth, tuple(views), np.ones(UNITS, bool), classes=True)
+    return Family("fc", units, truth, tuple(views), np.ones(UNITS, bool), classes=True, known=np.zeros(0, bool))
 
 
 def rows(*families, **changes):
@@ -62,7 +63,7 @@ def test_the_viewer_is_chosen_without_a_look_at_pictures():
     truth = np.sign(one.truth) * np.abs(one.truth) ** 0.01  # almost two values: the strongest photograph is any
     cheat = View("cheat", one.truth.T + 0 * truth.T, np.concatenate([np.eye(UNITS), -np.eye(UNITS)]) * 50)
     honest = View("good", one.views[0].natural, rng.normal(size=one.views[0].pictures.shape))
-    both = Family("fc", one.units, one.truth, (honest, cheat), one.least, classes=True)
+    both = Family("fc", one.units, one.truth, (honest, cheat), one.least, classes=True, known=np.zeros(0, bool))
     shown = {row["viewer"] for row in rows(both)}
     chosen = {
         name: np.mean([row["scores"][name]["photographs"]["spearman"] for row in rows(both)])
@@ -80,7 +81,7 @@ def test_false_answers_make_the_score_fall(share):
     for row in spoiled:
         chosen = rng.permutation(len(row))[: int(share * len(row))]
         row[chosen] = rng.permutation(row[chosen])
-    other = Family("fc", one.units, spoiled, one.views, one.least, classes=True)
+    other = Family("fc", one.units, spoiled, one.views, one.least, classes=True, known=np.zeros(0, bool))
     for name in ("spearman", "auprc", "choice"):
         before, after = (np.mean([r["scores"]["good"]["pictures"][name] for r in rows(f)]) for f in (one, other))
         assert after < before - 0.1 * share
@@ -107,13 +108,11 @@ def test_what_is_held_out_is_never_learned_from():
     """Answers to held-out photographs changed: neither the viewer nor the read-out's penalty may change."""
     one = family()
     check = Decoding(resamples=20)
-    from snellen.checks.decoding import _Look, _parted
-
-    parts = _parted(600, Seed(0))
+    parts = parted(600, Seed(0))
     changed = one.truth.copy()
     changed[:, parts.held] = np.random.default_rng(3).permutation(changed[:, parts.held], axis=1)
-    other = Family("fc", one.units, changed, one.views, one.least, classes=True)
-    looks = [_Look(f, parts, Seed(1), check.resamples) for f in (one, other)]
+    other = Family("fc", one.units, changed, one.views, one.least, classes=True, known=np.zeros(0, bool))
+    looks = [Look(f, parts, Seed(1), check.resamples) for f in (one, other)]
     assert looks[0].shown == looks[1].shown
     np.testing.assert_array_equal(looks[0].predicted, looks[1].predicted)
     for name in looks[0].sights:
@@ -129,11 +128,11 @@ def test_few_photographs_say_nothing():
 def test_a_single_unit_and_units_without_a_smallest_picture_have_scores():
     one = family()
     views = tuple(View(v.name, v.natural, v.pictures[[0, UNITS]]) for v in one.views)
-    alone = Family("fc", one.units[:1], one.truth[:1], views, np.ones(1, bool), classes=True)
+    alone = Family("fc", one.units[:1], one.truth[:1], views, np.ones(1, bool), classes=True, known=np.zeros(0, bool))
     (row,) = rows(alone)
     assert row["figure"] > 0.85
     assert row["scores"]["good"]["others"] is None
-    up = Family("fc", one.units, one.truth, one.views, np.zeros(UNITS, bool), classes=False)
+    up = Family("fc", one.units, one.truth, one.views, np.zeros(UNITS, bool), classes=False, known=np.zeros(0, bool))
     assert np.mean([row["figure"] for row in rows(up)]) > 0.8
 
 
@@ -163,6 +162,6 @@ def test_pictures_of_another_network_are_at_the_null():
     """The measure itself: pictures drawn from one random network say nothing of another's units."""
     one, two = family(seed=0), family(seed=7)
     swapped = tuple(View(v.name, v.natural, w.pictures) for v, w in zip(one.views, two.views, strict=True))
-    found = rows(Family("fc", one.units, one.truth, swapped, one.least, classes=True))
+    found = rows(Family("fc", one.units, one.truth, swapped, one.least, classes=True, known=np.zeros(0, bool)))
     assert abs(np.mean([row["figure"] for row in found])) < 0.25
     assert np.mean([row["tells"] == NOTHING for row in found]) >= 0.5

@@ -65,6 +65,10 @@ class Layer:
     labels: np.ndarray
     weights: tuple[np.ndarray, np.ndarray] | None = None
 
+    def on(self, chosen: np.ndarray) -> "Layer":
+        """The same, of some of the photographs."""
+        return replace(self, truth=self.truth[:, chosen], natural=self.natural[chosen], labels=self.labels[chosen])
+
 
 @dataclass(frozen=True)
 class Rebuilding(Check):
@@ -147,21 +151,23 @@ class Rebuilding(Check):
             layer: the classes and what enters them.
             seed: of the bootstrap and of the photographs that stand in.
         """
+        known = layer.labels >= 0
+        if known.any():  # photographs of other classes belong nowhere
+            layer = layer.on(known)
         middle = layer.natural.mean(0)
         looks = unit_length(layer.natural - middle)
         rebuilt = unit_length(layer.pictures - middle) @ looks.T
         network, sorted_ = layer.truth.argmax(0), rebuilt.argmax(0)
         shares = {"agreement": sorted_ == network}
-        known = layer.labels >= 0
         stand_ins = self._photographs(layer, looks, network, seed)
         accuracy = None
         if known.any():
-            shares |= {"network": (network == layer.labels)[known], "pictures": (sorted_ == layer.labels)[known]}
+            shares |= {"network": network == layer.labels, "pictures": sorted_ == layer.labels}
             accuracy = {
-                "photographs": int(known.sum()),
+                "photographs": len(network),
                 "network": self._share(shares["network"], seed),
                 "pictures": self._share(shares["pictures"], seed),
-                "by_photographs": number(float(np.mean([(s == layer.labels)[known].mean() for s in stand_ins])), 4),
+                "by_photographs": number(float(np.mean([(s == layer.labels).mean() for s in stand_ins])), 4),
                 "chance": number(1 / len(layer.units), 4),
             }
         agreement = self._share(shares["agreement"], seed)
