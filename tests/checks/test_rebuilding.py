@@ -32,7 +32,7 @@ def layer(*, shown="own", count=400, labelled=True, seed=0):
 
 
 def test_an_honest_layer_comes_back():
-    finding = Rebuilding(resamples=100).finding(layer(), seed=Seed(0))
+    finding = Rebuilding().finding(layer(), seed=Seed(0))
     told = finding.evidence
     assert told["agreement"]["lo"] > 0.9
     assert told["agreement"]["by_photographs"] > 0.5
@@ -46,7 +46,7 @@ def test_an_honest_layer_comes_back():
 @pytest.mark.parametrize(("shown", "strength"), [("moved", 2), ("one", 1)])
 def test_a_layer_that_shows_others_does_not(shown, strength):
     """Pictures of other classes misplace photographs, which proves it; one picture for all only scatters them."""
-    finding = Rebuilding(resamples=100).finding(layer(shown=shown), seed=Seed(0))
+    finding = Rebuilding().finding(layer(shown=shown), seed=Seed(0))
     assert finding.evidence["agreement"]["hi"] < 0.25
     assert finding.verdict == "suspicious"
     assert sum(row["strength"] >= strength for row in finding.rows) >= CLASSES // 2
@@ -57,7 +57,7 @@ def test_a_layer_whose_pictures_tell_nothing_proves_nothing(seed):
     """Random pictures, as those of a network with random weights may be."""
     one = layer(seed=seed)
     noise = np.random.default_rng(seed).normal(size=one.pictures.shape) * 8 + 5
-    finding = Rebuilding(resamples=100).finding(replace(one, pictures=noise), seed=Seed(0))
+    finding = Rebuilding().finding(replace(one, pictures=noise), seed=Seed(0))
     assert not any(row["strength"] == 2 for row in finding.rows)
 
 
@@ -70,13 +70,13 @@ def test_the_agreement_is_that_of_a_loop_over_photographs():
             (x - middle) @ (p - middle) / np.linalg.norm(x - middle) / np.linalg.norm(p - middle) for p in one.pictures
         ]
         right += int(np.argmax(said)) == int(np.argmax(answers))
-    found = Rebuilding(resamples=10).finding(one, seed=Seed(0)).evidence["agreement"]["share"]
+    found = Rebuilding().finding(one, seed=Seed(0)).evidence["agreement"]["share"]
     assert found == pytest.approx(right / one.natural.shape[0], abs=1e-3)
     assert unit_length(one.pictures).shape == one.pictures.shape
 
 
 def test_without_labels_there_is_no_accuracy():
-    finding = Rebuilding(resamples=10).finding(layer(labelled=False), seed=Seed(0))
+    finding = Rebuilding().finding(layer(labelled=False), seed=Seed(0))
     assert finding.evidence["accuracy"] is None
     assert "It is right" not in finding.claim
 

@@ -18,6 +18,7 @@ from snellen.measures import (
     rank_vectors,
     resampled_correlations,
     ridge_readout,
+    share_interval,
 )
 
 
@@ -109,3 +110,12 @@ def test_conformal_intervals_hold_as_often_as_they_say(n, level):
 def test_a_level_that_few_images_cannot_carry_is_infinite():
     assert np.isinf(conformal_radius(np.arange(8.0), 0.9))
     assert conformal_radius(np.arange(9.0), 0.9) == 8.0
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 12), (12, 12), (5, 12), (990, 1000)])
+def test_the_interval_of_a_share_is_wilsons_and_never_a_point(hits, count):
+    low, high = share_interval(hits, count)
+    assert low <= hits / count <= high
+    assert high - low > 1e-3
+    found = scipy.stats.binomtest(hits, count).proportion_ci(0.95, method="wilson")
+    assert (low, high) == pytest.approx((found.low, found.high), abs=1e-6)

@@ -16,6 +16,7 @@ from snellen.measures import (
     rank_vectors,
     resampled_correlations,
     ridge_readout,
+    share_interval,
     unit_length,
 )
 from snellen.studies.viewers import View
@@ -183,16 +184,14 @@ class Look:
             by_photographs.append(float(((looks @ unit_length(tops - tops.mean(0)).T).argmax(1) == network).mean()))
         count = len(self.family.units)
         shares = [np.bincount(v, minlength=count) / len(held) for v in (network, sorted_)]
-        stream = np.random.default_rng(self.seed.fork("sorting").value)
-        draws = right[stream.integers(len(right), size=(1000, len(right)))].mean(1)
-        low, high = np.quantile(draws, (0.025, 0.975))
+        low, high = share_interval(int(right.sum()), len(right))
         return {
             "viewer": self.shown,
             "classes": count,
             "photographs": len(held),
             "pictures": number(float(right.mean()), 4),
-            "lo": number(float(low), 4),
-            "hi": number(float(high), 4),
+            "lo": number(low, 4),
+            "hi": number(high, 4),
             "by_photographs": number(float(np.mean(by_photographs)), 4),
             "chance": number(float(shares[0] @ shares[1]), 4),
         }

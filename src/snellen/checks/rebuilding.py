@@ -14,7 +14,7 @@ from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
 from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, spans, verdict_of
 from snellen.jobs import Context, Function, Job
-from snellen.measures import auc, unit_length
+from snellen.measures import auc, share_interval, unit_length
 from snellen.models import Unit
 from snellen.models.edits import frozen
 from snellen.models.layout import responses
@@ -76,11 +76,9 @@ class Rebuilding(Check):
 
     Args:
         most: photographs that are looked at.
-        resamples: of the bootstrap.
     """
 
     most: int = 1500
-    resamples: int = 1000
 
     name = "rebuilding"
     short = "rebuilding"
@@ -89,7 +87,7 @@ class Rebuilding(Check):
         "of its picture in the layer below, counted from the mean photograph. Behind a circuit that shows other "
         "pictures this layer sorts photographs otherwise than the network."
     )
-    quick: ClassVar[Mapping[str, Any]] = {"most": 400, "resamples": 200}
+    quick: ClassVar[Mapping[str, Any]] = {"most": 400}
     by_class = True
     thresholds = (REBUILT, MOVED)
 
@@ -135,7 +133,7 @@ class Rebuilding(Check):
             "units": entries,
             "labels": [rows.get(unit, -1) if unit is not None else -1 for unit in units],
             "seed": world.request.seed,
-            "check": {"version": 1, "resamples": self.resamples},
+            "check": {"version": 1},
         }
         return (found(study, Job("rebuild", spec, title=self.short, cost=self.cost(world, len(entries)))),)
 
@@ -144,12 +142,11 @@ class Rebuilding(Check):
 
         Figure of a class: the probability that a photograph which the network puts into it, of the audited classes,
         excites the rebuilt class more than one which the network puts elsewhere; 0.5 is chance. The finding's figure is
-        the share of photographs that the rebuilt layer puts where the network does; its interval is a bootstrap over
-        photographs.
+        the share of photographs that the rebuilt layer puts where the network does.
 
         Args:
             layer: the classes and what enters them.
-            seed: of the bootstrap and of the photographs that stand in.
+            seed: of the photographs that stand in.
         """
         known = layer.labels >= 0
         if known.any():  # photographs of other classes belong nowhere
@@ -165,12 +162,12 @@ class Rebuilding(Check):
             shares |= {"network": network == layer.labels, "pictures": sorted_ == layer.labels}
             accuracy = {
                 "photographs": len(network),
-                "network": self._share(shares["network"], seed),
-                "pictures": self._share(shares["pictures"], seed),
+                "network": _share(shares["network"]),
+                "pictures": _share(shares["pictures"]),
                 "by_photographs": number(float(np.mean([(s == layer.labels).mean() for s in stand_ins])), 4),
                 "chance": number(1 / len(layer.units), 4),
             }
-        agreement = self._share(shares["agreement"], seed)
+        agreement = _share(shares["agreement"])
         by_photographs = float(np.mean([(s == network).mean() for s in stand_ins]))
         counts = [np.bincount(v, minlength=len(layer.units)) / len(network) for v in (network, sorted_)]
         rows = [_row(unit, rebuilt[i], network == i) for i, unit in enumerate(layer.units)]
@@ -204,13 +201,6 @@ class Rebuilding(Check):
         if not all(len(rows) for rows in own):
             own = [np.argsort(-layer.truth[i])[:5] for i in range(len(layer.units))]
         return [(looks[[stream.choice(rows) for rows in own]] @ looks.T).argmax(0) for _ in range(DRAWS)]
-
-    def _share(self, right: np.ndarray, seed: Seed) -> dict[str, float]:
-        stream = np.random.default_rng(seed.fork("bootstrap").value)
-        draws = right[stream.integers(len(right), size=(self.resamples, len(right)))].mean(1)
-        low, high = np.quantile(draws, (0.025, 0.975))
-        told = {"share": float(right.mean()), "lo": float(low), "hi": float(high)}
-        return {name: float(number(value, 4) or 0.0) for name, value in told.items()}
 
 
 def _layer(world: World, spec: Mapping[str, Any], context: Context) -> Layer:
@@ -265,6 +255,12 @@ def _attained(layer: Layer) -> dict[str, Any] | None:
         "inside": number(float(inside.mean()), 6),
         "width": number(float(np.median(widths)), 4),
     }
+
+
+def _share(right: np.ndarray) -> dict[str, float]:
+    low, high = share_interval(int(right.sum()), len(right))
+    told = {"share": float(right.mean()), "lo": low, "hi": high}
+    return {name: float(number(value, 4) or 0.0) for name, value in told.items()}
 
 
 def _row(unit: str, rebuilt: np.ndarray, own: np.ndarray) -> UnitRow:

@@ -10,6 +10,7 @@ from snellen.measures.prediction import (
     rank_vectors,
     resampled_correlations,
     ridge_readout,
+    share_interval,
 )
 from snellen.measures.quantiles import quantiles
 from snellen.measures.ranks import centred_ranks, ranks
@@ -44,6 +45,7 @@ __all__ = [
     "raw_block",
     "resampled_correlations",
     "ridge_readout",
+    "share_interval",
     "similarities",
     "single_threaded_products",
     "spearman",

@@ -107,6 +107,20 @@ def ridge_readout(
     return np.asarray(means + (asked - middle) @ (right.T @ chosen))
 
 
+def share_interval(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share, also where all or none are hits (Wilson 1927).
+
+    Args:
+        hits: of so many.
+        count: at least 1.
+    """
+    z = 1.959964
+    share, room = hits / count, z**2 / count
+    middle = (share + room / 2) / (1 + room)
+    half = z / (1 + room) * math.sqrt(share * (1 - share) / count + room / (4 * count))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
 def conformal_radius(residuals: Float[np.ndarray, "n ..."], level: float) -> Float[np.ndarray, "..."]:
     """The ceil(level (n + 1))-th smallest of n residuals' sizes; infinite where n is too small for that.
 
