@@ -145,3 +145,64 @@ def test_damage_is_told_with_its_place(deceived: Path, change: Callable[[Any], A
 
 def _finding(record: dict[str, Any], check: str) -> dict[str, Any]:
     return next(f for f in record["findings"] if f["check"] == check)
+
+
+def telling(record: dict[str, Any], told: float = 0.9) -> None:
+    """Add a finding on what the pictures tell to a record."""
+    score = {"spearman": 0.7, "auprc": 0.5, "choice": 0.9}
+    views = {"pictures": score, "photographs": score | {"lo": 0.6, "hi": 0.8}, "others": None, "ceiling": score}
+    units = [
+        {
+            "unit": unit["unit"],
+            "words": f"{unit['unit']} tells much.",
+            "figure": 0.7,
+            "interval": [0.6, 0.8],
+            "strength": 0,
+            "viewer": "pixels",
+            "tells": "tells much",
+            "told": told,
+            "scores": {"pixels": views},
+            "certified": {"radius": 1.0, "constant": 2.0, "width": 0.3, "constant_width": 0.6, "coverage": 0.9},
+        }
+        for unit in record["units"]
+    ]
+    evidence = {"units": units, "viewers": ["pixels"], "shown": {"classifier": "pixels"}, "sorting": None}
+    evidence |= {"photographs": {"reference": 250, "held out": 250}, "level": 0.9, "share": 0.75}
+    finding = {"check": "decoding", "title": "How much?", "claim": "A viewer is told much.", "verdict": "consistent"}
+    record["findings"].insert(0, finding | {"figure": 0.7, "interval": [0.6, 0.8], "evidence": evidence})
+
+
+@pytest.mark.parametrize("told", [0.9, 0.5])
+def test_what_pictures_tell_opens_the_page_of_an_honest_network(honest: Path, told: float) -> None:
+    path = honest / "audit.json"
+    record = json.loads(path.read_text())
+    telling(record, told)
+    path.write_text(json.dumps(record))
+    said = verdict(read_record(honest))
+    assert said.claims[0] == "A viewer is told much."
+    assert any("Both hold at once" in claim and "90 %" in claim for claim in said.claims) is (told > 0.75)
+    page = build(honest).read_text()
+    assert page.index('id="tells"') < page.index('id="trust"')
+    assert page.count('class="picture-mark"') == len(record["units"])
+    assert "250 photographs not seen before" in page
+    assert "lies within ±1.00 of what the pictures predict" in page
+    assert "How much?" not in page, "it has a section of its own"
+
+
+def test_evidence_of_manipulation_comes_before_what_pictures_tell(deceived: Path) -> None:
+    path = deceived / "audit.json"
+    record = json.loads(path.read_text())
+    telling(record)
+    path.write_text(json.dumps(record))
+    claims = verdict(read_record(deceived)).claims
+    assert claims.index("Responses jump.") < claims.index("A viewer is told much.")
+
+
+def test_scores_without_those_of_the_viewer_that_is_shown_are_damage(honest: Path) -> None:
+    path = honest / "audit.json"
+    record = json.loads(path.read_text())
+    telling(record)
+    record["findings"][0]["evidence"]["units"][1]["viewer"] = "<b>"
+    path.write_text(json.dumps(record))
+    with pytest.raises(RecordError, match=r"findings\[0\].evidence.units\[1\].scores"):
+        read_record(honest)

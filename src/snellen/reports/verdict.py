@@ -65,12 +65,14 @@ def verdict(record: Record) -> Verdict:
         claims = [whole.claim, *whole.summary.reasons, *(c for c in claims if main)]
     elif whole:
         claims.append(whole.claim)
-    said = (*_tells(record), *claims, *_apart(record, main), *_folders(record), *_units(record))
+    tells = _tells(record)
+    first = (*claims, *tells) if whole and whole is decided else (*tells, *claims)
+    said = (*first, *_apart(record, main), *_folders(record), *_units(record))
     return Verdict(headline, said, _scale(path), tuple(_may(record, path)), tuple(_may_not(record, main)))
 
 
 def _tells(record: Record) -> list[str]:
-    """What the pictures tell; where somebody tampered with them, that comes after the evidence of it."""
+    """What the pictures tell."""
     return [finding.claim for finding in record.findings if finding.decoding and finding.figure is not None]
 
 
