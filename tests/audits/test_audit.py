@@ -240,3 +240,17 @@ def test_a_dead_unit_is_told_as_dead_and_has_no_picture(pictures, tmp_path, ask)
     assert {p.status for p in unit.pictures} == {"dead"}
     assert {p.image for p in unit.pictures} == {None}
     assert "nothing to show" in unit.pictures[0].note
+
+
+def test_a_viewer_that_is_no_model_fails_before_work_starts(ask, tmp_path):
+    with pytest.raises(UsageError, match="expected a model as"):
+        run_audit(ask(viewer="nobody"), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_viewer_is_another_audit_and_none_is_possible(ask, network, tmp_path):
+    asked = {"units": ("8:0-3",), "steps": 2}
+    run = run_audit(ask(viewer="", **asked), out=tmp_path / "run")
+    assert "--viewer ''" in read_record(run).command
+    with pytest.raises(UsageError, match="choose another --out"):
+        run_audit(ask(**asked), out=run)

@@ -89,8 +89,11 @@ class World:
         """The independent network that looks at pictures; None where there is none, or it is the audited one."""
         if not self.request.viewer:
             return None
-        found = open_model(self.request.viewer, device=self.request.device)
-        return None if found.fingerprint() == self.model.fingerprint() else found
+        found = open_model(self.request.viewer)
+        if found.fingerprint() == self.model.fingerprint():
+            return None
+        found.module.to(self.model.device)
+        return found
 
     @property
     def batch(self) -> int:
@@ -116,7 +119,8 @@ def open_world(request: Request, given: Given | None = None, *, progress: Tell |
         progress: told (title, checked, all) while the images are checked.
 
     Raises:
-        SnellenError: whatever `open_model` and `open_images` raise; a layer or unit that the model does not have.
+        SnellenError: whatever `open_model` and `open_images` raise; a layer or unit that the model does not have; a
+            viewer that is no model.
     """
     given = given or Given()
     model = given.model or open_model(
@@ -137,7 +141,7 @@ def open_world(request: Request, given: Given | None = None, *, progress: Tell |
     images = given.images or open_images(request.images or "builtin", progress=progress)
     folder = None if request.images == MEMORY else request.images
     seen = _with_classes(survey(model), model, images)
-    return World(
+    world = World(
         request=request,
         model=named(_noted(model, seen), seen.outputs, labels=request.labels, images=folder),
         images=_thinned(images, request.scale.images),
@@ -147,6 +151,9 @@ def open_world(request: Request, given: Given | None = None, *, progress: Tell |
         outputs=seen.outputs,
         class_layer=seen.class_layer,
     )
+    if request.viewer != Request.viewer:
+        _ = world.viewer  # a wrong one fails before work starts
+    return world
 
 
 def _in_full_precision(model: Model) -> Model:
