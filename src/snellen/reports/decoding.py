@@ -58,20 +58,21 @@ def decoding(record: Record) -> DecodingEvidence | None:
     return next((finding.decoding for finding in record.findings if finding.decoding), None)
 
 
-def told_of(record: Record) -> dict[str, Told]:
-    """By address what a unit's pictures tell."""
+def readings(record: Record) -> dict[str, list[str]]:
+    """By address what a card says of what its pictures tell: the sentence of the check, and what is guaranteed."""
     evidence = decoding(record)
-    return {told.unit: told for told in evidence.units if told.figure is not None} if evidence else {}
+    if evidence is None:
+        return {}
+    return {told.unit: _reading(told, evidence.level) for told in evidence.units if told.figure is not None}
 
 
-def reading(told: Told) -> list[str]:
-    """What a card says of it: the sentence of the check, and what is guaranteed."""
+def _reading(told: Told, level: float) -> list[str]:
     if told.certified is None or told.certified.radius is None or told.certified.constant is None:
         return [told.words]
     return [
         told.words,
-        f"For nine photographs in ten like these the response lies within ±{number(told.certified.radius)} of what the "
-        f"pictures predict; one guess for all photographs needs ±{number(told.certified.constant)}.",
+        f"For {100 * level:.0f} % of photographs like these the response lies within ±{number(told.certified.radius)} of "
+        f"what the pictures predict; one guess for all photographs needs ±{number(told.certified.constant)}.",
     ]
 
 

@@ -15,7 +15,7 @@ from snellen.base import is_file
 from snellen.record import Record, UnitOnDisk, open_record
 from snellen.reports import curve, panels, words
 from snellen.reports.cards import Card, anchor_of, card, title_of
-from snellen.reports.decoding import panel, reading, told_of
+from snellen.reports.decoding import panel, readings
 from snellen.reports.frieze import Pair, frieze
 from snellen.reports.signs import SILENT_PAGE, gates, judging, reference, scan, signs
 from snellen.reports.verdict import main_finding, paths, verdict
@@ -115,7 +115,7 @@ def _pages(record: Record, units: Sequence[UnitOnDisk], related: Mapping[str, st
     """Paths in the run directory and texts of all pages, the first page last."""
     found = groups(record, units)
     names = {c.unit: c.label or c.name for c in record.images.classes if c.unit is not None}
-    told = {address: reading(known) for address, known in told_of(record).items()}
+    told = readings(record)
     common = {"record": record, **_safe(), "words": words}
     for group in found:
         for i, path in enumerate(group.pages):
