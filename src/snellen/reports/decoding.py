@@ -71,8 +71,8 @@ def _reading(told: Told, level: float) -> list[str]:
         return [told.words]
     return [
         told.words,
-        f"For {100 * level:.0f} % of photographs like these the response lies within ±{number(told.certified.radius)} of "
-        f"what the pictures predict; one guess for all photographs needs ±{number(told.certified.constant)}.",
+        f"For {100 * level:.0f} % of photographs like these the response lies within ±{number(told.certified.radius)} "
+        f"of what the pictures predict; one guess for all photographs needs ±{number(told.certified.constant)}.",
     ]
 
 
