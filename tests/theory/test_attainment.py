@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from snellen.base import UsageError
-from snellen.theory.attainment import attained, crude_room
+from snellen.theory.attainment import attained
 
 
 def made(seed, *, units=4, size=6, images=50, scale=1.0):
@@ -30,7 +30,7 @@ def test_true_responses_lie_inside_and_the_first_theorem_is_never_narrower(seed,
     assert (truth <= told.up + slack).all()
     norms = np.linalg.norm(weights, axis=1)
     assert (np.abs(told.attainment) <= 1 + 1e-12).all()
-    crude = crude_room(told.attainment, norms, features)
+    crude = norms[:, None] * np.sqrt(2 * np.maximum(1 - told.attainment, 0))[:, None] * np.linalg.norm(features, axis=1)
     rough = (
         norms[:, None] * features @ pictures.T / radius
         if False

@@ -164,8 +164,7 @@ def _families(world: World, spec: Mapping[str, Any], context: Context) -> list[F
 def _known(study: Study, natural: Sequence[int]) -> list[bool]:
     """Which photographs are of a class that is audited."""
     audited = {unit.channel for unit in study.chosen.classes}
-    members = [study.classes.members[i] for i in natural]
-    return [member is not None and study.classes.units[member] in audited for member in members]
+    return [study.classes.unit_of(i) in audited for i in natural]
 
 
 def _rows(look: Look) -> list[UnitRow]:

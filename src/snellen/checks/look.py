@@ -10,6 +10,7 @@ from snellen.base import Seed
 from snellen.checks.finding import number
 from snellen.measures import (
     average_precision,
+    chance_agreement,
     conformal_radius,
     forced_choice,
     interval,
@@ -69,11 +70,13 @@ class Sight:
 
     Args:
         photographs: (n, d).
+        looks: the same at unit length.
         directions: (u, d), what the pictures say that excites a unit.
         largest: (u, d), the largest pictures less their mean, at unit length.
     """
 
     photographs: Float[np.ndarray, "n d"]
+    looks: Float[np.ndarray, "n d"]
     directions: Float[np.ndarray, "u d"]
     largest: Float[np.ndarray, "u d"]
 
@@ -175,25 +178,23 @@ class Look:
         if self.family.known.any():
             held = held[self.family.known[held]]
         network = self.family.truth[:, held].argmax(0)
-        looks = unit_length(sight.photographs[held])
+        looks = sight.looks[held]
         sorted_ = (looks @ sight.largest.T).argmax(1)
         right = sorted_ == network
         by_photographs = []
         for half, _ in self.halves:
             tops = sight.photographs[half[self.family.truth[:, half].argmax(1)]]
             by_photographs.append(float(((looks @ unit_length(tops - tops.mean(0)).T).argmax(1) == network).mean()))
-        count = len(self.family.units)
-        shares = [np.bincount(v, minlength=count) / len(held) for v in (network, sorted_)]
         low, high = share_interval(int(right.sum()), len(right))
         return {
             "viewer": self.shown,
-            "classes": count,
+            "classes": len(self.family.units),
             "photographs": len(held),
             "pictures": number(float(right.mean()), 4),
             "lo": number(low, 4),
             "hi": number(high, 4),
             "by_photographs": number(float(np.mean(by_photographs)), 4),
-            "chance": number(float(shares[0] @ shares[1]), 4),
+            "chance": number(chance_agreement(network, sorted_), 4),
         }
 
 
@@ -212,18 +213,17 @@ def _sight(view: View, family: Family, parts: Parts) -> Sight:
     middle = (up.mean(0) + down[has].mean(0)) / 2 if has.any() else up.mean(0) if len(up) > 1 else np.zeros(up.shape[1])
     directions = unit_length(up - middle)
     directions[has] -= unit_length(down[has] - middle)
-    return Sight(photographs, directions, unit_length(up - up.mean(0)))
+    return Sight(photographs, unit_length(photographs), directions, unit_length(up - up.mean(0)))
 
 
 def _scores(sight: Sight, directions: Float[np.ndarray, "u d"], indices: np.ndarray) -> Float[np.ndarray, "u m"]:
-    return np.asarray(directions @ unit_length(sight.photographs[indices]).T)
+    return np.asarray(directions @ sight.looks[indices].T)
 
 
 def _photographed(sight: Sight, family: Family, indices: np.ndarray) -> Float[np.ndarray, "u d"]:
     """Directions from as many photographs: the strongest and, where there is a smallest picture, the weakest."""
     truth = family.truth[:, indices]
-    directions = unit_length(sight.photographs[indices[truth.argmax(1)]])
-    weakest = unit_length(sight.photographs[indices[truth.argmin(1)]])
+    directions, weakest = sight.looks[indices[truth.argmax(1)]], sight.looks[indices[truth.argmin(1)]]
     return np.asarray(directions - np.where(family.least[:, None], weakest, 0.0))
 
 

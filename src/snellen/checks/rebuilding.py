@@ -14,7 +14,7 @@ from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
 from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, spans, verdict_of
 from snellen.jobs import Context, Function, Job
-from snellen.measures import auc, share_interval, unit_length
+from snellen.measures import auc, chance_agreement, share_interval, unit_length
 from snellen.models import Unit
 from snellen.models.edits import frozen
 from snellen.models.layout import responses
@@ -125,8 +125,7 @@ class Rebuilding(Check):
             return ()
         rows = {Unit.parse(entry["unit"]).channel: i for i, entry in enumerate(entries)}
         natural = evenly(len(world.images), min(len(world.images), self.most))
-        members = [study.classes.members[i] for i in natural]
-        units = [None if member is None else study.classes.units[member] for member in members]
+        units = [study.classes.unit_of(i) for i in natural]
         spec = {
             "world": world.identity,
             "natural": natural,
@@ -169,9 +168,8 @@ class Rebuilding(Check):
             }
         agreement = _share(shares["agreement"])
         by_photographs = float(np.mean([(s == network).mean() for s in stand_ins]))
-        counts = [np.bincount(v, minlength=len(layer.units)) / len(network) for v in (network, sorted_)]
         rows = [_row(unit, rebuilt[i], network == i) for i, unit in enumerate(layer.units)]
-        beside = {"by_photographs": number(by_photographs, 4), "chance": number(float(counts[0] @ counts[1]), 4)}
+        beside = {"by_photographs": number(by_photographs, 4), "chance": number(chance_agreement(network, sorted_), 4)}
         if agreement["hi"] < MOVED.value * (beside["chance"] or 0.0):
             rows = [_proven(row, agreement["share"]) for row in rows]
         evidence = {

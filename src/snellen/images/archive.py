@@ -1,11 +1,8 @@
 """Images in a zip archive, as data sets are handed around: "zip:FILE". Nothing is unpacked."""
 
 import io
-import os
-import warnings
 import zipfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -15,12 +12,11 @@ from PIL import Image
 from snellen.base import ImageError, Tell
 from snellen.base.files import home
 from snellen.images.decoder import EXTENSIONS, UnusableError, decode
-from snellen.images.folder import refuse_parts
+from snellen.images.folder import PROBE, examined, refuse_parts
 from snellen.images.imageset import ImageSet, ImageSource, Skipped
 
 _MOST = 2**28
 """Bytes of one image, unpacked, at most."""
-_PROBE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +43,7 @@ class Members:
     def unusable(self, member: int) -> str | None:
         """Why a member cannot serve as an image; None where it can."""
         try:
-            decode(io.BytesIO(self._bytes(member)), _PROBE)
+            decode(io.BytesIO(self._bytes(member)), PROBE)
         except UnusableError as reason:
             return str(reason)
         return None
@@ -99,9 +95,9 @@ def open_archive(file: str | Path, progress: Tell | None = None) -> ImageSet:
         refuse_parts(path, list(dict.fromkeys(parts[0] for parts in classes if len(parts) > 1)), inside=inside)
     members = Members(archive, tuple(shared + name for name in names))
     reasons = ["beside the class folders, not in one" if folders and len(c) < 2 else None for c in classes]
-    reasons = _checked(members, reasons, progress)
-    good = [i for i, why in enumerate(reasons) if why is None]
-    skipped = tuple(Skipped(names[i], why) for i, why in enumerate(reasons) if why is not None)
+    found = examined(lambda i: reasons[i] or members.unusable(i), range(len(names)), progress)
+    good = [i for i, why in enumerate(found) if why is None]
+    skipped = tuple(Skipped(names[i], why) for i, why in enumerate(found) if why is not None)
     if not good:
         first = f", the first {skipped[0].name}: {skipped[0].reason}" if skipped else ""
         raise ImageError(f"expected images in {path}, got {len(skipped)} that cannot be used{first}; give whole ones")
@@ -133,18 +129,6 @@ def _named(archive: zipfile.ZipFile) -> tuple[str, list[str]]:
 
 def _alike(parts: Sequence[str]) -> bool:
     return len(set(parts)) == 1
-
-
-def _checked(members: Members, reasons: Sequence[str | None], progress: Tell | None) -> list[str | None]:
-    """For each member why it is left out; those that nothing speaks against are decoded."""
-    found: list[str | None] = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as workers:
-        warnings.filterwarnings("error", module=r"PIL\.")  # a warning there becomes that file's reason
-        for reason in workers.map(lambda i: reasons[i] or members.unusable(i), range(len(reasons))):
-            found.append(reason)
-            if progress is not None:
-                progress("checking images", len(found), len(reasons))
-    return found
 
 
 ARCHIVE = ImageSource("zip", "the path of an archive", open_archive)

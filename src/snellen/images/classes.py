@@ -82,6 +82,11 @@ class Classes:
         wanted = {c for c, u in enumerate(self.units) if u == unit}
         return [i for i, c in enumerate(self.members) if c in wanted]
 
+    def unit_of(self, image: int) -> int | None:
+        """The unit that an image's class is; None where it has no class, or that no unit."""
+        member = self.members[image]
+        return None if member is None else self.units[member]
+
     def count(self, index: int) -> int:
         """How many images a class has."""
         return sum(1 for c in self.members if c == index)

@@ -3,10 +3,11 @@
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
@@ -15,7 +16,10 @@ from snellen.images.decoder import EXTENSIONS, UnusableError, decode
 from snellen.images.imageset import ImageSet, Skipped
 
 _SPLIT = re.compile(r"(train|training|val|valid|validation|dev|eval|test|testing)(_?\d{4})?")
-_PROBE = 8  # shorter side asked for when a file is only checked: a JPEG is then decoded at an eighth of its size
+PROBE = 8  # shorter side asked for when a file is only checked: a JPEG is then decoded at an eighth of its size
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def open_folder(root: Path, progress: Tell | None = None) -> ImageSet:
         skipped = [Skipped(_shown(path, root), "beside the class folders, not in one") for path in loose]
     else:
         found, skipped = [(path, "") for path in loose], []
-    reasons = _check([path for path, _ in found], progress)
+    reasons = examined(_reason, [path for path, _ in found], progress)
     skipped += [Skipped(_shown(p, root), why) for (p, _), why in zip(found, reasons, strict=True) if why is not None]
     good = [pair for pair, why in zip(found, reasons, strict=True) if why is None]
     if not good:
@@ -128,20 +132,27 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and (path.is_file() or (path.is_symlink() and not path.exists()))
 
 
-def _check(paths: list[Path], progress: Tell | None) -> list[str | None]:
+def examined(reason_of: Callable[[T], str | None], members: Sequence[T], progress: Tell | None) -> list[str | None]:
+    """For each member why it cannot serve as an image, several at a time; None where it can.
+
+    Args:
+        reason_of: what says so of one.
+        members: in order.
+        progress: told (title, checked, all).
+    """
     reasons: list[str | None] = []
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as workers:
         warnings.filterwarnings("error", module=r"PIL\.")  # a warning there becomes that file's reason
-        for reason in workers.map(_reason, paths):
+        for reason in workers.map(reason_of, members):
             reasons.append(reason)
             if progress is not None:
-                progress("checking images", len(reasons), len(paths))
+                progress("checking images", len(reasons), len(members))
     return reasons
 
 
 def _reason(path: Path) -> str | None:
     try:
-        decode(path, _PROBE)
+        decode(path, PROBE)
     except UnusableError as reason:
         return str(reason)
     return None

@@ -5,6 +5,7 @@ from snellen.measures.bootstrap import Draws, bootstrap_mean, hierarchical, inte
 from snellen.measures.prediction import (
     auc,
     average_precision,
+    chance_agreement,
     conformal_radius,
     forced_choice,
     rank_vectors,
@@ -29,6 +30,7 @@ __all__ = [
     "average_precision",
     "bootstrap_mean",
     "centred_ranks",
+    "chance_agreement",
     "conformal_radius",
     "correlations",
     "correlations_and_cosines",

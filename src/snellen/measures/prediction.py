@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from snellen.base import Seed
 from snellen.measures.ranks import ranks
@@ -119,6 +119,13 @@ def share_interval(hits: int, count: int) -> tuple[float, float]:
     middle = (share + room / 2) / (1 + room)
     half = z / (1 + room) * math.sqrt(share * (1 - share) / count + room / (4 * count))
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def chance_agreement(a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> float:
+    """How often two sortings would agree if they had nothing to do with each other: of each its shares of kinds."""
+    count = int(max(a.max(), b.max())) + 1
+    first, second = (np.bincount(v, minlength=count) / len(v) for v in (a, b))
+    return float(first @ second)
 
 
 def conformal_radius(residuals: Float[np.ndarray, "n ..."], level: float) -> Float[np.ndarray, "..."]:

@@ -96,12 +96,15 @@ def classes_of_world(world: World, store: Store, *, progress: Tell | None = None
         store: where the network's answers are kept.
         progress: told how far it is.
     """
+    return classes_by(world, _doing(functions_of(world), store, progress))
 
+
+def _doing(functions: Mapping[str, Function], store: Store, progress: Tell | None) -> Do:
     def do(job: Job) -> Mapping[str, Any]:
-        run(Plan((job,)), functions_of(world), store, progress=progress)
+        run(Plan((job,)), functions, store, progress=progress)
         return results(job, store)
 
-    return classes_by(world, do)
+    return do
 
 
 def study_of(
@@ -128,12 +131,7 @@ def study_of(
     Raises:
         UsageError: no unit has a picture, or `usable` says so.
     """
-    known = {**functions_of(world), **functions}
-
-    def do(job: Job) -> Mapping[str, Any]:
-        run(Plan((job,)), known, store, progress=progress)
-        return results(job, store)
-
+    do = _doing({**functions_of(world), **functions}, store, progress)
     classes = classes_by(world, do) if by_class else no_classes(world.images)
     chosen = choose(world, classes)
     usable(chosen)

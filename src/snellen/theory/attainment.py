@@ -79,9 +79,3 @@ def attained(
     with np.errstate(invalid="ignore", divide="ignore"):
         rho = np.where(norms > 0, reached / (norms * radius), np.nan)
     return Attained(rho, guess - room, guess + room)
-
-
-def crude_room(attainment: Array, norms: Array, features: Float[Array, "n d"]) -> Float[Array, "u n"]:
-    """Theorem 1's last bound, |w| |phi(x)| sqrt(2 (1 - rho)), for comparison."""
-    lengths = np.linalg.norm(features, axis=1)
-    return np.asarray(norms[:, None] * np.sqrt(2 * np.maximum(1 - attainment, 0.0))[:, None] * lengths)
