@@ -378,7 +378,7 @@ def patch_shared(rng, dim):
         own = order == j
         lower[own], upper[own] = walls
         ends[:, own] = (low, high) if weight > 0 else (high, low)
-    domain, shift = Box(lower, upper), rng.normal()
+    domain, shift = Box(lower, upper), rng.normal() * (abs(weights.sum()) > 1e-9)
 
     def f(x):
         return sum(w * (shift + g(x[:, order == j])) for j, w in enumerate(weights))

@@ -1,6 +1,6 @@
 """Additive functions f(x) = sum_j weights_j g_j(x restricted to group j): a linear program over the values that matter.
 
-`Additive` is the case of groups of one pixel (docs/theory.md, sections 7 and 12).
+`Additive` is the case of groups of one pixel (docs/theory.md, section 7).
 """
 
 import itertools
