@@ -511,6 +511,15 @@ def test_a_function_that_is_0_has_any_pictures():
         assert (bounds.lo[0], bounds.up[0]) == (0.0, 0.0)
 
 
+def test_a_profile_is_asked_for_no_distance_beyond_the_domain():
+    """Points that rounding puts beyond the wall count as on it."""
+    kind, evidence = Radial(lambda t: np.sqrt(2 - t)), given_on(DISC, [-1.0, 0.0], [1.0, 0.0], value_min=0.0)
+    evidence = Evidence(DISC, evidence.x_min * (1 + 1e-9), evidence.x_max, 0.0, np.sqrt(2))
+    x = np.array([[-1 - 5e-7, 0.0], [0.0, 0.0]])
+    np.testing.assert_allclose(envelope(kind, evidence, x).lo, [0.0, 1.0])
+    assert [w.value for w in witnesses(kind, evidence, x[0])] == [0.0, 0.0]
+
+
 def test_a_strictly_falling_witness_comes_within_a_billionth():
     """The ends are those of plateaus, which fall as little as you like."""
     case = random_case("radial-unknown", 3, dim=2, exemplars=4)

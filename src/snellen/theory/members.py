@@ -39,7 +39,8 @@ def geometric_member(
         case Cosine():
             return _cosine(function_class, evidence)
         case Radial():
-            return RadialMap(ladder(evidence).prototype, function_class.at)
+            known = ladder(evidence)
+            return RadialMap(known.prototype, lambda t: function_class.at(np.minimum(t, known.farthest)))
     return _descent(evidence, target)
 
 

@@ -35,8 +35,8 @@ class Ladder:
     ceiling: float
 
     def away(self, x: Array) -> Array:
-        """(n, d) -> (n,) distances."""
-        return distance(x, self.prototype)
+        """(n, d) -> (n,) distances, of points beyond the wall by rounding as on it."""
+        return np.minimum(distance(x, self.prototype), self.farthest)
 
 
 def distance(x: Array, place: Array) -> Array:
@@ -75,7 +75,8 @@ def ladder(evidence: Evidence) -> Ladder:
             raise InconsistentEvidenceError(reason, ("x_min", "x_max"))
     nodes = [n for n in evidence.nodes() if n.value is not None]
     places = np.array([n.place for n in nodes]).reshape(len(nodes), evidence.domain.dim)
-    distances, values = distance(places, prototype), np.array([n.value for n in nodes], dtype=np.float64)
+    distances = np.minimum(distance(places, prototype), farthest)
+    values = np.array([n.value for n in nodes], dtype=np.float64)
     order = np.lexsort((-values, distances))
     size = farthest + float(np.abs(prototype).max())
     rounding = 8 * float(np.finfo(np.float64).eps) * size
@@ -124,7 +125,7 @@ def _check_profile(kind: Radial, evidence: Evidence, known: Ladder) -> None:
             continue
         away = float(known.away(node.place[None])[0])
         room = ROUND * known.farthest if node.name == "x_min" else known.rounding
-        near = kind.at(np.array([max(away - room, 0.0), away, away + (known.rounding if away > room else 0.0)]))
+        near = kind.at(np.clip([away - room, away, away + known.rounding], 0.0, known.farthest))
         slack = evidence.slack + 1e-9 * float(ends[0] - ends[1]) + float(near[0] - near[2])
         if abs(node.value - near[1]) > slack:
             reason = f"f({node.name}) = {node.value:g}, but the profile is {near[1]:g} at its distance from x_max"
