@@ -481,6 +481,19 @@ def test_gradients_of_a_cosine_unit_are_those_of_the_one_there_is():
     assert caught.value.pieces == ("gradient of point 1", "x_max", "x_min")
 
 
+@pytest.mark.parametrize("bound", [None, 1.0])
+def test_patches_on_a_ball_keep_their_bounds_and_refuse_what_no_sum_has(bound):
+    kind = PatchAdditive(np.array([0, 1]), bound)
+    corners = np.array([[0.3, 0.3], [-0.3, -0.3], [0.3, -0.3], [-0.3, 0.3]])
+    seen = Evidence(DISC, points=corners, values=np.array([0.7, 0.3, 0.4, 0.6]))
+    found = envelope(kind, seen, np.array([[0.3, 0.4], [0.3, 0.3]]))
+    assert found.lo[1] == found.up[1] == 0.7
+    assert (found.gap[0], found.gap[1]) == (np.inf if bound is None else pytest.approx(0.2), 0.0)
+    with pytest.raises(InconsistentEvidenceError) as caught:
+        envelope(kind, Evidence(DISC, points=corners, values=np.array([0.7, 0.4, 0.4, 0.6])), corners)
+    assert set(caught.value.pieces) == {f"point {i}" for i in range(4)}
+
+
 def test_nearer_without_values():
     """Of a cosine unit and a ranking it needs none; a quadratic unit's middle is not fixed by its pictures."""
     pictures = Evidence(DISC, np.array([-1.0, 0.0]), np.array([1.0, 0.0]))

@@ -164,7 +164,7 @@ class _Layout:
             for column, part in zip((-1, 1 + int(f)), pair if weight > 0 else pair[::-1], strict=True):
                 self._add(found[f], int(f), (part, column))
         for f, parts in zip(split.which, split.parts(asked), strict=True):
-            for part in np.unique(parts, axis=0):
+            for part in parts:
                 if _key(part) not in self.index[f]:
                     self._add(found[f], int(f), (part, self.size))
                     self.size += 1
@@ -261,8 +261,8 @@ def _on_ball(split: Terms, evidence: Evidence, x: Array) -> tuple[Array, Array, 
     a = -np.inf if evidence.value_min is None else evidence.value_min
     b = np.inf if evidence.value_max is None else evidence.value_max
     lo, up, gap = np.full(len(x), a), np.full(len(x), b), np.full(len(x), b - a)
+    _refuse_contradictions(split, evidence)
     if evidence.x_min is not None and evidence.x_max is not None:
-        _refuse_contradictions(split, evidence)
         moving = split.moved(evidence.x_max[None], evidence.x_min)[0]
         free = (split.moved(x, evidence.x_min) & moving).any(1) & (split.moved(x, evidence.x_max) & moving).any(1)
         gap[free & (len(evidence.values) == 0) & bool(np.isinf(split.bounds).all())] = 0.0
@@ -279,9 +279,10 @@ def _on_ball(split: Terms, evidence: Evidence, x: Array) -> tuple[Array, Array, 
 def _refuse_contradictions(split: Terms, evidence: Evidence) -> None:
     """Some curves add up to all known values, as on a rectangle, where opposite corners have equal sums."""
     nodes = [n for n in evidence.nodes() if n.value is not None]
-    if not nodes or evidence.x_min is None or evidence.x_max is None:
+    if not nodes:
         return
-    layout = _Layout(split, evidence.x_min, evidence.x_max, np.array([n.place for n in nodes]))
+    first = nodes[0].place  # where every g_j may be taken for 0
+    layout = _Layout(split, first, first, np.array([n.place for n in nodes]))
     rows, free = csr_array(np.stack([layout.row(n.place) for n in nodes])), np.full(layout.size, np.inf)
     frame = framed(evidence)[0]
     values, slack = (evidence.known_values - frame.low) / frame.unit, evidence.slack / frame.unit

@@ -192,6 +192,7 @@ class PatchAdditive(FunctionClass):
         UsageError: numbers that leave a group out, a negative bound, a weight of 0, or a shared g on unequal groups.
 
     Examples:
+        >>> from snellen.theory import PatchAdditive
         >>> PatchAdditive(np.array([0, 0, 1])).count, PatchAdditive.tiles((3, 32, 32), 4).count
         (2, 64)
     """
@@ -267,7 +268,7 @@ class Quadratic(FunctionClass):
         UsageError: not as many values or ends as pictures.
 
     Examples:
-        >>> from snellen.theory import Ball, Evidence, envelope
+        >>> from snellen.theory import Ball, Evidence, Quadratic, envelope
         >>> seen = Evidence(Ball(np.zeros(3), 1.0), np.zeros(3), np.eye(3)[0], 0.0, 1.0)
         >>> more = Quadratic(pictures=np.eye(3)[1:2], values=np.array([0.5]))
         >>> [envelope(kind, seen, np.array([[0.0, 0.0, 1.0]])).up.tolist() for kind in (Quadratic(), more)]
@@ -302,6 +303,15 @@ class Cosine(FunctionClass):
 
     Args:
         power: B >= 1; 1 is a linear unit.
+
+    Raises:
+        UsageError: a power below 1.
+
+    Examples:
+        >>> from snellen.theory import Ball, Cosine, Evidence, envelope
+        >>> seen = Evidence(Ball(np.zeros(2), 1.0), x_max=np.array([1.0, 0.0]), value_max=2.0)
+        >>> envelope(Cosine(2.0), seen, np.array([[0.6, 0.8], [-0.5, 0.0]])).up.round(6).tolist()
+        [0.72, -1.0]
     """
 
     power: float
@@ -319,6 +329,15 @@ class Radial(FunctionClass):
 
     Args:
         profile: distances (n,) -> values (n,), strictly decreasing; NumPy arrays of float64.
+
+    Raises:
+        UsageError: the profile is no function.
+
+    Examples:
+        >>> from snellen.theory import Box, Evidence, Radial, envelope
+        >>> seen = Evidence(Box.unit(2), x_max=np.zeros(2))
+        >>> envelope(Radial(lambda t: 1 - t), seen, np.array([[0.3, 0.4]])).lo.tolist()
+        [0.5]
     """
 
     profile: Profile
@@ -346,7 +365,15 @@ class Radial(FunctionClass):
 
 @dataclass(frozen=True, eq=False)
 class RadialUnknown(FunctionClass):
-    """f(x) = h(||x - p||_2), h any strictly decreasing function, p any prototype in the domain."""
+    """f(x) = h(||x - p||_2), h any strictly decreasing function, p any prototype in the domain.
+
+    Examples:
+        >>> from snellen.theory import Box, Evidence, RadialUnknown, envelope
+        >>> seen = Evidence(Box.unit(2), x_max=np.zeros(2), value_max=1.0).with_points([[0.5, 0.5]], [0.25])
+        >>> found = envelope(RadialUnknown(), seen, np.array([[0.3, 0.4]]))
+        >>> found.lo.tolist(), found.up.tolist()
+        ([0.25], [1.0])
+    """
 
     title: ClassVar[str] = "radial, profile unknown"
 
