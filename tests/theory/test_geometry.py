@@ -494,6 +494,26 @@ def test_patches_on_a_ball_keep_their_bounds_and_refuse_what_no_sum_has(bound):
     assert set(caught.value.pieces) == {f"point {i}" for i in range(4)}
 
 
+def test_which_end_a_picture_was_drawn_at_matters():
+    """One picture of value 0.5 in a plane of which nothing is known but [0, 1]: the last axis is below, or above."""
+    seen, x = Evidence(SOLID, np.zeros(3), AXES[0], 0.0, 1.0), AXES[2:]
+    for ends, lo, up in ((("max",), 0.0, 0.5), (("min",), 0.5, 1.0), ((), 0.0, 0.5)):
+        bounds = envelope(Quadratic(AXES[1:2], np.full(1, 0.5), ends), seen, x)
+        assert (bounds.lo[0], bounds.up[0]) == (lo, up)
+
+
+def test_a_part_that_occurs_again_tells_of_a_shared_function():
+    """f = g(left) + 2 g(right), max g - min g = 1/3: what an exemplar says of g at 0.5 holds on both sides."""
+    cube = Evidence(Box.unit(2), np.zeros(2), np.ones(2), 0.0, 1.0).with_points([[0.5, 0.5]], [0.4])
+    x = np.array([[0.0, 0.5], [0.5, 1.0], [0.5, 0.7]])
+    for weights, lo, up in (
+        (np.array([1.0, 2.0]), [0.8 / 3, 2.4 / 3, 0.4 / 3], [0.8 / 3, 2.4 / 3, 2.4 / 3]),
+        (None, [0.0, 0.4, 0.0], [0.4, 1.0, 1.0]),
+    ):
+        bounds = envelope(PatchAdditive(np.array([0, 1]), None, weights), cube, x)
+        np.testing.assert_allclose((bounds.lo, bounds.up), (lo, up), atol=1e-9)
+
+
 def test_nearer_without_values():
     """Of a cosine unit and a ranking it needs none; a quadratic unit's middle is not fixed by its pictures."""
     pictures = Evidence(DISC, np.array([-1.0, 0.0]), np.array([1.0, 0.0]))
