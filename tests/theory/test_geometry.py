@@ -494,6 +494,20 @@ def test_patches_on_a_ball_keep_their_bounds_and_refuse_what_no_sum_has(bound):
     assert set(caught.value.pieces) == {f"point {i}" for i in range(4)}
 
 
+def test_noise_counts_for_more_where_an_exemplar_is_near_a_picture():
+    """With nearly all of its length along x_max, an exemplar's error is a hundred times as large off it."""
+    seen, x = Evidence(SOLID, AXES[1], AXES[0], -1.0, 1.0), AXES[2:]
+    point = np.array([np.sqrt(0.99), 0.0, 0.1])
+    truth = 0.99 + 0.01 * 0.3  # the last eigenvalue is 0.3
+    for noise, off in ((0.0, 0.0), (1e-4, 5e-5), (1e-4, -1e-4)):
+        given = Evidence(SOLID, AXES[1], AXES[0], -1.0, 1.0, point[None], np.array([truth + off]), noise=noise)
+        bounds = envelope(Quadratic(), given, x)
+        assert bounds.lo[0] - 1e-9 <= 0.3 <= bounds.up[0] + 1e-9
+        assert bounds.width[0] == pytest.approx(400 * noise, abs=1e-9)
+    again = seen.with_points([point, [0.0, 0.0, 0.5]], [truth + 1e-7, 0.25 * 0.3])  # rounding, no contradiction
+    assert envelope(Quadratic(), again, x).up[0] == pytest.approx(0.3)
+
+
 def test_which_end_a_picture_was_drawn_at_matters():
     """One picture of value 0.5 in a plane of which nothing is known but [0, 1]: the last axis is below, or above."""
     seen, x = Evidence(SOLID, np.zeros(3), AXES[0], 0.0, 1.0), AXES[2:]

@@ -59,19 +59,28 @@ class Lines:
     Args:
         names: (m,); units: (m, d), P p / ||P p||.
         heights: (m,), the unknown part along them, between the spectrum's floor and ceiling.
-        noise: (m,), rounding of the heights.
+        noise: (m,), how far off the heights may be for rounding and for the noise that the evidence declares.
+        doubt: (m,), likewise for all that is no contradiction.
     """
 
     names: tuple[str, ...]
     units: Array
     heights: Array
     noise: Array
+    doubt: Array
+
+    def alone(self, j: int) -> "Lines":
+        """One of them, as unsure as it may be."""
+        return Lines((self.names[j],), self.units[[j]], self.heights[[j]], self.doubt[[j]], self.doubt[[j]])
 
 
 def quadratic_envelope(
     function_class: FunctionClass, evidence: Evidence, x: "Array | Tensor"
 ) -> tuple[Array, Array, Array]:
     """Known part + [floor, ceiling] ||P s||^2, narrowed by exemplars; exact with at most one of them off the pictures.
+
+    An exemplar near the pictures tells of the rest what is left of its value, divided by ||P s||^2: noise that the
+    evidence declares is divided likewise, and widens the bounds.
 
     Raises:
         UsageError: the domain is no ball, a picture lacks its value, or there are gradients.
@@ -168,42 +177,44 @@ def lines(found: Spectrum, evidence: Evidence) -> Lines:
     Raises:
         InconsistentEvidenceError: a value that the pictures, or another exemplar, do not leave.
     """
-    slack = slack_about_zero(evidence)
-    kept = Lines((), np.zeros((0, evidence.domain.dim)), np.zeros(0), np.zeros(0))
+    slack, dim = slack_about_zero(evidence), evidence.domain.dim
+    kept = _no_lines(dim)
     if not len(evidence.values):
         return kept
     steps = to_steps(evidence, evidence.points)
-    size = float(np.abs([*evidence.known_values, *found.heights]).max(initial=0.0))
+    off = found.rest(steps)
+    squares, size = (off**2).sum(1), float(np.abs([*evidence.known_values, *found.heights]).max(initial=0.0))
     ball = ball_of(evidence, "homogeneous quadratic")
     rounding = _ROUNDING * (1 + float(np.abs(ball.centre).max()) / ball.radius)
-    for i, (step, value) in enumerate(zip(steps, evidence.values, strict=True)):
-        name = evidence.labels[i]
-        _check(found, kept, (name, step, float(value)), slack)
-        off = found.rest(step[None])[0]
-        square = float(off @ off)
+    for i in np.argsort(-squares, kind="stable"):  # the most telling first
+        name, value, square = evidence.labels[i], float(evidence.values[i]), float(squares[i])
+        _check(found, kept, (name, steps[i], value), slack)
         if square * found.room <= slack or square <= rounding:
             continue
-        unit = off / np.sqrt(square)
+        unit = off[i] / np.sqrt(square)
         apart = kept.units - (kept.units @ unit)[:, None] * unit
         if len(apart) and np.linalg.norm(apart, axis=1).min() <= _PARALLEL:
             continue
-        height = float(np.clip((value - found.known(step[None])[0]) / square, found.floor, found.ceiling))
-        noise = rounding * size / square
+        height = float(np.clip((value - found.known(steps[[i]])[0]) / square, found.floor, found.ceiling))
+        noise = (rounding * size + 2 * evidence.noise) / square
         kept = Lines(
             (*kept.names, name),
             np.concatenate([kept.units, unit[None]]),
             np.append(kept.heights, height),
             np.append(kept.noise, noise),
+            np.append(kept.doubt, noise + 2 * slack / square),
         )
     return kept
+
+
+def _no_lines(dim: int) -> Lines:
+    return Lines((), np.zeros((0, dim)), np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def _check(found: Spectrum, kept: Lines, exemplar: tuple[str, Array, float], slack: float) -> None:
     """The value lies within what the pictures, and each of the exemplars before, leave for it."""
     name, step, value = exemplar
-    alone = Lines((), kept.units[:0], kept.heights[:0], kept.noise[:0])
-    each = [Lines((n,), kept.units[[j]], kept.heights[[j]], kept.noise[[j]]) for j, n in enumerate(kept.names)]
-    for others in (alone, *each):
+    for others in (_no_lines(len(step)), *(kept.alone(j) for j in range(len(kept.names)))):
         lo, up = (float(end[0]) for end in _ends(found, others, step[None]))
         if not lo - slack <= value <= up + slack:
             reason = f"f({name}) = {value:g} is outside [{lo:g}, {up:g}], which the others leave"
@@ -236,14 +247,14 @@ def cone(found: Spectrum, known: Lines, j: int, angle: Array) -> tuple[Array, Ar
 
     With height = floor + room sin(phi)^2 it is floor + room sin(phi -+ angle)^2, cut at floor and ceiling.
     """
-    height = float(known.heights[j])
+    height, noise = float(known.heights[j]), float(known.noise[j])
     if not np.isfinite(found.room):
         same = angle <= _PARALLEL
-        return np.where(same, height, found.floor), np.where(same, height, found.ceiling)
+        return np.where(same, height - noise, found.floor), np.where(same, height + noise, found.ceiling)
     if found.room <= 0:
         return np.full(len(angle), found.floor), np.full(len(angle), found.ceiling)
     share = (height - found.floor) / found.room
-    give = float(known.noise[j]) / found.room
+    give = noise / found.room
     low, high = (np.arcsin(np.sqrt(np.clip(share + s * give, 0.0, 1.0))) for s in (-1.0, 1.0))
     down, top = np.maximum(low - angle, 0.0), np.minimum(high + angle, np.pi / 2)
     return found.floor + found.room * np.sin(down) ** 2, found.floor + found.room * np.sin(top) ** 2
