@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from snellen.base import RecordError, is_file
 from snellen.base.files import read_json, why
-from snellen.base.shape import Each, Maybe, Named, Number, Option, ShapeError, Text, Whole
+from snellen.base.shape import Each, Maybe, Named, Number, ShapeError, Text, Whole
 from snellen.reports import svg
 from snellen.reports.site import page
 from snellen.reports.words import fixed, listing, middle
@@ -44,7 +44,9 @@ _TABLE = {
             "rebuilt": Maybe(_FIGURES),
             "attainment": _FIGURE,
             "conformal": Named(_FIGURES),
-            "certified": Maybe({"how": Text(), "width": _FIGURE, "inside": _FIGURE, "pictures": Option(_FIGURE)}),
+            "certified": Maybe(
+                {"how": Text(), "width": _FIGURE, "inside": _FIGURE, "pictures": Whole(0), "ladder": Each(_FIGURES)}
+            ),
         }
     ),
     "differences": Each(
@@ -69,13 +71,15 @@ class Certified(Struct, frozen=True):
         how: from what.
         width: median width in parts of the natural range.
         inside: share of photographs whose response lies in its interval.
-        pictures: how many were used, where they are counted.
+        pictures: of each class.
+        ladder: "pictures", "width", "inside" and "accuracy" of the layer rebuilt from them, from few to many.
     """
 
     how: str
     width: float | None
     inside: float | None
-    pictures: float | None = None
+    pictures: int
+    ladder: tuple[dict[str, float | None], ...] = ()
 
 
 class Network(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """What is measured of one trained network: checks on one study, the last layer rebuilt, what is guaranteed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ class Look:
     Args:
         viewer: the network with whose eyes pictures are looked at.
         channels: units of each compared layer, at most.
-        asked: photographs that certificates are asked about.
         classes: that are certified.
         quick: fewer photographs and resamples.
         seed: of the pictures and of all that is drawn at random.
@@ -46,7 +45,6 @@ class Look:
 
     viewer: str = "builtin"
     channels: int = 16
-    asked: int = 200
     classes: int = 3
     quick: bool = False
     seed: int = 0
@@ -167,13 +165,16 @@ def _rebuilt(finding: Finding) -> dict[str, Any]:
 
 def certified(structure: Structure, world: World, look: Look, *, tell: Tell = silence) -> dict[str, Any] | None:
     """What the structure guarantees of a few classes over the image itself; None where nothing is proved."""
-    images = world.images.subset(evenly(len(world.images), min(len(world.images), look.asked)))
     units = [Unit(str(world.class_layer), k) for k in evenly(world.outputs, min(world.outputs, look.classes))]
-    told = structure.guarantee(world.model, units, images, tell=tell)
+    told = structure.guarantee(world.model, units, world.images, quick=look.quick, tell=tell)
     if told is None:
         return None
     figures = {"inside": number(told.inside, 6), "width": number(told.width, 4)}
-    return {"how": told.how, "pictures": told.pictures, **figures}
+    ladder = [
+        {name: number(value, 4) if name != "pictures" else value for name, value in asdict(rung).items()}
+        for rung in told.ladder
+    ]
+    return {"how": told.how, "pictures": told.pictures, **figures, "ladder": ladder}
 
 
 def _names(study: Study, units: Sequence[str]) -> list[str | None]:

@@ -62,7 +62,7 @@ class Structure(ABC):
         return F.cross_entropy(network(images).float(), labels, label_smoothing=0.1)
 
     def guarantee(
-        self, model: Model, units: Sequence[Unit], images: ImageSet, *, tell: Tell = silence
+        self, model: Model, units: Sequence[Unit], images: ImageSet, *, quick: bool = False, tell: Tell = silence
     ) -> Guarantee | None:
         """What is certain of classes over the image; None where nothing is proved.
 
@@ -70,6 +70,7 @@ class Structure(ABC):
             model: a network of this structure.
             units: its classes.
             images: photographs that are asked about.
+            quick: less work.
             tell: told (title, done, all).
         """
         return by_constant(model, units, images, tell=tell)
