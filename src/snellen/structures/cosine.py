@@ -48,5 +48,5 @@ class Cosine(Structure):
     lies = "Over the patch below nothing can: the picture is the weights. Over the image a deeper unit can, by others."
 
     def network(self, classes: int, size: int) -> nn.Module:
-        """279,681 parameters for ten classes."""
+        """279,905 parameters for ten classes."""
         return CosineNetwork(classes)

@@ -131,6 +131,6 @@ class BoundedConv(nn.Module):
         gram = F.conv2d(columns, columns, padding=self.weight.shape[-1] - 1).abs().sum((1, 2, 3))
         return self.weight * torch.rsqrt(gram + 1e-12)[None, :, None, None]
 
-    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h w"]:
+    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o y x"]:
         """Moves by at most as much as its input does."""
         return F.conv2d(x, self.bounded(), self.bias, padding=self.padding)

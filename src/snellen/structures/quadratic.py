@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
@@ -198,8 +199,8 @@ def _certificate(
     )
     further = radius * np.concatenate([pictures.upper[1:], pictures.lower[1:]])
     values = radius**2 * np.concatenate([pictures.high[1:], pictures.low[1:]])
-    ends: tuple[Extreme, ...] = ("max",) * (len(pictures.high) - 1)
-    ends += ("min",) * (len(pictures.low) - 1)
+    top, bottom = get_args(Extreme)
+    ends = (top,) * (len(pictures.high) - 1) + (bottom,) * (len(pictures.low) - 1)
     more = QuadraticClass(further, values, ends) if len(values) else QuadraticClass()
     found = envelope(more, seen, steps[chosen])
     natural = float(truth.min()), float(truth.max())

@@ -70,7 +70,8 @@ def train(
         if pause is not None and step < course.steps and step - saved >= _SAVED_EVERY:
             saved = step
             _pause(learner, optimizer, pause, {"step": step, "epoch": epoch})
-    kept = structure.kept(learner.eval(), course.classes, course.size).eval()
+    with seeded(0):  # what is kept may be a network of its own, whose first weights are random
+        kept = structure.kept(learner.eval(), course.classes, course.size).eval()
     kept.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] # likewise
     return kept
 
@@ -116,6 +117,8 @@ def _resumed(learner: nn.Module, optimizer: torch.optim.Optimizer, folder: Path 
     if found is None:
         return 0, 0
     place, tensors = found
+    if place.keys() != {"step", "epoch"}:
+        return 0, 0
     weights = {n.removeprefix("weights/"): t for n, t in tensors.items() if n.startswith("weights/")}
     own = learner.state_dict()
     if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in own.items()}:
@@ -134,7 +137,7 @@ def _paused(path: Path) -> tuple[dict[str, int], dict[str, Tensor]] | None:
 
     try:
         with safe_open(path, "pt") as file:
-            place = {name: int(value) for name, value in file.metadata().items()}
+            place = {name: int(value) for name, value in (file.metadata() or {}).items()}
             return place, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError, ValueError):
         return None
