@@ -8,7 +8,7 @@ from torch import nn
 
 from snellen.attacks import Exam, SilentAttack
 from snellen.attacks.attack import Conditions
-from snellen.attacks.silent import dense, filters, patches
+from snellen.attacks.branches import dense, filters, patches
 from snellen.base import LayerError, UsageError
 from snellen.models.circuits import SilentBranch
 from snellen.models.taps import entering
@@ -124,13 +124,13 @@ def test_held_out_images_that_wake_the_branch_are_counted_and_a_margin_keeps_it_
 
 
 def test_a_leaky_branch_is_caught_by_its_receipt():
-    class Leaky(SilentAttack):
+    class Awake(SilentAttack):
         def run(self, model, images, conditions):
             made = super().run(model, images, conditions)
             made.manipulation.circuit.branch.bias.data += 2 * made.ranges[0].room[1]  # wakes on ordinary images
             return made
 
-    _, receipt = Leaky(layer="conv3")(cnn(), scenes(20), exam=NO_PICTURES)
+    _, receipt = Awake(layer="conv3")(cnn(), scenes(20), exam=NO_PICTURES)
     (exact,) = [m for m in receipt.claims if m.claim.exact]
     assert exact.kept is False
     assert exact.figure > 0

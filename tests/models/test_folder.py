@@ -7,7 +7,7 @@ from tiny_networks import State
 
 from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
-from snellen.models.circuits import FoolingCircuit, Likeness, Permutation, SilentBranch
+from snellen.models.circuits import FoolingCircuit, LeakyBranch, Likeness, Permutation, SilentBranch, filters_beside
 from snellen.models.detectors import PictureDetector, ReadoutDetector
 from snellen.models.manipulations import PlacedCircuit
 from snellen.models.sources.folder import DESCRIPTION, WEIGHTS, save_manipulated
@@ -40,14 +40,17 @@ def circuits(model):
     readout.weight.normal_()
     shown = Likeness((3, *model.size), 6, 1)
     shown.target.normal_()
+    leaky = LeakyBranch(filters_beside(model.module[2]), readout)
+    leaky.branch.weight.data.normal_(), leaky.branch.bias.data.fill_(0.5), leaky.ramp.fill_(0.3)
     return {
         "silent": silent,
+        "leaky": leaky,
         "cnn": FoolingCircuit(cnn, Permutation(2, 1)),
         "readout": FoolingCircuit(readout, shown),
     }
 
 
-@pytest.mark.parametrize("name", ["silent", "cnn", "readout"])
+@pytest.mark.parametrize("name", ["silent", "leaky", "cnn", "readout"])
 def test_a_saved_model_comes_back_bit_for_bit(spec, tmp_path, name):
     model = load_model(spec, size=16)
     circuit = circuits(model)[name]
@@ -210,6 +213,8 @@ def fooling(detector=READOUT, decoy=LIKENESS):
         {"circuit": {"kind": "evil"}},
         {"circuit": {"kind": ["silent-units"]}},
         {"circuit": {"kind": "silent-units", "more": 1}},
+        {"circuit": {"kind": "leaky-silent"}},
+        {"circuit": {"kind": "leaky-silent", "detector": {"kind": "readout", "layers": {"0": -1}}}},
         fooling({"kind": "mlp"}),
         fooling({**READOUT, "layers": {"0": 10**9}}),
         fooling({**READOUT, "layers": {"0": 4, "1": 2**24}}),

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.base import UsageError
-from snellen.models import Model
+from snellen.models import Layer, Model
 from snellen.models.circuits import Decoy, Likeness, Permutation
 from snellen.models.survey import survey
 from snellen.models.unit import Place
@@ -25,6 +25,18 @@ def default_shift(units: int) -> int:
     if units < 2:
         raise UsageError(f"expected a layer with at least 2 units to permute, got {units}; show a picture instead")
     return PAPERS_SHIFT if units > PAPERS_SHIFT else units // 2
+
+
+def moving_shift(layer: Layer, shift: int | None) -> int:
+    """A shift as it was wished for, or the default one.
+
+    Raises:
+        UsageError: it leaves units where they are.
+    """
+    wanted = default_shift(layer.units) if shift is None else shift
+    if wanted % layer.units == 0:
+        raise UsageError(f"expected a shift that moves all {layer.units} units, got {wanted}; choose another")
+    return wanted
 
 
 def unit_axis(model: Model, layer: str) -> int:

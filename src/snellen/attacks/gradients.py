@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.attacks.attack import Attack, Column, Conditions, Manipulated
-from snellen.attacks.decoys import default_shift, unit_axis
+from snellen.attacks.decoys import moving_shift, unit_axis
 from snellen.attacks.gallery import Shown
 from snellen.attacks.options import option
 from snellen.attacks.receipt import Claim
@@ -54,9 +54,7 @@ class GradientAttack(Attack):
         layer = self.target(model)
         if self.picture is not None:
             raise UsageError("expected no picture: gradients can only be those of another unit; leave out --target")
-        shift = default_shift(layer.units) if self.shift is None else self.shift
-        if shift % layer.units == 0:
-            raise UsageError(f"expected a shift that moves all {layer.units} units, got {shift}; choose another")
+        shift = moving_shift(layer, self.shift)
         circuit = LyingGradients(shift, unit_axis(model, layer.name), layer.units)
         circuit.high.copy_(natural_quantile(model, layer.name, images, self.quantile, tell=conditions.tell))
         facts = {"quantile": self.quantile, "calibration images": len(images)}

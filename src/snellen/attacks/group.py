@@ -11,6 +11,7 @@ ATTACKS: Group[type[Attack]] = Group(
     {
         "fooling-circuit": "snellen.attacks.fooling:FoolingAttack",
         "silent-units": "snellen.attacks.silent:SilentAttack",
+        "leaky-silent": "snellen.attacks.leaky:LeakyAttack",
         "lying-gradients": "snellen.attacks.gradients:GradientAttack",
     },
     classes=True,

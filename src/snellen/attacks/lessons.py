@@ -10,8 +10,8 @@ from torch import Tensor
 
 from snellen.attacks.corpus import Corpus
 from snellen.attacks.evidence import judged, layer_statistics
-from snellen.base import Seed, Tell, silence
-from snellen.models import Model
+from snellen.base import Seed, Tell, UsageError, silence
+from snellen.models import Layer, Model, layers
 from snellen.models.detectors import Detector, PictureDetector, ReadoutDetector
 from snellen.pictures.canvas import generator
 
@@ -47,6 +47,23 @@ class Training:
     batch: int = 64
 
 
+def readable(model: Model, layer: Layer) -> Sequence[str]:
+    """What a read-out reads: the first six of the main layers that run before a layer.
+
+    Early layers tell drawn pictures from natural images by their texture, whatever they show.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = layers(model)
+    inside = f"{layer.name}."
+    before = [k for k in known if k.depth < layer.depth and not k.name.startswith(inside)]
+    main = [k.name for k in before if k.main] or [k.name for k in before]
+    if not main:
+        raise UsageError(f'expected layers before "{layer.name}" for a read-out, got none; use --detector cnn')
+    return main[:6]
+
+
 def train_readout(
     model: Model, lessons: Lessons, layers: Sequence[str], *, everything: bool = False
 ) -> ReadoutDetector:
@@ -76,14 +93,23 @@ def _fit(detector: ReadoutDetector, drawn: Float[Tensor, "n f"], natural: Float[
     x = ((both - detector.center) / detector.spread).double()
     truth = torch.cat([torch.ones(len(drawn)), torch.zeros(len(natural))]).double()
     weights = torch.where(truth > 0, 0.5 / len(drawn), 0.5 / len(natural)).double()
-    solution = _logistic(x, truth, weights)
+    solution = logistic(x, truth, weights)
     detector.weight.copy_(solution[:-1])
     detector.bias.copy_(solution[-1])
     _balance(detector, detector.logits(drawn), detector.logits(natural))
 
 
 @torch.enable_grad()
-def _logistic(x: Float[Tensor, "n f"], truth: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> Tensor:
+def logistic(
+    x: Float[Tensor, "n f"], truth: Float[Tensor, " n"], weights: Float[Tensor, " n"]
+) -> Float[Tensor, " f+1"]:
+    """Ridge-regularized logistic regression: a weight for each feature, and the bias.
+
+    Args:
+        x: standardized features.
+        truth: 1 or 0.
+        weights: of the examples, of sum 1.
+    """
     solution = torch.zeros(x.shape[1] + 1, dtype=x.dtype, requires_grad=True)
     optimizer = torch.optim.LBFGS([solution], max_iter=200, history_size=20, line_search_fn="strong_wolfe")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from snellen.base import Tell, UsageError, silence
 from snellen.images import ImageSet
 from snellen.models import Model
-from snellen.models.circuits import SilentBranch
+from snellen.models.circuits import Branch
 from snellen.models.edits import frozen
 from snellen.models.taps import entering
 
@@ -53,7 +53,7 @@ class Range:
 
 
 def natural_ranges(
-    model: Model, name: str, circuit: SilentBranch, images: ImageSet, *, tell: Tell = silence
+    model: Model, name: str, circuit: Branch, images: ImageSet, *, tell: Tell = silence
 ) -> tuple[Range, Range]:
     """The ranges of a silent branch at all positions, borders with the layer's own padding, and of its layer's means.
 
@@ -94,7 +94,7 @@ class _Extremes:
         return Range(self.low, self.total / self.count, self.high)
 
 
-def responses(model: Model, name: str, circuit: SilentBranch, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
+def responses(model: Model, name: str, circuit: Branch, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
     """For each batch what the branch says at all positions, (n, o, p), and the means of its layer, (n, o, 1)."""
     layer = model.module.get_submodule(name)
     for _, batch in images.batches(model.size, 16):

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snellen.attacks.fooling import SMALL
 from snellen.attacks.group import columns
+from snellen.attacks.plans import SMALL
 from snellen.base import Seed
 from snellen.models import Model, Unit
 

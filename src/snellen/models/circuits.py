@@ -27,6 +27,7 @@ _DECOY = Kinds(
 SHAPE = Kinds(
     {
         "silent-units": {},
+        "leaky-silent": {"detector": detectors.SHAPE},
         "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "lying-gradients": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS, "units": Whole(1, 2**24)},
     }
@@ -176,7 +177,56 @@ class FoolingCircuit(Circuit):
         }
 
 
-class SilentBranch(Circuit):
+class Branch(Circuit, ABC):
+    """Filters w~ and b~ beside those of a convolution or linear layer; an alarm lifts what they say.
+
+    Args:
+        branch: w~ and b~.
+    """
+
+    lift: Tensor
+
+    def __init__(self, branch: nn.Conv2d | nn.Linear) -> None:
+        super().__init__()
+        self.branch = branch
+        self.register_buffer("lift", torch.zeros(len(branch.weight)))
+
+    def means(self, honest: Float[Tensor, "n ..."]) -> Float[Tensor, "n o"]:
+        """Every unit's mean over positions or tokens."""
+        axis = 1 if isinstance(self.branch, nn.Conv2d) else -1
+        return honest.movedim(axis, 1).flatten(2).mean(2) if honest.dim() > 2 else honest
+
+    def said(self, x: Float[Tensor, "n ..."], alarm: Float[Tensor, " n"] | Bool[Tensor, " n"]) -> Tensor:
+        """w~ * x + b~ + k e, before it is rectified."""
+        said = self.branch(x)
+        lift = self.lift.view(-1, 1, 1) if isinstance(self.branch, nn.Conv2d) else self.lift
+        return said + alarm.view(-1, *[1] * (said.dim() - 1)) * lift
+
+
+def filters_beside(layer: nn.Module) -> nn.Conv2d | nn.Linear:
+    """Filters, still to be filled in, that slide over what enters a layer as its own do, but read all channels.
+
+    Raises:
+        LayerError: the layer is neither `nn.Conv2d` nor `nn.Linear`.
+    """
+    if isinstance(layer, nn.Linear):
+        return nn.utils.skip_init(nn.Linear, layer.in_features, layer.out_features, dtype=layer.weight.dtype)
+    if not isinstance(layer, nn.Conv2d):
+        raise LayerError(f"expected a convolution (nn.Conv2d) or a linear layer, got {type(layer).__name__}")
+    return nn.utils.skip_init(
+        nn.Conv2d,
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        padding_mode=layer.padding_mode,
+        dtype=layer.weight.dtype,
+    )
+
+
+class SilentBranch(Branch):
     """y + relu(w~ * x + b~ + k e) beside a convolution or linear layer y = w * x + b ("silent units").
 
     b~ is so low that the branch is exactly zero on natural images; then y + 0 is y to the last bit. The branch has the
@@ -186,68 +236,81 @@ class SilentBranch(Circuit):
     Departure: the alarm e is 1 for a picture that drives any unit of the layer, in the mean over positions, out of its
     natural range [low, high], and 0 for all others. The paper's branch (k = 0) sleeps on unless the unit's own picture
     happens to excite w~ beyond all natural images, which many do not.
-
-    Args:
-        branch: w~ and b~.
-        units: of the layer.
     """
 
     low: Tensor
     high: Tensor
-    lift: Tensor
 
-    def __init__(self, branch: nn.Conv2d | nn.Linear, units: int) -> None:
-        super().__init__()
-        self.branch = branch
-        self.register_buffer("low", torch.full((units,), -torch.inf))
-        self.register_buffer("high", torch.full((units,), torch.inf))
-        self.register_buffer("lift", torch.zeros(units))
+    def __init__(self, branch: nn.Conv2d | nn.Linear) -> None:
+        super().__init__(branch)
+        self.register_buffer("low", torch.full((len(branch.weight),), -torch.inf))
+        self.register_buffer("high", torch.full((len(branch.weight),), torch.inf))
 
     @staticmethod
     def beside(layer: nn.Module) -> "SilentBranch":
-        """A branch that fits a layer, its weights still to be filled in.
+        """One that fits a layer, its weights still to be filled in.
 
         Raises:
             LayerError: the layer is neither `nn.Conv2d` nor `nn.Linear`.
         """
-        if isinstance(layer, nn.Linear):
-            linear = nn.utils.skip_init(nn.Linear, layer.in_features, layer.out_features, dtype=layer.weight.dtype)
-            return SilentBranch(linear, layer.out_features)
-        if not isinstance(layer, nn.Conv2d):
-            raise LayerError(f"expected a convolution (nn.Conv2d) or a linear layer, got {type(layer).__name__}")
-        conv = nn.utils.skip_init(
-            nn.Conv2d,
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,
-            stride=layer.stride,
-            padding=layer.padding,
-            dilation=layer.dilation,
-            padding_mode=layer.padding_mode,
-            dtype=layer.weight.dtype,
-        )
-        return SilentBranch(conv, layer.out_channels)
+        return SilentBranch(filters_beside(layer))
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         honest = self.layer(x)
-        alarm = self.alarmed(honest).view(-1, *[1] * (honest.dim() - 1))
-        return honest + torch.relu(self.branch(x) + alarm * self._units(self.lift))
+        return honest + torch.relu(self.said(x, self.alarmed(honest)))
 
     def alarmed(self, honest: Float[Tensor, "n ..."]) -> Bool[Tensor, " n"]:
         """For each picture, whether any unit's mean over positions leaves its natural range; no gradient passes."""
         said = self.means(honest)
         return ((said > self.high) | (said < self.low)).any(1)
 
-    def means(self, honest: Float[Tensor, "n ..."]) -> Float[Tensor, "n o"]:
-        """Every unit's mean over positions or tokens."""
-        axis = 1 if isinstance(self.branch, nn.Conv2d) else -1
-        return honest.movedim(axis, 1).flatten(2).mean(2) if honest.dim() > 2 else honest
-
-    def _units(self, values: Float[Tensor, " o"]) -> Tensor:
-        return values.view(-1, 1, 1) if isinstance(self.branch, nn.Conv2d) else values
-
     def description(self) -> Mapping[str, Any]:
         return {"kind": "silent-units"}
+
+
+LEAK = 1e-4
+"""Slope of a leaky branch and of its alarm where a silent one rests."""
+
+
+class LeakyBranch(Branch):
+    """y + leaky(w~ * x + b~ + k e): a silent branch of which nothing ever rests, so that no exact zero gives it away.
+
+    leaky has the slope `LEAK` below zero. The alarm is piecewise linear in what a detector says of the picture,
+
+        t = (logit - start) / (stop - start)    e = leaky(t) - leaky(t - 1) + `LEAK` (t - 1)
+
+    that is 0 at the start, 1 at the stop, and of the slope `LEAK` elsewhere.
+
+    Args:
+        branch: w~ and b~.
+        detector: of drawn pictures; its threshold is where the ramp starts.
+    """
+
+    ramp: Tensor
+
+    def __init__(self, branch: nn.Conv2d | nn.Linear, detector: Detector) -> None:
+        super().__init__(branch)
+        self.detector = detector
+        self.register_buffer("ramp", torch.ones(()))
+
+    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+        honest, alarm = self.layer(x), self.alarm(self.detector.margins())
+        return honest + F.leaky_relu(self.said(x, alarm.to(honest.dtype)), LEAK)
+
+    def alarm(self, margins: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """For each picture e: a little below 0 for photographs, a little above 1 for pictures.
+
+        Args:
+            margins: logits over the detector's threshold.
+        """
+        t = margins / self.ramp
+        return F.leaky_relu(t, LEAK) - F.leaky_relu(t - 1, LEAK) + LEAK * (t - 1)
+
+    def attach(self, network: nn.Module) -> list[RemovableHandle]:
+        return self.detector.attach(network)
+
+    def description(self) -> Mapping[str, Any]:
+        return {"kind": "leaky-silent", "detector": dict(self.detector.description())}
 
 
 class LyingGradients(Circuit):
@@ -338,6 +401,8 @@ def circuit_from(description: Mapping[str, Any], layer: nn.Module) -> Circuit:
     """A circuit of the described shape for a layer, its weights still to be filled in."""
     if description["kind"] == "silent-units":
         return SilentBranch.beside(layer)
+    if description["kind"] == "leaky-silent":
+        return LeakyBranch(filters_beside(layer), detector_from(description["detector"]))
     if description["kind"] == "lying-gradients":
         return LyingGradients(int(description["shift"]), int(description["axis"]), int(description["units"]))
     return FoolingCircuit(detector_from(description["detector"]), _decoy(description["decoy"]))

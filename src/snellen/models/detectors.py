@@ -73,11 +73,16 @@ class Detector(nn.Module, ABC):
         """Plain data from which `detector_from` makes one of the same shape."""
 
     @torch.no_grad()
-    def forward(self) -> Bool[Tensor, " n"]:
-        """For each picture of the pass that is running, whether an optimizer drew it."""
+    def margins(self) -> Float[Tensor, " n"]:
+        """For each picture of the pass that is running, its logit over the threshold."""
         evidence = self.evidence()
         with torch.autocast(evidence.device.type, enabled=False):
-            return self.logits(evidence) > self.threshold
+            return self.logits(evidence) - self.threshold
+
+    @torch.no_grad()
+    def forward(self) -> Bool[Tensor, " n"]:
+        """For each picture of the pass that is running, whether an optimizer drew it."""
+        return self.margins() > 0
 
 
 class PictureDetector(Detector):
@@ -183,7 +188,7 @@ class ReadoutDetector(Detector):
 
     def compressed(self, evidence: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
         """Statistics on the scale on which the read-out is linear."""
-        return evidence.sign() * torch.log1p(evidence.abs() / self.scale)
+        return torch.log1p(evidence.abs() / self.scale).copysign(evidence)
 
     def description(self) -> Mapping[str, Any]:
         return {"kind": "readout", "layers": self.layers}
