@@ -173,16 +173,16 @@ def _fitted(world: World, spec: Mapping[str, Any], context: Context) -> dict[str
     entries, natural = spec["units"], spec["natural"]
     pictures = stacked(context, [entry["image"] for entry in entries])
     count = Counter(len(spec["first"]) + len(natural) + len(entries), context.tick)
+    first = held(world, spec["first"], pictures, seed=Seed(spec["seed"]).fork("surrogates"))
+    count.more(len(spec["first"]))
+    told = {
+        "units": [entry["unit"] for entry in entries],
+        "first": [{**asdict(one), "pictures": [float(v) for v in one.pictures]} for one in first],
+    }
+    if len(natural) < LEAST:
+        return {**told, "depth": [], "head": None}
+    chain = chain_of(world)
     with fast(world), torch.no_grad():
-        first = held(world, spec["first"], pictures, seed=Seed(spec["seed"]).fork("surrogates"))
-        count.more(len(spec["first"]))
-        told = {
-            "units": [entry["unit"] for entry in entries],
-            "first": [{**asdict(one), "pictures": [float(v) for v in one.pictures]} for one in first],
-        }
-        if len(natural) < LEAST:
-            return {**told, "depth": [], "head": None}
-        chain = chain_of(world)
         seen = means_of(world, chain, count.through(images for _, images in batches(world, natural)))
         shown = means_of(world, chain, count.through(batched(world, pictures)))
     depth = [_rounded(asdict(step)) for step in steps_of(chain, seen, shown)]

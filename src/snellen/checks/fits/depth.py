@@ -16,9 +16,12 @@ EXACT = 1e-6
 """Share of a class's variance that a fit may leave at photographs left out, and count as exact."""
 PLENTY = 1.2
 """Photographs for each channel, without which no fit is called exact."""
+SURE = 4.0
+"""Standard deviations within which a picture counts as foretold."""
 BEHIND = 6
 """Layers between the last main one and the classes that are tried."""
-Means = Mapping[str, Float[np.ndarray, "n d"]]
+Means = Mapping[str, np.ndarray]
+"""By layer (n, d): the mean of every channel over positions, at n images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,7 @@ class Head:
         natural: (u,) median response to photographs.
         responses: (u,) of each class to its own picture.
         said: (u,) what the fit says of it.
+        unsure: (u,) how far that may be off: four standard deviations, which grow with how far off photographs it is.
         vectors: (u, d) the fit's weights.
         offsets: (u,) what it adds.
     """
@@ -85,14 +89,15 @@ class Head:
     natural: Float[np.ndarray, " u"]
     responses: Float[np.ndarray, " u"]
     said: Float[np.ndarray, " u"]
+    unsure: Float[np.ndarray, " u"]
     vectors: Float[np.ndarray, "u d"]
     offsets: Float[np.ndarray, " u"]
 
     @property
     def missed(self) -> Float[np.ndarray, " u"]:
-        """How far the response to the own picture is from what the fit says, in parts of its way from the median."""
-        away = np.abs(self.responses - self.natural)
-        return np.asarray(np.abs(self.responses - self.said) / np.maximum(away, 1e-12))
+        """How far the response to the own picture surely is from what the fit says, in parts of its way from the median."""
+        away = np.maximum(np.abs(self.responses - self.natural), 1e-12)
+        return np.asarray(np.maximum(np.abs(self.responses - self.said) - self.unsure, 0) / away)
 
 
 def head_of(
@@ -131,6 +136,7 @@ def head_of(
         np.median(truth, 0),
         pictures[chain.classes][own, list(channels)],
         fit.fit(pictures[name])[own, own],
+        SURE * fit.scale * np.sqrt(1 + fit.leverage(pictures[name])),
         fit.fit.weights.T,
         fit.fit.means - fit.fit.middle @ fit.fit.weights,
     )

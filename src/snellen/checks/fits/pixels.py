@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from snellen.base import Seed
 from snellen.measures.surrogates import Affine, affine_of_most, left_over, variances
 from snellen.pictures.canvas import generator
-from snellen.studies.natural import batched, batches
+from snellen.studies.natural import batched, batches, fast
 from snellen.studies.stems import Patches, Stem, dithered, patches, stems
 from snellen.studies.world import World
 
@@ -55,11 +56,12 @@ def held(world: World, natural: Sequence[int], pictures: Float[Tensor, "p 3 h w"
         return ()
     numbers = generator(seed.fork("dither"))
     photographs = [dithered(images.cpu(), numbers).to(images) for _, images in batches(world, natural)]
-    found = []
-    for stem in stems(world):
-        place = _lying(world, stem, photographs, seed)
-        if place is not None:
-            found += _tried(world, place, (photographs, list(batched(world, pictures))), seed)
+    found, first = [], stems(world)
+    with fast(world), torch.no_grad():  # which puts other modules in the place of some convolutions
+        for stem in first:
+            place = _lying(world, stem, photographs, seed)
+            if place is not None:
+                found += _tried(world, place, (photographs, list(batched(world, pictures))), seed)
     return tuple(found)
 
 
