@@ -166,8 +166,8 @@ def test_an_honest_first_layer_is_one_map_of_whatever_it_sees(wrap, preprocess):
 def test_photographs_that_were_enlarged_say_enough_of_an_honest_layer(net):
     """Without the dither they have no spread in some directions, and whatever lies there would be an accusation."""
     pixels, labels = photographs()
-    small_ones = torch.tensor(pixels[:, :6, :6]).permute(0, 3, 1, 2).float()
-    large = F.interpolate(small_ones, (SIDE, SIDE), mode="bilinear").permute(0, 2, 3, 1)
+    corners = torch.tensor(pixels[:, :2, :2]).permute(0, 3, 1, 2).float()
+    large = F.interpolate(corners, (SIDE, SIDE), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
     found = held_of(net, (large.numpy() / 255, labels))
     assert found
     assert max(one.pictures.max() for one in found) < 1e-6

@@ -95,7 +95,7 @@ class Head:
 
     @property
     def missed(self) -> Float[np.ndarray, " u"]:
-        """How far the response to the own picture surely is from what the fit says, in parts of its way from the median."""
+        """How far the response to the own picture surely is from what the fit says, in parts of that to the median."""
         away = np.maximum(np.abs(self.responses - self.natural), 1e-12)
         return np.asarray(np.maximum(np.abs(self.responses - self.said) - self.unsure, 0) / away)
 
