@@ -163,12 +163,11 @@ def test_an_honest_first_layer_is_one_map_of_whatever_it_sees(wrap, preprocess):
     assert all(one.photographs < 1e-9 and one.broken == 0 and one.pictures.max() < 1e-8 for one in found)
 
 
-def test_photographs_that_were_enlarged_say_enough_of_an_honest_layer(net):
-    """Without the dither they have no spread in some directions, and whatever lies there would be an accusation."""
+def test_photographs_without_detail_say_enough_of_an_honest_layer(net):
+    """Without the dither they have no spread in most directions, and whatever lies there would be an accusation."""
     pixels, labels = photographs()
-    corners = torch.tensor(pixels[:, :2, :2]).permute(0, 3, 1, 2).float()
-    large = F.interpolate(corners, (SIDE, SIDE), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
-    found = held_of(net, (large.numpy() / 255, labels))
+    flat = np.broadcast_to(pixels[:, :1, :1], pixels.shape).copy()
+    found = held_of(net, (flat, labels))
     assert found
     assert max(one.pictures.max() for one in found) < 1e-6
 
