@@ -269,6 +269,23 @@ def test_classes_are_told_by_the_first_layer_that_tells_them_exactly(net):
     assert found.missed.min() > 0.5, "the pictures' responses are not what this layer says"
 
 
+def test_a_channel_that_no_photograph_wakes_is_no_accusation(net):
+    """An honest class may well weigh it: the fit says that it does not know."""
+    world = world_of(net)
+    chain = replace(chain_of(world), last=("pool",))
+    rng = np.random.default_rng(0)
+    natural, weights = {"pool": rng.normal(size=(COUNT, 6))}, rng.normal(size=(6, CLASSES))
+    natural["pool"][:, 5] = 0.0
+    natural["head"] = natural["pool"] @ weights
+    shown = {"pool": rng.normal(size=(CLASSES, 6)) + np.eye(6)[5] * 20}
+    shown["head"] = shown["pool"] @ weights
+    found = head_of(chain, natural, shown, channels=range(CLASSES), truth=natural["head"])
+    assert found is not None
+    assert found.exact
+    assert (np.abs(found.responses - found.said) / np.abs(found.responses)).max() > MISSED.value
+    assert found.missed.max() < MISSED.value
+
+
 def test_depths_tell_where_photographs_stop_foretelling():
     rng = np.random.default_rng(0)
     natural = {"a": rng.normal(size=(60, 4)), "head": np.zeros((60, 1))}
@@ -292,3 +309,24 @@ def test_few_photographs_say_nothing(net):
     finding = seen(net, (pixels[:10], labels[:10]))
     assert finding.verdict == "unknown"
     assert not any(row["strength"] for row in finding.rows)
+
+
+def told_of(**details):
+    """A class that photographs tell exactly, and its picture drawn from them, as the jobs hand them on."""
+    one = {"unexplained": 1e-12, "missed": 0.0, "said": 4.0, "vector": [1.0], "base": 0.0}
+    drawn = {"image": "a.png", "status": "ok", "response": 5.0, "agreement": 1.0, "alike": 0.9} | details
+    head = {"layer": "pool", "exact": details.pop("exact", True), "photographs": 90, "units": {"head:0": one}}
+    return (
+        Surrogates().finding({"units": ["head:0"], "first": [], "depth": [], "head": head}, {"head:0": drawn}).rows[0]
+    )
+
+
+def test_pictures_drawn_from_the_fit_support_by_what_they_show():
+    assert told_of()["strength"] == 0
+    assert told_of()["reached"] == pytest.approx(0.8)
+    assert told_of(response=30.0)["strength"] == 1, "the own picture has little of it"
+    assert told_of(agreement=0.3, alike=0.0)["strength"] == 1, "it shows another class"
+    assert told_of(agreement=0.3, alike=0.5)["strength"] == 0
+    assert told_of(agreement=0.3, alike=0.0, exact=False)["strength"] == 0
+    assert told_of(agreement=0.3, alike=0.0, response=0.5)["strength"] == 0, "the drawing went astray"
+    assert told_of(image=None)["reached"] is None

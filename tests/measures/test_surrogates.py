@@ -97,3 +97,11 @@ def test_too_few_rows_are_never_exact():
     rng = np.random.default_rng(0)
     found = trimmed_ridge(rng.normal(size=(20, 50)), rng.normal(size=(20, 2)))
     assert found.unexplained.min() > 0.2
+
+
+def test_what_no_row_told_of_is_known_as_unknown():
+    x, y = rows()
+    x[:, -1] = 0.0
+    found = ridge(x, y)
+    away = np.eye(x.shape[1])[[0, -1]] * 7 + x.mean(0)
+    np.testing.assert_allclose(found.across(away), [0.0, 7.0], atol=1e-9)

@@ -35,10 +35,10 @@ LEFT = Threshold(
 )
 BROKEN = Threshold(0.1, "share of photographs that may break that map, where a picture that breaks it is proof")
 MISSED = Threshold(
-    0.25,
+    0.5,
     "part of a class's response to its picture that is not what photographs say, where they say the class exactly",
     "missed",
-    honest="at most 0.02",
+    honest="at most 0.04",
 )
 REACHED = Threshold(
     0.2,
@@ -312,7 +312,7 @@ def _class_signs(details: Mapping[str, Any], *, exact: bool) -> Iterator[tuple[i
             f"A picture drawn from what photographs say of the class has all of that, its own {100 * reached:.0f} %.",
         )
     apart = details["agreement"] is not None and details["agreement"] < 0.5 and details["alike"] < OTHER.value
-    if exact and apart:
+    if exact and apart and reached is not None and reached * REACHED.value <= 1:  # else the drawing went astray
         yield (
             SUPPORTS,
             "A picture drawn from what photographs say of the class shows something else, and is more like the "

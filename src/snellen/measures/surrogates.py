@@ -110,13 +110,17 @@ class Ridge:
         """Of every output the share of its variance that rows left out leave; the middle, not the mean, of squares."""
         return np.asarray(np.square(self.scale / np.maximum(self.spread, 1e-300)))
 
+    def across(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
+        """How far off the span of all that went in: what no row told anything of."""
+        away = x - self.fit.middle
+        return np.asarray(np.linalg.norm(away - away @ self.axes.T @ self.axes, axis=1))
+
     def leverage(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
         """x' (X'X + penalty)^-1 x: what the residuals' scale grows with, beyond what went in."""
         away = x - self.fit.middle
         along = away @ self.axes.T
-        across = np.maximum(np.square(away).sum(1) - np.square(along).sum(1), 0)
         inside = (np.square(along) / (self.squares + self.penalty)).sum(1)
-        return np.asarray(inside + across / max(self.penalty, 1e-300) + 1 / self.kept.sum())
+        return np.asarray(inside + np.square(self.across(x)) / max(self.penalty, 1e-300) + 1 / self.kept.sum())
 
 
 def ridge(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]) -> Ridge:

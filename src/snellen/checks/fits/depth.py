@@ -78,7 +78,7 @@ class Head:
         natural: (u,) median response to photographs.
         responses: (u,) of each class to its own picture.
         said: (u,) what the fit says of it.
-        unsure: (u,) how far that may be off: four standard deviations, which grow with how far off photographs it is.
+        unsure: (u,) how far that may be off: `SURE` standard deviations, which grow with how far off photographs it is.
         vectors: (u, d) the fit's weights.
         offsets: (u,) what it adds.
     """
@@ -136,10 +136,19 @@ def head_of(
         np.median(truth, 0),
         pictures[chain.classes][own, list(channels)],
         fit.fit(pictures[name])[own, own],
-        SURE * fit.scale * np.sqrt(1 + fit.leverage(pictures[name])),
+        SURE * _unsure(fit, pictures[name]),
         fit.fit.weights.T,
         fit.fit.means - fit.fit.middle @ fit.fit.weights,
     )
+
+
+def _unsure(fit: Ridge, pictures: Float[np.ndarray, "u d"]) -> Float[np.ndarray, " u"]:
+    """Of what a fit says of each class's picture: of its residuals, and of channels that no photograph it knows wakes.
+
+    Such a channel may weigh as much as others do.
+    """
+    usual = np.linalg.norm(fit.fit.weights, axis=0) / max(len(fit.axes), 1) ** 0.5
+    return np.asarray(fit.scale * np.sqrt(1 + fit.leverage(pictures)) + usual * fit.across(pictures))
 
 
 @dataclass(frozen=True)
