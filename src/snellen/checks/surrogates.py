@@ -38,21 +38,21 @@ MISSED = Threshold(
     0.5,
     "part of a class's response to its picture that is not what photographs say, where they say the class exactly",
     "missed",
-    honest="at most 0.04",
+    honest="at most 0.001",
 )
 REACHED = Threshold(
     0.2,
     "what photographs say of the class at its picture, in parts of what they say at the picture drawn from them",
     "reached",
     least=True,
-    honest="at least 0.29",
+    honest="at least 1.0",
 )
 OTHER = Threshold(
     0.2,
     "cosine of a class's picture and the one drawn from photographs' words, if other classes' are nearer as well",
     "alike",
     least=True,
-    honest="at least 0.4",
+    honest="at least 0.46 where they are trained",
 )
 TOLD = 0.05
 """Share of a class's variance that photographs may leave open, and a picture still be drawn from what they say."""

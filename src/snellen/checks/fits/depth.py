@@ -44,9 +44,14 @@ class Chain:
         return tuple(dict.fromkeys([*self.main, *self.last, *([] if self.classes is None else [self.classes])]))
 
 
-def chain_of(world: World) -> Chain:
-    """The layers that surrogates run between."""
-    classes = world.class_layer
+def chain_of(world: World, target: str | None = None) -> Chain:
+    """The layers that surrogates run between.
+
+    Args:
+        world: the network.
+        target: a layer in the classes' place.
+    """
+    classes = target or world.class_layer
     main = tuple(name for name in main_layers(world.model) if name != classes)
     last = None if classes is None else space_of(world, classes)
     if classes is None or last is None:
@@ -117,17 +122,7 @@ def head_of(
     """
     if not chain.last or chain.classes is None:
         return None
-    found: tuple[str, Ridge, bool] | None = None
-    for name in chain.last:
-        known = natural[name]
-        fit = trimmed_ridge(known, truth)
-        exact = len(known) >= PLENTY * known.shape[1] and float(fit.unexplained.max()) <= EXACT
-        if exact or found is None:
-            found = (name, fit, exact)
-        if exact:
-            break
-    assert found is not None
-    name, fit, exact = found
+    name, fit, exact = told_by(chain, natural, truth)
     own = np.arange(len(channels))
     return Head(
         name,
@@ -149,6 +144,25 @@ def _unsure(fit: Ridge, pictures: Float[np.ndarray, "u d"]) -> Float[np.ndarray,
     """
     usual = np.linalg.norm(fit.fit.weights, axis=0) / max(len(fit.axes), 1) ** 0.5
     return np.asarray(fit.scale * np.sqrt(1 + fit.leverage(pictures)) + usual * fit.across(pictures))
+
+
+def told_by(chain: Chain, natural: Means, truth: Float[np.ndarray, "n u"]) -> tuple[str, Ridge, bool]:
+    """The layer that units are told from, how, and whether exactly: the first that does so, else the first of all.
+
+    Args:
+        chain: with a layer before the units' own.
+        natural: means at photographs.
+        truth: the units' responses to them.
+    """
+    found = []
+    for name in chain.last:
+        known = natural[name]
+        fit = trimmed_ridge(known, truth)
+        exact = len(known) >= PLENTY * known.shape[1] and float(fit.unexplained.max()) <= EXACT
+        found.append((name, fit, exact))
+        if exact:
+            return found[-1]
+    return found[0]
 
 
 @dataclass(frozen=True)
