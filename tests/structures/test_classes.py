@@ -90,7 +90,7 @@ def misranked(net):
 
 
 class Beside(nn.Module):
-    """A broken twin: another function of the image is added to a structure, as much of it as the structure itself says."""
+    """A broken twin: another function of the image is added to what a structure says."""
 
     def __init__(self, net):
         super().__init__()
