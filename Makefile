@@ -11,9 +11,11 @@ WHEEL_PIP := build/wheel/bin/python $(INSTALL) --constraint $(CONSTRAINTS)
 
 .PHONY: demo test test-all venv lint format builtin docs dist bench-speed bench-similarity clean
 
-# The theory's pages, the audit of the built-in network, and beside it one whose pictures lie.
+# The theory's pages, a network whose structure makes pictures tell more beside an ordinary one, the audit of the built-in
+# network, and beside it one whose pictures lie.
 demo: venv
 	$(BIN)/snellen theory --out demo/theory
+	$(BIN)/snellen structure compare --quick --structure lipschitz --steps 60 --out demo/structures
 	$(BIN)/snellen audit builtin --out demo
 	$(BIN)/snellen deceive builtin --out demo/deceiving
 	$(BIN)/snellen audit demo/deceiving --units "classifier:*" --out demo/deceived

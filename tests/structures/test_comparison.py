@@ -117,7 +117,7 @@ def test_the_ordinary_network_is_always_among_them():
 
 
 def network(name, seed, value):
-    scores = {"classes": {"pixels": {"pictures": value}}}
+    scores = {"classes": {"pixels": {"pictures": value + 0.5, "others": 0.5}}}
     return {"structure": name, "seed": seed, "accuracy": 0.5, "decoding": scores, "paths": None, "rebuilt": None}
 
 
@@ -132,6 +132,13 @@ def test_differences_are_paired_by_seed_and_corrected_for_all():
     assert told["lo"] > 0.19
     assert told["corrected"] == pytest.approx(2 * told["p"], rel=0.02)
     assert len(measures()) == 12
+
+
+def test_pictures_that_say_of_every_unit_the_same_tell_nothing():
+    alike = network("monotone", 0, 0.0)
+    read = dict(measures())["classes, pixels"]
+    assert alike["decoding"]["classes"]["pixels"]["pictures"] == 0.5
+    assert read(alike) == 0.0
 
 
 def test_whitening_goes_back_and_is_invertible():

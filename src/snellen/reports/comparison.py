@@ -223,6 +223,7 @@ def _dots(panel: _Panel, y: float, scores: Sequence[Mapping[str, float | None]])
     photographs = [v for s in scores if (v := s.get("photographs")) is not None]
     if not pictures:
         return [svg.text((panel.x(0.0) + 4, y + 4), "no such layer", "tick")]
+    others = [v for s in scores if (v := s.get("others")) is not None]
     items = []
     if photographs:
         x = panel.x(middle(photographs))
@@ -230,6 +231,7 @@ def _dots(panel: _Panel, y: float, scores: Sequence[Mapping[str, float | None]])
     mean = panel.x(sum(pictures) / len(pictures))
     items.append(svg.line([(panel.x(0.0), y), (mean, y)], "stem"))
     items += [svg.area(_disc(panel.x(value), y), "dot") for value in pictures]
+    items += [svg.area(_disc(panel.x(middle(others)), y), "others")] if others else []
     return items
 
 
@@ -290,8 +292,8 @@ def _lede(table: Table, shown: Sequence[Kind]) -> str:
     if not better:
         return f"{count}: no structure’s inner units are told apart from the ordinary network’s by these seeds."
     return (
-        f"{count}. To somebody who sees nothing but pixels, pictures of inner units tell more of a "
-        f"{listing(better, 6)} than of an ordinary network, and the interval over seeds excludes zero."
+        f"{count}. To somebody who sees nothing but pixels, pictures of inner units tell more than an ordinary "
+        f"network’s in these, with an interval over seeds that excludes zero: {listing(better, 8)}."
     )
 
 

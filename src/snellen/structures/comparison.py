@@ -198,12 +198,14 @@ def _write(
 
 
 def measures() -> tuple[Named, ...]:
-    """What is compared, by name."""
+    """What is compared, by name; of a viewer what own pictures tell beyond those of other units of the layer."""
 
     def scored(part: str, viewer: str) -> Callable[[Mapping[str, Any]], float | None]:
         def read(one: Mapping[str, Any]) -> float | None:
             scores = one["decoding"].get(part, {}).get(viewer)
-            return None if scores is None else scores["pictures"]
+            if scores is None or scores["pictures"] is None:
+                return None
+            return float(scores["pictures"] - (scores.get("others") or 0.0))
 
         return read
 
