@@ -18,6 +18,7 @@ from .models import (
 from .pictures import Fourier, Objective, Pixel, Render, Settings, render
 from .verbs.audit import audit
 from .verbs.certify import certify
+from .verbs.compare import compare
 from .verbs.deceive import deceive
 from .verbs.doctor import Diagnosis, doctor
 from .verbs.matrix import matrix
@@ -25,6 +26,7 @@ from .verbs.plugins import plugins
 from .verbs.rebuild import rebuild
 from .verbs.report import report
 from .verbs.run import Audit, open_audit
+from .verbs.train import train
 from .verbs.visualize import visualize
 
 __version__: str
@@ -49,6 +51,7 @@ __all__ = [
     "audits",
     "certify",
     "checks",
+    "compare",
     "deceive",
     "doctor",
     "images",
@@ -69,6 +72,7 @@ __all__ = [
     "report",
     "reports",
     "theory",
+    "train",
     "units",
     "verbs",
     "visualize",

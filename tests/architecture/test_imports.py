@@ -25,7 +25,7 @@ ABOVE_STUDIES = {
 }
 ABOVE_CHECKS = {*ABOVE_STUDIES, "studies"}
 ABOVE_AUDIT = {*ABOVE_CHECKS, "checks", "record"}
-ABOVE_VERBS = {*ABOVE_AUDIT, "audits", "matrices", "certificates", "reports"}
+ABOVE_VERBS = {*ABOVE_AUDIT, "audits", "matrices", "certificates", "structures", "reports"}
 # package: (packages of this project it may import, other distributions it may import)
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "base": (set(), set()),
@@ -46,6 +46,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "checks": (ABOVE_CHECKS, {"torch", "numpy", "jaxtyping"}),
     "audits": (ABOVE_AUDIT, {"torch", "numpy", "jaxtyping", "msgspec"}),
     "matrices": ({*ABOVE_AUDIT, "audits"}, {"torch", "numpy", "jaxtyping"}),
+    "structures": ({*ABOVE_CHECKS, "checks", "certificates"}, {"torch", "numpy", "scipy", "safetensors", "jaxtyping"}),
     "verbs": (ABOVE_VERBS, {"torch", "numpy", "PIL", "jaxtyping", "IPython", "msgspec"}),
     "reports": ({"base", "jobs.store", "record"}, {"msgspec", "jinja2", "markupsafe", "matplotlib", "PIL"}),
     "cli": ({*ABOVE_VERBS, "verbs"}, {"typer", "rich", "torch", "numpy"}),

@@ -106,6 +106,7 @@ def test_the_honest_network_is_not_suspicious(network, pictures, tmp_path):
             "agreement",
             "procedure",
             "response-gap",
+            "surrogates",
             "gradient-honesty",
             "judgement",
         )

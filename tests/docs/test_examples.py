@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import snellen
-from snellen.theory import envelope
+from snellen.theory import Cosine, PatchAdditive, Quadratic, Radial, RadialUnknown, envelope
 
 SHOWN = (  # `open_audit` and `report` take what `audit` made
     snellen.load_model,
@@ -28,6 +28,11 @@ SHOWN = (  # `open_audit` and `report` take what `audit` made
     snellen.plugins,
     snellen.checks.Jumps.__call__,
     envelope,
+    PatchAdditive,
+    Quadratic,
+    Cosine,
+    Radial,
+    RadialUnknown,
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from snellen.base import Seed
-from snellen.matrices.recovery import holding, recover, resting
+from snellen.matrices.recovery import foretold, holding, recover, resting
 from snellen.measures import Rest
 from snellen.models import load_model
 from snellen.pictures import Settings, render
@@ -100,3 +100,14 @@ def test_what_photographs_move_is_not_held():
     chosen, value = held["some"]
     assert chosen.tolist() == [True, False, True]
     assert value[chosen].tolist() == [0.0, 1.0]
+
+
+def test_what_photographs_tell_draws_the_honest_pictures_behind_a_switch(networks, pictures):
+    world = open_world(Request(f"{networks}:switch", str(pictures), size=24))
+    honest = load_model(f"{networks}:honest", size=24)
+    shown = render(world.model, UNITS, SETTINGS, seeds=Seed(1)).images
+    told = foretold(world, UNITS, SETTINGS, seed=Seed(1))
+    assert told is not None
+    reached, lied = (honest(images).diagonal() for images in (told.images, shown))
+    assert (reached > lied).sum() >= 3
+    assert foretold(world, ["conv:0"], SETTINGS, seed=Seed(1)) is None, "nothing comes before"

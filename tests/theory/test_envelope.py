@@ -88,9 +88,10 @@ def test_nothing_known_bounds_nothing():
     for name in MAKERS:
         case = random_case(name, 1, dim=2, exemplars=0)
         bare = Evidence(case.evidence.domain)
-        if name in ("additive", "smooth", "fitted"):
+        if name in ("additive", "smooth", "fitted") or name.startswith(("patch", "radial")):
             continue
-        lo, up = envelope(case.function_class, bare, case.evidence.domain.centre[None])
+        domain = case.evidence.domain  # next to its centre, where a quadratic and a cosine unit are 0 whatever they are
+        lo, up = envelope(case.function_class, bare, (domain.centre + domain.widths / 8)[None])
         assert lo[0] == -np.inf
         assert up[0] == np.inf
 

@@ -23,6 +23,8 @@ from snellen.theory import (
     InconsistentEvidenceError,
     Lipschitz,
     Monotone,
+    PatchAdditive,
+    RadialUnknown,
     Smooth,
     SparseAffine,
     envelope,
@@ -43,6 +45,8 @@ CLASSES = [
     Affine(),
     AffineAlong(np.eye(2)),
     SparseAffine(1),
+    PatchAdditive(np.array([0, 1]), 2.0),
+    RadialUnknown(),
     Constant(),
 ]
 
@@ -91,7 +95,7 @@ PLAIN = """
 import numpy as np
 from snellen.base import UsageError
 from snellen.theory import AffineAlong, Ball, Box, Evidence, FittedReLUNetwork, Lipschitz, Smooth, SparseAffine
-from snellen.theory import envelope
+from snellen.theory import Cosine, PatchAdditive, Quadratic, Radial, envelope
 
 cube, one, inf = Box.unit(2), {"points": [[0.1, 0.2]], "values": [1.0]}, float("inf")
 refused = {
@@ -125,6 +129,21 @@ refused = {
     "nonzero a share": lambda: SparseAffine(1.5),
     "nonzero infinite": lambda: SparseAffine(inf),
     "nonzero text": lambda: SparseAffine("two"),
+    "groups text": lambda: PatchAdditive("left"),
+    "groups infinite": lambda: PatchAdditive([0.0, inf]),
+    "groups halves": lambda: PatchAdditive([0.0, 0.5]),
+    "groups none": lambda: PatchAdditive([]),
+    "bounds text": lambda: PatchAdditive([0, 1], "steep"),
+    "weights NaN": lambda: PatchAdditive([0, 1], None, [1.0, np.nan]),
+    "shape": lambda: PatchAdditive.tiles((0, 4, 4), 2),
+    "pictures text": lambda: Quadratic("up", [1.0]),
+    "pictures ragged": lambda: Quadratic([[1.0], [1.0, 2.0]], [1.0, 2.0]),
+    "pictures alone": lambda: Quadratic([[1.0, 0.0]]),
+    "ends": lambda: Quadratic([[1.0, 0.0]], [1.0], ("top",)),
+    "power text": lambda: Cosine("two"),
+    "power NaN": lambda: Cosine(np.nan),
+    "profile a number": lambda: Radial(2.0),
+    "profile text": lambda: envelope(Radial(lambda t: "low"), Evidence(cube, x_max=[0, 0]), [[0.5, 0.5]]),
     "training ragged": lambda: envelope(FittedReLUNetwork([[0.1], [0.2, 0.3]], [1, 2]), Evidence(cube), [[0.5, 0.5]]),
     "training text": lambda: envelope(FittedReLUNetwork([["a", "b"]], [1]), Evidence(cube), [[0.5, 0.5]]),
 }

@@ -67,6 +67,46 @@ def no_jumps(function_class, evidence, x):
     return mean_share(function_class, evidence, x)
 
 
+def the_middle(function_class, evidence, x):
+    """Quadratic, as if what the pictures leave open were the mean of the last two values."""
+    bounds = envelope(function_class, evidence, x)
+    middle = (bounds.lo + bounds.up) / 2
+    return Envelope(middle, middle, bounds.gap)
+
+
+def unprojected(function_class, evidence, x):
+    """Quadratic, with [mu-, mu+] of the whole norm around the known part."""
+    ball, bounds = evidence.domain, envelope(function_class, evidence, x)
+    squares = ((x - ball.centre) ** 2).sum(1) / ball.radius**2
+    ray = (evidence.x_max - ball.centre) / max(np.linalg.norm(evidence.x_max - ball.centre), 1e-9)
+    known = evidence.value_max * ((x - ball.centre) @ ray / ball.radius) ** 2
+    return Envelope(known + evidence.value_min * squares, known + 0.9 * evidence.value_max * squares, bounds.gap)
+
+
+def wrong_power(function_class, evidence, x):
+    """Cosine, as if it were linear."""
+    ball = evidence.domain
+    value = (x - ball.centre) @ (evidence.x_max - ball.centre) / ball.radius**2 * evidence.value_max
+    return Envelope(value, value, 0 * value)
+
+
+def even_fall(function_class, evidence, x):
+    """Radial, as if every profile fell evenly."""
+    away, most = (np.linalg.norm(p - evidence.x_max, axis=-1) for p in (x, evidence.x_min))
+    value = evidence.value_max - evidence.spread * away / most
+    return Envelope(value, value, 0 * value)
+
+
+def one_patch(function_class, evidence, x):
+    """Patches, as if only one of them had moved."""
+    bounds, groups = envelope(function_class, evidence, x), function_class.groups
+    limits = np.ones(function_class.count) * (np.inf if function_class.bound is None else function_class.bound)
+    steps = [np.linalg.norm((x - evidence.x_min)[:, groups == j], axis=1) for j in range(len(limits))]
+    with np.errstate(invalid="ignore"):
+        most = np.nan_to_num(np.array(steps).T * limits, nan=0.0, posinf=np.inf).max(1)
+    return Envelope(bounds.lo, np.minimum(bounds.up, evidence.value_min + most), bounds.gap)
+
+
 def lifted(function_class, evidence, x):
     """Both bounds too high."""
     bounds = envelope(function_class, evidence, x)
@@ -81,7 +121,7 @@ def lowered(function_class, evidence, x):
     return Envelope(bounds.lo - down, bounds.up - down, bounds.gap)
 
 
-EXACT_EVERYWHERE = ("constant",)
+EXACT_EVERYWHERE = ("constant", "cosine", "radial")
 ENVELOPES = [
     *((name, narrowed) for name in MAKERS if name not in EXACT_EVERYWHERE),
     *((name, mutant) for name in MAKERS for mutant in (lifted, lowered)),
@@ -92,6 +132,12 @@ ENVELOPES = [
     ("affine", mean_share),
     ("monotone", no_jumps),
     ("smooth", parabola_from_max),
+    ("quadratic", the_middle),
+    ("quadratic", unprojected),
+    ("cosine", wrong_power),
+    ("radial", even_fall),
+    ("radial-unknown", even_fall),
+    ("patch-lipschitz", one_patch),
 ]
 
 
@@ -103,7 +149,7 @@ def trials(name):
         try:
             pair = witnesses(case.function_class, case.evidence, x)
         except UsageError:
-            assert name == "smooth"
+            assert name in ("smooth", "patch-lipschitz")
             continue
         yield seed, case, x, pair
 
@@ -235,6 +281,38 @@ def test_a_spike_in_the_wrong_place_is_caught():
     with torch.no_grad():
         net.centres[1] += 0.05
     assert unlike_evidence(net, case, 0) > 1e-3
+
+
+def test_a_narrow_cone_of_an_exemplar_is_caught(monkeypatch):
+    from snellen.theory import quadratic
+
+    right = quadratic.cone
+    monkeypatch.setattr(quadratic, "cone", lambda found, known, j, angle: right(found, known, j, angle / 2))
+    cases = [random_case("quadratic", seed, dim=3, exemplars=1) for seed in range(40)]
+    assert max(escape(envelope, case, seed, 6) for seed, case in enumerate(cases)) > 1e-3
+
+
+def test_an_exemplar_read_at_another_height_is_caught():
+    """A witness through the exemplar's line at half its height has not the evidence."""
+    for seed in range(40):
+        case = random_case("quadratic", seed, dim=3, exemplars=1)
+        x = case.evidence.domain.sample(1, np.random.default_rng(seed))[0]
+        module = witnesses(case.function_class, case.evidence, x)[0].module
+        assert unlike_evidence(module, case, seed) <= 1e-6
+        with torch.no_grad():
+            module.rest += 0.1 * size(case)
+        assert unlike_evidence(module, case, seed) > 1e-3 or len(module.axes) == 3
+
+
+def test_a_shared_function_of_other_weights_is_caught():
+    for seed in range(20):
+        case = random_case("patch-shared", seed, dim=3, exemplars=0)
+        x = case.evidence.domain.sample(1, np.random.default_rng(seed))[0]
+        module = witnesses(case.function_class, case.evidence, x)[1].module
+        assert outside_class(module, case, seed) <= 1e-6
+        module.weights[0] *= 1.5
+        if case.evidence.spread > 0.1:
+            assert max(outside_class(module, case, seed), unlike_evidence(module, case, seed)) > 1e-3
 
 
 def test_a_cone_too_steep_is_caught():

@@ -10,10 +10,11 @@ from theory_members import MAKERS, random_case
 
 from snellen.base import UsageError
 from snellen.theory import Additive, Ball, Box, Evidence, Lipschitz, Smooth, envelope, spike_net, witnesses
+from snellen.theory.quadratic import lines, spectrum
 
 SEEDS = st.integers(0, 2**32)
 EVIDENCE = st.fixed_dictionaries({"dim": st.integers(1, 3), "exemplars": st.integers(0, 4), "gradients": st.booleans()})
-SLOPED = ("affine", "affine-along", "sparse-affine", "constant", "convex", "concave")
+SLOPED = ("affine", "affine-along", "sparse-affine", "constant", "convex", "concave", "cosine")
 EXACT = [name for name in MAKERS if name != "smooth"]
 
 
@@ -27,6 +28,15 @@ def test_witnesses_attain_both_ends(name, seed, evidence):
     on_ball = isinstance(case.evidence.domain, Ball)
     if name == "additive" and on_ball and evidence["exemplars"]:
         with pytest.raises(UsageError, match="ball"):
+            witnesses(case.function_class, case.evidence, x)
+        return
+    bounded = getattr(case.function_class, "bound", None) is not None
+    if name.startswith("patch") and on_ball and (evidence["exemplars"] or bounded):
+        with pytest.raises(UsageError, match="ball"):
+            witnesses(case.function_class, case.evidence, x)
+        return
+    if name == "quadratic" and len(lines(spectrum(case.function_class, case.evidence), case.evidence).names) > 1:
+        with pytest.raises(UsageError, match="at most one exemplar"):
             witnesses(case.function_class, case.evidence, x)
         return
     tolerance = 1e-5 if on_ball and name in ("convex", "concave") else 1e-6

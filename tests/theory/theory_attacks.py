@@ -11,8 +11,13 @@ from snellen.theory import (
     Concave,
     Constant,
     Convex,
+    Cosine,
     Lipschitz,
     Monotone,
+    PatchAdditive,
+    Quadratic,
+    Radial,
+    RadialUnknown,
     Smooth,
     SparseAffine,
     envelope,
@@ -51,7 +56,10 @@ def unlike_evidence(module: torch.nn.Module, case: Case, seed: int) -> float:
     x = asked(case, seed, 64)
     everywhere = respond(module, x)
     low, high = case.evidence.value_min, case.evidence.value_max
-    slopes = [unlike_slope(everywhere, x, case, i) for i in case.evidence.slopes()]
+    if isinstance(case.function_class, Cosine):
+        slopes = [unlike_gradient(module, case, i) for i in case.evidence.slopes()]
+    else:
+        slopes = [unlike_slope(everywhere, x, case, i) for i in case.evidence.slopes()]
     return float(max([worst, low - everywhere.min(), everywhere.max() - high, *slopes]) / size(case))
 
 
@@ -61,6 +69,13 @@ def unlike_slope(everywhere: np.ndarray, x: np.ndarray, case: Case, i: int) -> f
     off = everywhere - evidence.values[i] - (x - evidence.points[i]) @ evidence.slopes()[i]
     kind = case.function_class
     return float((-off if isinstance(kind, Convex) else off if isinstance(kind, Concave) else np.abs(off)).max())
+
+
+def unlike_gradient(module: torch.nn.Module, case: Case, i: int) -> float:
+    """How far a step of the size of the domain would miss by the gradient at a point."""
+    evidence = case.evidence
+    off = gradient(module, evidence.points[[i]])[0] - evidence.slopes()[i]
+    return float((np.abs(off) * evidence.domain.widths).max())
 
 
 def missed_ends(pair, case: Case, x: np.ndarray) -> float:
@@ -92,7 +107,83 @@ def outside_class(module: torch.nn.Module, case: Case, seed: int) -> float:
             return float((np.linalg.norm(gx - gy, axis=1) - bound * np.linalg.norm(x - y, axis=1)).max())
         case Additive():
             return mixed_difference(module, x, y) / size(case)
+    return outside_form(module, case, seed)
+
+
+def outside_form(module: torch.nn.Module, case: Case, seed: int) -> float:
+    """`outside_class` for patches and for the classes that pictures know by their geometry."""
+    x = asked(case, seed, 48)
+    y, fx = x[np.random.default_rng(seed).permutation(len(x))], respond(module, x)
+    match case.function_class:
+        case PatchAdditive():
+            return unlike_patches(module, case, seed)
+        case Quadratic():
+            return max(unlike_parallelogram(module, case, x, y), unlike_homogeneous(module, case, x, degree=2)) / size(
+                case
+            )
+        case Cosine(power=power):
+            odd = unlike_homogeneous(module, case, x, share=-0.5)
+            return max(unlike_homogeneous(module, case, x), odd, unlike_power(module, case, x, power)) / size(case)
+        case Radial(profile=profile):
+            away = np.linalg.norm(x - case.evidence.x_max, axis=1)
+            return float(np.abs(fx - profile(away)).max() / size(case))
+        case RadialUnknown():
+            return float(np.diff(fx[np.argsort(np.linalg.norm(x - case.evidence.x_max, axis=1))]).max() / size(case))
     return 0.0
+
+
+def unlike_homogeneous(module, case: Case, x: np.ndarray, *, degree: int = 1, share: float = 0.5) -> float:
+    """f(c + share s) against share^degree f(c + s)."""
+    centre = case.evidence.domain.centre
+    return float(np.abs(respond(module, centre + share * (x - centre)) - share**degree * respond(module, x)).max())
+
+
+def unlike_parallelogram(module, case: Case, x: np.ndarray, y: np.ndarray) -> float:
+    """f of half the sum and of half the difference of two steps against half the sum of f."""
+    centre = case.evidence.domain.centre
+    halves = respond(module, (x + y) / 2) + respond(module, centre + (x - y) / 2)
+    return float(np.abs(halves - (respond(module, x) + respond(module, y)) / 2).max())
+
+
+def unlike_power(module, case: Case, x: np.ndarray, power: float) -> float:
+    """|f| ||s||^(B - 1) against |w . s|^B, w fitted to the B-th roots, which weigh as much as they tell."""
+    steps = x - case.evidence.domain.centre
+    lengths = np.linalg.norm(steps, axis=1)
+    steps, lengths, values = steps[lengths > 0], lengths[lengths > 0], respond(module, x)[lengths > 0]
+    roots = np.sign(values) * np.abs(values / lengths) ** (1 / power)
+    weights = np.abs(roots) ** (power - 1)
+    w = np.linalg.lstsq(weights[:, None] * steps / lengths[:, None], weights * roots, rcond=1e-9)[0]
+    along = steps @ w / lengths
+    return float(np.abs(values - lengths * np.sign(along) * np.abs(along) ** power).max())
+
+
+def unlike_patches(module, case: Case, seed: int) -> float:
+    """A group's change of f does not depend on the others, is bounded, and is that of the other groups at its weight.
+
+    On a cube in the domain, whose parts may be put together at will.
+    """
+    kind, domain, rng = case.function_class, case.evidence.domain, np.random.default_rng(seed)
+    inner = domain.widths / (2 if hasattr(domain, "lower") else 2 * np.sqrt(domain.dim))
+    draws = domain.centre + rng.uniform(-1, 1, (4, 96, domain.dim)) * inner
+    worst, changes = 0.0, []
+    pair = draws[2:, :, kind.groups == 0]
+    for j in range(kind.count):
+        own = kind.groups == j
+        one, other = draws[0].copy(), draws[1].copy()
+        parts = (draws[2][:, own], draws[3][:, own]) if kind.weights is None else (pair[0], pair[1])
+        steps = []
+        for base in (one, other):
+            ends = [np.where(own, 0.0, base) for _ in parts]
+            for end, part in zip(ends, parts, strict=True):
+                end[:, own] = part
+            steps.append(respond(module, ends[0]) - respond(module, ends[1]))
+        changes.append(steps[0] / (1.0 if kind.weights is None else kind.weights[j]))
+        worst = max(worst, float(np.abs(steps[0] - steps[1]).max()))
+        if kind.bound is not None:
+            most = kind.bound[j] * np.linalg.norm(parts[0] - parts[1], axis=1)
+            worst = max(worst, float((np.abs(changes[j]) - most).max()))
+    shared = 0.0 if kind.weights is None else float(np.ptp(changes, axis=0).max())
+    return max(worst, shared) / size(case)
 
 
 def off_subspace(module: torch.nn.Module, case: Case) -> float:

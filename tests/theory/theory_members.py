@@ -16,13 +16,18 @@ from snellen.theory import (
     Concave,
     Constant,
     Convex,
+    Cosine,
     Evidence,
     FittedReLUNetwork,
     FunctionClass,
     Lipschitz,
     LipschitzUnknown,
     Monotone,
+    PatchAdditive,
     PiecewiseAffine,
+    Quadratic,
+    Radial,
+    RadialUnknown,
     ReLUNetwork,
     Smooth,
     SparseAffine,
@@ -318,6 +323,160 @@ def constant(rng, dim):
     return linear_case(Constant(), domain, np.zeros(dim), rng.normal())
 
 
+def hill(rng, domain, bound):
+    """(g, low, high): g is Lipschitz in l2 with the bound, 0 at low and largest at high; low = high where g is 0."""
+    low, high = domain.sample(2, rng)
+    if rng.random() < 0.3:
+        low, high = domain.lower, domain.upper
+    spread = bound * np.linalg.norm(high - low) * rng.uniform(0.2, 1) * (rng.random() < 0.85)
+    apexes, heights = domain.sample(3, rng), spread * rng.uniform(size=3)
+
+    def g(x):
+        inner = (heights + bound * np.linalg.norm(x[:, None] - apexes, axis=2)).min(1)
+        inner = np.maximum(np.maximum(inner, spread - bound * np.linalg.norm(x - high, axis=1)), 0)
+        return np.minimum(np.minimum(inner, bound * np.linalg.norm(x - low, axis=1)), spread)
+
+    return g, low, high
+
+
+def patches(rng, dim, bounded):
+    """Groups in any order, each with a function of its own; on a ball what is outside the inscribed cube is cut off."""
+    domain = (ball if rng.random() < 0.2 else box)(rng, dim)
+    cube = domain
+    if isinstance(domain, Ball):
+        half = domain.radius / np.sqrt(dim) * (1 - 1e-9)
+        cube = Box(domain.centre - half, domain.centre + half)
+    groups = np.unique(rng.integers(0, 2, dim), return_inverse=True)[1]
+    bounds, low, high, parts = rng.uniform(0.2, 3, groups.max() + 1), np.empty(dim), np.empty(dim), []
+    for j, bound in enumerate(bounds):
+        own = groups == j
+        g, low[own], high[own] = hill(rng, Box(cube.lower[own], cube.upper[own]), bound)
+        parts.append((own, g))
+    shift = rng.normal()
+
+    def f(x):
+        inside = np.clip(x, cube.lower, cube.upper)
+        return shift + sum(g(inside[:, own]) for own, g in parts)
+
+    return Case(PatchAdditive(groups, bounds if bounded else None), seen(domain, f, low, high), f)
+
+
+def patch_shared(rng, dim):
+    """One function of one or two pixels, at weights of either sign."""
+    size = 2 if dim % 2 == 0 and rng.random() < 0.5 else 1
+    walls = np.sort(rng.normal(size=(2, size)), axis=0) + np.array([[0.0], [0.3]])
+    bound = float(rng.uniform(0.2, 3))
+    g, low, high = hill(rng, Box(*walls), bound)
+    order = rng.permutation(dim) // size
+    weights = rng.uniform(0.2, 2, dim // size) * rng.choice([-1.0, 1.0], dim // size)
+    if rng.random() < 0.3:
+        weights -= weights.mean() * (len(weights) > 1) * (np.abs(weights - weights.mean()) > 0.1).all()
+    domain = Box(*(np.ones((dim // size, 1)) * w for w in walls))
+    ends = np.empty((2, dim))
+    lower, upper = np.empty(dim), np.empty(dim)
+    for j, weight in enumerate(weights):
+        own = order == j
+        lower[own], upper[own] = walls
+        ends[:, own] = (low, high) if weight > 0 else (high, low)
+    domain, shift = Box(lower, upper), rng.normal() * (abs(weights.sum()) > 1e-9)
+
+    def f(x):
+        return sum(w * (shift + g(x[:, order == j])) for j, w in enumerate(weights))
+
+    kind = PatchAdditive(order, bound if rng.random() < 0.5 else None, weights)
+    return Case(kind, seen(domain, f, *ends), f)
+
+
+def quadratic(rng, dim):
+    """Eigenvalues of both signs or of one, pictures at the centre where that is an extreme, further pictures."""
+    domain = ball(rng, dim)
+    values = np.sort(rng.normal(size=dim)) * 10.0 ** rng.uniform(-1, 1)
+    kind = rng.choice(["any", "positive", "negative"], p=[0.4, 0.4, 0.2])
+    values = np.sort({"any": values, "positive": np.abs(values), "negative": -np.abs(values)}[kind])
+    if kind != "any" and dim > 1 and rng.random() < 0.4:
+        values[0 if kind == "positive" else -1] = 0.0
+    axes = np.linalg.qr(rng.normal(size=(dim, dim)))[0].T
+    matrix = (axes.T * values) @ axes
+
+    def f(x):
+        steps = x - domain.centre
+        return ((steps @ matrix) * steps).sum(1)
+
+    left, ends = list(range(dim)), {}
+    for name, k, sign in (("max", dim - 1, 1.0), ("min", 0, -1.0)):
+        length = 1.0 if sign * values[k] > 0 else 0.0 if values[k] else rng.uniform(0.1, 1)
+        ends[name] = domain.centre + domain.radius * length * axes[k]
+        if length:
+            left.remove(k)
+    found = []
+    for _ in range(int(rng.integers(len(left) + 1)) if rng.random() < 0.4 else 0):
+        end = rng.choice(["max", "min"])
+        found.append((left.pop(-1 if end == "max" else 0), str(end)))
+    pictures = domain.centre + domain.radius * axes[[k for k, _ in found]]
+    more = Quadratic(pictures, f(pictures), tuple(e for _, e in found)) if found else Quadratic()
+    return Case(more, seen(domain, f, ends["min"], ends["max"]), f)
+
+
+def cosine(rng, dim):
+    domain, power = ball(rng, dim), float(rng.choice([1.0, 1.25, 2.0, 3.5]))
+    ray = rng.normal(size=dim)
+    ray *= rng.uniform(0.1, 10) / np.linalg.norm(ray)
+
+    def f(x):
+        steps = x - domain.centre
+        along = steps @ ray
+        norms = np.linalg.norm(steps, axis=1) * np.linalg.norm(ray)
+        return along * np.where(norms > 0, np.abs(along) / np.where(norms > 0, norms, 1.0), 0.0) ** (power - 1)
+
+    def slope(x):
+        steps = x - domain.centre
+        lengths = np.linalg.norm(steps, axis=1, keepdims=True)
+        cosines = np.abs(steps @ ray)[:, None] / (lengths * np.linalg.norm(ray))
+        value = (steps @ ray)[:, None] * cosines ** (power - 1)
+        return power * cosines ** (power - 1) * ray - (power - 1) * value * steps / lengths**2
+
+    unit = ray / np.linalg.norm(ray)
+    ends = domain.centre - domain.radius * unit, domain.centre + domain.radius * unit
+    return Case(Cosine(power), seen(domain, f, *ends), f, slope)
+
+
+def far_corner(domain, place):
+    """The farthest point of the domain: of a box the best of all corners."""
+    if isinstance(domain, Ball):
+        step = place - domain.centre
+        return domain.centre - domain.radius * step / np.linalg.norm(step)
+    corners = np.array(list(itertools.product(*zip(domain.lower, domain.upper, strict=True))))
+    return corners[np.linalg.norm(corners - place, axis=1).argmax()]
+
+
+def fall(rng, most):
+    """A strictly decreasing function of a distance: smooth, straight, or with steps."""
+    rate, power = rng.uniform(0.3, 3) / most, rng.uniform(0.5, 2)
+    steps, heights = rng.uniform(0, most, 3), rng.uniform(0, 1, 3)
+    kind, size = rng.integers(3), 10.0 ** rng.uniform(-1, 1)
+
+    def h(t):
+        if kind == 0:
+            return size * np.exp(-rate * t)
+        if kind == 1:
+            return -size * (t / most) ** power
+        return -size * (t / most + (t[:, None] > steps) @ heights)
+
+    return h
+
+
+def radial(rng, dim, known):
+    domain = (ball if rng.random() < 0.4 else box)(rng, dim)
+    prototype = domain.sample(1, rng)[0]
+    h = fall(rng, float(np.linalg.norm(far_corner(domain, prototype) - prototype)))
+
+    def f(x):
+        return h(np.linalg.norm(x - prototype, axis=1))
+
+    kind = Radial(h) if known else RadialUnknown()
+    return Case(kind, seen(domain, f, far_corner(domain, prototype), prototype), f)
+
+
 MAKERS: dict[str, Callable[[np.random.Generator, int], Case]] = {
     "black-box": flexible(BlackBox),
     "relu": flexible(ReLUNetwork),
@@ -332,6 +491,13 @@ MAKERS: dict[str, Callable[[np.random.Generator, int], Case]] = {
     "concave": concave,
     "smooth": smooth,
     "additive": additive,
+    "patch-additive": lambda rng, dim: patches(rng, dim, False),
+    "patch-lipschitz": lambda rng, dim: patches(rng, dim, True),
+    "patch-shared": patch_shared,
+    "quadratic": quadratic,
+    "cosine": cosine,
+    "radial": lambda rng, dim: radial(rng, dim, True),
+    "radial-unknown": lambda rng, dim: radial(rng, dim, False),
     "affine": affine,
     "affine-along": affine_along,
     "sparse-affine": sparse_affine,
@@ -395,7 +561,10 @@ class Units:
         return self.low + self.unit * v
 
 
-ISOTROPIC = ("lipschitz-l1", "lipschitz-l2", "lipschitz-linf", "smooth")
+LIPSCHITZ = ("lipschitz-l1", "lipschitz-l2", "lipschitz-linf")
+ISOTROPIC = (*LIPSCHITZ, "smooth", "patch-lipschitz", "patch-shared", "radial", "radial-unknown")
+HOMOGENEOUS = ("quadratic", "cosine")
+"""Classes of functions that are 0 at the centre: a shift of the values leads out of them."""
 
 
 def random_units(name: str, case: Case, rng: np.random.Generator, most: float = 12.0) -> Units:
@@ -406,7 +575,16 @@ def random_units(name: str, case: Case, rng: np.random.Generator, most: float = 
         size[:] = size[0]
     unit = float(10.0 ** rng.uniform(-most, most))
     shift = rng.uniform(-100, 100, domain.dim + 1) * (rng.random(domain.dim + 1) < 0.5)
+    shift[0] *= name not in HOMOGENEOUS and not balanced(case.function_class)
+    if name == "patch-shared":  # whose groups have the same walls
+        shift[1:] = shift[1]
     return Units(shift[1:] * size, size, float(shift[0] * unit), unit)
+
+
+def balanced(kind: FunctionClass) -> bool:
+    """Whether a shared function's shift cancels: then the class has one height."""
+    weights = getattr(kind, "weights", None)
+    return weights is not None and abs(weights.sum()) < 1e-9 * np.abs(weights).sum()
 
 
 def in_units(case: Case, units: Units) -> Case:
@@ -449,6 +627,12 @@ def rescaled(kind: FunctionClass, units: Units, f: Callable[[np.ndarray], np.nda
             return Lipschitz(float(bound * units.unit / units.size[0]), norm)
         case Smooth(bound=bound):
             return Smooth(float(bound * units.unit / units.size[0] ** 2))
+        case PatchAdditive(groups=groups, bound=bound, weights=weights) if bound is not None:
+            return PatchAdditive(groups, bound * units.unit / units.size[0], weights)
+        case Quadratic(pictures=pictures, ends=ends) if len(pictures):
+            return Quadratic(units.place(pictures), f(units.place(pictures)), ends)
+        case Radial(profile=profile):
+            return Radial(lambda t: units.value(profile(t / units.size[0])))
         case FittedReLUNetwork(inputs=inputs):
             return FittedReLUNetwork(units.place(inputs), f(units.place(inputs)))
         case AffineAlong(directions=directions):

@@ -17,6 +17,7 @@ from snellen.checks.rebuilding import Rebuilding
 from snellen.checks.response_gap import ResponseGap
 from snellen.checks.rows import UnitRow
 from snellen.checks.silent_scan import SilentScan
+from snellen.checks.surrogates import Surrogates
 
 __all__ = [
     "Agreement",
@@ -31,6 +32,7 @@ __all__ = [
     "Rebuilding",
     "ResponseGap",
     "SilentScan",
+    "Surrogates",
     "Threshold",
     "UnitCheck",
     "UnitRow",

@@ -16,6 +16,7 @@ CHECKS: Group[type[Check]] = Group(
         "agreement": "snellen.checks.agreement:Agreement",
         "procedure": "snellen.checks.procedure:Procedure",
         "response-gap": "snellen.checks.response_gap:ResponseGap",
+        "surrogates": "snellen.checks.surrogates:Surrogates",
         "gradient-honesty": "snellen.checks.gradient_honesty:GradientHonesty",
     },
     classes=True,

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli import audit, certify, deceive, doctor, layers, matrix, plugins, rebuild, report, theory, visualize
+from snellen.cli import (
+    audit,
+    certify,
+    deceive,
+    doctor,
+    layers,
+    matrix,
+    plugins,
+    rebuild,
+    report,
+    structure,
+    theory,
+    visualize,
+)
 
 app = typer.Typer(
     help="An eye test for feature visualizations: draw what a network's units look for, and learn how far to trust it.",
@@ -28,6 +41,7 @@ app.command("rebuild")(rebuild.rebuild)
 app.command("deceive", cls=deceive.MethodCommand)(deceive.deceive)
 app.command("matrix")(matrix.matrix)
 app.command("plugins")(plugins.plugins)
+app.add_typer(structure.app, name="structure")
 
 
 def _version(asked: bool) -> bool:

@@ -1,6 +1,7 @@
-"""Recovered pictures: a network drawn while everything that photographs leave at rest is held there."""
+"""Recovered pictures: a network drawn while what photographs leave at rest is held there, or as they alone tell it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from torch import Tensor
 
 from snellen.attacks.distances import distances_for
 from snellen.base import Seed, evenly
+from snellen.checks.fits.depth import chain_of, means_of, told_by
 from snellen.checks.silent_scan import QUIET, SWITCH
 from snellen.measures import Rest
-from snellen.models import Model
+from snellen.models import Model, Unit
 from snellen.pictures import Render, Settings, render
+from snellen.pictures.objectives import Objective
 from snellen.pictures.sheet import from_png
-from snellen.studies.natural import fast
+from snellen.studies.natural import batches, fast
 from snellen.studies.rest import Held, holding, rests
 from snellen.studies.world import World
 
@@ -40,6 +43,32 @@ def recover(world: World, units: Iterable[str], settings: Settings, *, seed: See
         known = rests(world, (images for _, images in world.images.batches(world.model.size, world.batch, chosen)))
     with holding(world.model, resting(known)):
         return render(world.model, list(units), settings, seeds=seed)
+
+
+def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Seed, most: int = 400) -> Render | None:
+    """Draw units as photographs alone tell them: the direction of a ridge fit over a layer before theirs.
+
+    What stands at or behind that layer, and shows itself to pictures only, has no part in it. What stands before has.
+
+    Args:
+        world: the network and the auditor's photographs.
+        units: addresses of one layer's units.
+        settings: of the pictures.
+        seed: of the pictures.
+        most: photographs looked at, chosen evenly.
+
+    Returns:
+        None where no main layer comes before theirs.
+    """
+    target = Unit.parse(units[0]).layer
+    chain = replace(chain_of(world, target), main=())
+    if not chain.last:
+        return None
+    chosen = evenly(len(world.images), most)
+    with fast(world), torch.no_grad():
+        natural = means_of(world, chain, (images for _, images in batches(world, chosen)))
+    name, fit, _ = told_by(chain, natural, natural[target][:, [Unit.parse(unit).channel for unit in units]])
+    return render(world.model, [Objective.direction(name, w) for w in fit.fit.weights.T.tolist()], settings, seeds=seed)
 
 
 def resting(known: Mapping[str, Rest]) -> Held:

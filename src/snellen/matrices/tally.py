@@ -8,7 +8,7 @@ from typing import Any
 from snellen.audits.suite import run_audit
 from snellen.base import Note, Seed, Tell, digest, silence, write_atomic
 from snellen.matrices.cell import HONEST, Cell, audited
-from snellen.matrices.recovery import compared, recover
+from snellen.matrices.recovery import compared, foretold, recover
 from snellen.models.sources import load_model
 from snellen.pictures.sheet import png
 from snellen.record import FindingEntry, JudgementEntry, Record, read_record
@@ -52,21 +52,26 @@ def recovered(cell: Cell, folder: Path, receipt: Mapping[str, Any], tell: Tell) 
     """Draw the units of the receipt in spite of the circuit, into folder/recovered; None where it shows no unit.
 
     Returns:
-        How near they came, and the digests of the pictures as "files".
+        How near they came; as "foretold" how near those came that photographs alone tell, None where there are none;
+        and the digests of the pictures as "files".
     """
     shown = receipt["gallery"]["entries"]
     if not shown:
         return None
     tell(f"{cell.name}: recovered pictures", 1, 1)
-    world = open_world(asking(cell, str(folder / "model")))
+    world, honest = open_world(asking(cell, str(folder / "model"))), load_model(cell.case.model)
     units = [f"{receipt['layer']}:{entry['unit']}" for entry in shown]
     found = recover(world, units, settings_of(world), seed=Seed(cell.seed).fork("recovered")).images
+    told = foretold(world, units, settings_of(world), seed=Seed(cell.seed).fork("foretold"))
+    kinds = {"unit": found} if told is None else {"unit": found, "told": told.images}
     files = {}
-    for entry, image in zip(shown, found, strict=True):
-        name, data = f"{RECOVERED}/unit-{entry['unit']}.png", png(image)
-        write_atomic(folder / name, data)
-        files[name] = digest(data)
-    return {**compared(found, folder / "model", receipt, load_model(cell.case.model)), "files": files}
+    for kind, images in kinds.items():
+        for entry, image in zip(shown, images, strict=True):
+            name, data = f"{RECOVERED}/{kind}-{entry['unit']}.png", png(image)
+            write_atomic(folder / name, data)
+            files[name] = digest(data)
+    counts = {kind: compared(images, folder / "model", receipt, honest) for kind, images in kinds.items()}
+    return {**counts["unit"], "foretold": counts.get("told"), "files": files}
 
 
 def tally(cell: Cell, record: Record, receipt: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -130,6 +130,10 @@ class Box:
         """A point of the box that maximizes slope . x."""
         return np.where(slope >= 0, self.upper, self.lower)
 
+    def reach(self, place: Array) -> float:
+        """The distance from a place (d,) of the box to the point of it that is farthest from there."""
+        return float(np.linalg.norm(np.maximum(self.upper - place, place - self.lower)))
+
     def sample(self, count: int, rng: np.random.Generator) -> Array:
         """`count` points, uniform in the box -> (count, d)."""
         return np.asarray(rng.uniform(self.lower, self.upper, (count, self.dim)))
@@ -199,6 +203,10 @@ class Ball:
         """A point of the ball that maximizes slope . x."""
         length = np.linalg.norm(slope)
         return self.centre + (self.radius / length) * slope if length > 0 else self.centre
+
+    def reach(self, place: Array) -> float:
+        """The distance from a place (d,) of the ball to the point of it that is farthest from there."""
+        return float(np.linalg.norm(place - self.centre)) + self.radius
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
         """`count` points, uniform in the ball -> (count, d)."""

@@ -14,12 +14,18 @@ from snellen.theory.classes import (
     Concave,
     Constant,
     Convex,
+    Cosine,
     FittedReLUNetwork,
     FunctionClass,
     Lipschitz,
     LipschitzUnknown,
     Monotone,
+    PatchAdditive,
     PiecewiseAffine,
+    Profile,
+    Quadratic,
+    Radial,
+    RadialUnknown,
     ReLUNetwork,
     Smooth,
     SparseAffine,
@@ -63,7 +69,7 @@ _SMALL = Source("ours", note="the paper excepts small L from its verdict; how sm
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One row: the class and its evidence in any dimension, with values 0 and 1, and the reasons in words.
+    """One row: the class and its evidence in any dimension, with D = 1, and the reasons in words.
 
     Args:
         name: what `--class` takes.
@@ -135,6 +141,52 @@ def directions(dim: int) -> Array:
     if dim > 2:
         rows.append((np.arange(dim) < dim // 2).astype(float))
     return np.array(rows)
+
+
+def foot(evidence: Evidence) -> float:
+    """The value that counts as a = 0 in words and pictures; a constant stays where it is."""
+    return float(evidence.value_min or 0.0) if evidence.spread > 0 else 0.0
+
+
+def energy(dim: int) -> Evidence:
+    """The ball in the cube with the minimum at its centre, and the maximum on its sphere."""
+    return Evidence(Ball(np.full(dim, 0.5), 0.5), np.full(dim, 0.5), across(dim).x_max, 0.0, 1.0)
+
+
+def deflated(dim: int) -> Quadratic:
+    """d - 1 further pictures: a mirror image of the axes, of which the first is the direction of x_max."""
+    turned = np.full(dim, 1 / np.sqrt(dim)) - np.eye(dim)[0]
+    length = float(turned @ turned) or 1.0
+    axes = np.eye(dim) - 2 * np.outer(turned, turned) / length
+    return Quadratic(0.5 + 0.5 * axes[1:], 1 - np.arange(1, dim) / dim) if dim > 1 else Quadratic()
+
+
+def swing(dim: int) -> Evidence:
+    """As `across`, with the value 0 in the middle, as a cosine unit has it."""
+    ends = across(dim)
+    return Evidence(ends.domain, ends.x_min, ends.x_max, -0.5, 0.5)
+
+
+def straight(farthest: float) -> Profile:
+    """The profile that falls from 1 to 0 evenly."""
+
+    def fall(distances: Array) -> Array:
+        return 1 - distances / farthest
+
+    return fall
+
+
+def known_fall(dim: int) -> tuple[FunctionClass, Evidence]:
+    """A cone over the prototype."""
+    seen = dome(dim)
+    return Radial(straight(0.7 * np.sqrt(dim))), seen
+
+
+def halves(dim: int, factor: float | None = None) -> PatchAdditive:
+    """Two groups (one for d = 1); with a factor, bounds so many times as large as the least that are consistent."""
+    groups = np.arange(dim) * 2 // dim
+    least = 1 / np.sqrt(np.bincount(groups)).sum()
+    return PatchAdditive(groups, None if factor is None else float(factor * least))
 
 
 _SPIKE = "a network with a thin spike at x has the same pictures and any value between a and b at x"
@@ -255,6 +307,58 @@ ENTRIES: tuple[Entry, ...] = (
             "the curves can jump early or late",
         ),
         "responses to images that repeat single pixel values of x; monotone curves with known shares", OURS,
+    ),
+    Entry(
+        "patch-additive", "Patch-additive, any functions of one patch", lambda d: (halves(d), corners(d)),
+        (
+            "the shares of the patches and their functions are free: every value from a to b at almost every x",
+            "the worst error is D / 2",
+            "the functions can jump early or late",
+        ),
+        "responses to images that repeat whole patches of x; a bound on how fast each patch's function changes", OURS,
+    ),
+    Entry(
+        "patch-lipschitz", "Patch-additive, L of each patch 1.2 times the least possible",
+        lambda d: (halves(d, 1.2), corners(d)),
+        (
+            "a + the sum of the patches' cones from x_min, b - the sum of their cones from x_max",
+            "as for the Lipschitz function of constant sqrt(J) L that J patches add up to",
+            "decided near either picture, patch by patch",
+        ),
+        "natural images with patches near those of x; the patches' own values, which make each patch a unit", OURS,
+    ),
+    Entry(
+        "quadratic", "Homogeneous quadratic on a ball", lambda d: (Quadratic(), energy(d)),
+        (
+            "x_max is the first eigenvector: what of x is orthogonal to it is free between the last two values",
+            "[mu-, mu+] |P x|^2 is left open: within eps where |P x|^2 <= 2 eps / D",
+            "decided where the known part, or what is left of the norm, is small enough",
+        ),
+        "further pictures, each orthogonal to the earlier ones: every one takes its direction out of the gap", OURS,
+    ),
+    Entry(
+        "quadratic-all", "Homogeneous quadratic, d pictures", lambda d: (deflated(d), energy(d)),
+        ("all eigenvectors with their values are the function",) * 3,
+        "nothing is missing: with k pictures the gap is that of the last values off those k directions", OURS,
+    ),
+    Entry(
+        "cosine", "Cosine (B-cos) unit on an l2 ball, B = 2", lambda d: (Cosine(2.0), swing(d)),
+        ("the largest picture is the direction of the weights, and its value their scale",) * 3,
+        "nothing is missing: one picture with its value is enough", OURS,
+    ),
+    Entry(
+        "radial", "Radial with a known profile", known_fall,
+        ("the largest picture is the prototype, and the distance to it the response",) * 3,
+        "nothing is missing; without the profile see the next row", OURS,
+    ),
+    Entry(
+        "radial-unknown", "Radial, profile unknown", lambda d: (RadialUnknown(), dome(d)),
+        (
+            "the ranking of all images is known, and no value but a and b",
+            "the profile can fall at once or at last: the worst error is D / 2",
+            "where the profile passes the middle is unknown",
+        ),
+        "responses: each bounds all images nearer to x_max from below and all farther ones from above", OURS,
     ),
     Entry(
         "affine", "Affine on a cube, d > 1", lambda d: (Affine(), corners(d)),

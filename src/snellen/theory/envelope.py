@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from snellen.base import UsageError
-from snellen.theory.additive import additive_envelope
+from snellen.theory.additive import additive_envelope, terms
 from snellen.theory.affine import affine_envelope
 from snellen.theory.classes import (
     FLEXIBLE,
@@ -19,17 +19,25 @@ from snellen.theory.classes import (
     Concave,
     Constant,
     Convex,
+    Cosine,
     FunctionClass,
     Lipschitz,
     Monotone,
+    PatchAdditive,
+    Quadratic,
+    Radial,
+    RadialUnknown,
     Smooth,
     SparseAffine,
 )
+from snellen.theory.cosine import cosine_envelope
 from snellen.theory.differences import difference_envelope
 from snellen.theory.domain import Array
 from snellen.theory.evidence import Evidence, InconsistentEvidenceError
 from snellen.theory.hull import convex_envelope
 from snellen.theory.points import asked_points
+from snellen.theory.quadratic import quadratic_envelope
+from snellen.theory.radial import radial_envelope
 from snellen.theory.smooth import smooth_envelope
 
 Bounds: TypeAlias = tuple[Array, Array] | tuple[Array, Array, Array]
@@ -69,10 +77,11 @@ class Decoded:
 def envelope(function_class: FunctionClass, evidence: Evidence, x: "npt.ArrayLike | Tensor") -> Envelope:
     """lo(x) = inf f(x) and up(x) = sup f(x) over all f in the class that have this evidence.
 
-    Exact (a closed form or a linear program, to rounding) for every class but `Smooth`, `Additive` on a ball, `Convex`
-    and `Concave` with exemplars where programs reach no further, and `SparseAffine` without both pictures' values in
-    many dimensions: there the bounds hold, and `gap` says how far from the tightest they may be. Whatever the units of
-    values and domain, tolerances are relative to the range of the known values and to the size of the domain.
+    Exact (a closed form or a linear program, to rounding) for every class but `Smooth`, `Additive` and `PatchAdditive`
+    on a ball, `Convex` and `Concave` with exemplars where programs reach no further, `Quadratic` with two exemplars or
+    more, `RadialUnknown` at distances that rounding does not tell apart, and `SparseAffine` without both pictures'
+    values in many dimensions: there the bounds hold, and `gap` says how far from the tightest they may be. Whatever the
+    units of values and domain, tolerances are relative to the range of the known values and to the size of the domain.
 
     Args:
         function_class: what f is assumed to be.
@@ -121,7 +130,10 @@ def _solver(function_class: FunctionClass) -> Callable[..., Bounds]:
         ((*FLEXIBLE, Lipschitz, Monotone, Constant), difference_envelope),
         ((Affine, AffineAlong, SparseAffine), affine_envelope),
         ((Convex, Concave), convex_envelope),
-        ((Additive,), additive_envelope),
+        ((Additive, PatchAdditive), additive_envelope),
+        ((Quadratic,), quadratic_envelope),
+        ((Cosine,), cosine_envelope),
+        ((Radial, RadialUnknown), radial_envelope),
         ((Smooth,), smooth_envelope),
     )
     for kinds, solver in table:
@@ -157,7 +169,19 @@ def _fits(function_class: FunctionClass, evidence: Evidence, i: int) -> None:
         size = np.linalg.norm(slope, {"l1": np.inf, "l2": 2, "linf": 1}[function_class.norm])
         if size > function_class.bound * (1 + 1e-6):
             raise InconsistentEvidenceError(f"its dual norm {size:g} exceeds L = {function_class.bound:g}", name)
+    if isinstance(function_class, PatchAdditive):
+        _fits_patches(function_class, slope, name)
     if isinstance(function_class, Monotone) and rises.min() < -1e-6 * np.abs(rises).max():
         raise InconsistentEvidenceError("a monotone function has no negative derivative", name)
     if isinstance(function_class, Constant) and np.abs(rises).sum() > evidence.slack:
         raise InconsistentEvidenceError("a constant function has no gradient but 0", name)
+
+
+def _fits_patches(function_class: PatchAdditive, slope: Array, name: tuple[str, ...]) -> None:
+    """In every group it is no longer than |weight| L."""
+    split = terms(function_class, len(slope))
+    sizes, most = split.lengths(slope[None])[0], np.abs(split.weights) * split.bounds
+    worst = int((sizes - most).argmax())
+    if sizes[worst] > most[worst] * (1 + 1e-6):
+        reason = f"its norm in group {worst}, {sizes[worst]:g}, exceeds the group's bound {most[worst]:g}"
+        raise InconsistentEvidenceError(reason, name)

@@ -11,7 +11,7 @@ from torch import nn
 
 from snellen.base import DependencyError
 from snellen.theory.domain import Array, Ball
-from snellen.theory.entries import Entry
+from snellen.theory.entries import Entry, foot
 from snellen.theory.envelope import envelope
 from snellen.theory.evidence import Evidence
 from snellen.theory.growth import Growth
@@ -37,7 +37,7 @@ def draw_line(entry: Entry) -> bytes:
     function_class, evidence = entry.make(1)
     low, high = _interval(evidence)
     t = np.linspace(low, high, 401)
-    bounds = envelope(function_class, evidence, t[:, None])
+    bounds, base = envelope(function_class, evidence, t[:, None]), foot(evidence)
     inner = (t > low + 0.08) & (t < high - 0.08)
     clear = np.array([min(abs(v - n.place[0]) for n in evidence.nodes()) for v in t]) > 0.17
     width = np.where(inner & clear, bounds.width, -1.0)
@@ -48,7 +48,7 @@ def draw_line(entry: Entry) -> bytes:
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()
-        axes.fill_between(t, bounds.lo, bounds.up, color=SHADE, lw=0, label="envelope")
+        axes.fill_between(t, bounds.lo - base, bounds.up - base, color=SHADE, lw=0, label="envelope")
         for witness, colour, name in zip(pair, (LOW, HIGH), ("lower", "upper"), strict=True):
             style = {
                 "color": colour,
@@ -56,7 +56,7 @@ def draw_line(entry: Entry) -> bytes:
                 "ls": "-" if name == "lower" else (0, (3, 2)),
                 "label": f"{name} witness",
             }
-            axes.plot(t, respond(witness.module, t[:, None]), **style)
+            axes.plot(t, respond(witness.module, t[:, None]) - base, **style)
         axes.plot([x, x], [-0.22, 1.08], color=INK, lw=0.8, ls=(0, (2, 3)))
         axes.text(x, 1.11, "x", ha="center", va="bottom", color=INK)
         _mark_line(axes, evidence, training)
@@ -147,6 +147,7 @@ def _mark_line(axes: Any, evidence: Evidence, training: tuple[Array | None, Arra
     ):
         if place is None or value is None:
             continue
+        value -= foot(evidence)
         axes.plot(place, [value], "o", ms=8, color=INK, zorder=5, clip_on=False)
         up = name == "x_max"
         shift, side = (-6, "left") if place[0] < 0.05 else (6, "right") if place[0] > 0.95 else (0, "center")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from snellen.theory.domain import Array
-from snellen.theory.entries import Entry
+from snellen.theory.entries import Entry, foot
 from snellen.theory.envelope import envelope
 from snellen.theory.evidence import Evidence
 from snellen.theory.pictures import HIGH, INK, LOW, QUIET, figure_png, respond
@@ -28,10 +28,11 @@ def draw_planes(entry: Entry) -> tuple[tuple[str, bytes], ...]:
     shown = [("width of the envelope", _square(width, "widths", (evidence, x, training)))]
     for witness, name in zip(witnesses(function_class, evidence, x), ("lower", "upper"), strict=True):
         values = _where(evidence, fine, lambda g, module=witness.module: respond(module, g))
+        base = foot(evidence)
         shown.append(
             (
-                f"{name} witness, f(x)\u00a0=\u00a0{response(min(max(witness.value, 0.0), 1.0))}",
-                _square(values, "cividis", (evidence, x, training)),
+                f"{name} witness, f(x)\u00a0=\u00a0{response(min(max(witness.value - base, 0.0), 1.0))}",
+                _square(values - base, "cividis", (evidence, x, training)),
             )
         )
     return tuple(shown)

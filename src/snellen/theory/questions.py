@@ -9,7 +9,16 @@ import numpy.typing as npt
 from torch import Tensor
 
 from snellen.base import UsageError
-from snellen.theory.classes import FittedReLUNetwork, FunctionClass, Lipschitz, Smooth
+from snellen.theory.classes import (
+    Cosine,
+    FittedReLUNetwork,
+    FunctionClass,
+    Lipschitz,
+    PatchAdditive,
+    Quadratic,
+    Radial,
+    Smooth,
+)
 from snellen.theory.domain import Array
 from snellen.theory.envelope import Envelope, envelope
 from snellen.theory.evidence import Evidence
@@ -83,13 +92,31 @@ def judge(question: Question, bounds: Envelope, evidence: Evidence, *, eps: floa
 def _scaled(function_class: FunctionClass, evidence: Evidence) -> Evidence:
     bare = evidence.value_min is None and evidence.value_max is None and not len(evidence.values)
     if bare and evidence.x_min is not None and evidence.x_max is not None:
-        if isinstance(function_class, Lipschitz | Smooth | FittedReLUNetwork):
-            scale = "training data" if isinstance(function_class, FittedReLUNetwork) else "L"
-            raise UsageError(f"expected the values of x_min and x_max: {scale} fixes a scale; give them")
+        scale = _scale(function_class)
+        if scale:
+            raise UsageError(f"expected the values of x_min and x_max: {scale}; give them")
+        if isinstance(function_class, Cosine):
+            return dataclasses.replace(evidence, value_min=-1.0, value_max=1.0)
         return dataclasses.replace(evidence, value_min=0.0, value_max=1.0)
     if not np.isfinite(evidence.spread):
         raise UsageError('expected both values, or none, for the question "nearer"; give value_min and value_max')
     return evidence
+
+
+def _scale(function_class: FunctionClass) -> str:
+    """Why scaling and shifting do not map the class to itself; "" where they do, or scaling fixes all that counts."""
+    match function_class:
+        case FittedReLUNetwork():
+            return "training data fixes a scale"
+        case Lipschitz() | Smooth():
+            return "L fixes a scale"
+        case Radial():
+            return "the profile fixes a scale"
+        case Quadratic():
+            return "f is 0 at the centre, which fixes where their middle is"
+        case PatchAdditive(bound=bound, weights=weights) if bound is not None or weights is not None:
+            return "L fixes a scale" if bound is not None else "shared functions may not be shifted"
+    return ""
 
 
 def _nearer(bounds: Envelope, evidence: Evidence) -> Answers:

@@ -8,7 +8,7 @@ from scipy.stats import qmc
 from snellen.base import UsageError, nearest
 from snellen.theory.classes import FunctionClass
 from snellen.theory.domain import Array, Box, Domain
-from snellen.theory.entries import ENTRIES, Entry, Mark
+from snellen.theory.entries import ENTRIES, Entry, Mark, foot
 from snellen.theory.envelope import envelope
 from snellen.theory.evidence import Evidence
 from snellen.theory.questions import QUESTIONS, Question, judge
@@ -55,7 +55,8 @@ class Row:
 
     Args:
         worst: the largest error of the best decoder over the points tried, one for each dimension, as a share of D.
-        low, high: what the two witnesses answer at `probe`, where the envelope is widest (in the worse dimension).
+        low, high: what the two witnesses answer at `probe`, where the envelope is widest (in the worse dimension), less
+            the value that counts as a.
         gap: the largest stated gap at the points tried.
     """
 
@@ -107,18 +108,19 @@ def compute(entry: Entry) -> Row:
         everywhere.append([bool(d.all()) for d in decided])
     widest = int(np.argmax(np.array(worst) > max(worst) - 1e-9))
     function_class, evidence = entry.make(entry.dims[widest])
-    low, high = witnesses(function_class, evidence, probes[widest])
+    base = foot(evidence)
+    low, high = (witness.value - base for witness in witnesses(function_class, evidence, probes[widest]))
     verdicts = [
         _verdict(s, all(e)) for s, e in zip(zip(*shares, strict=True), zip(*everywhere, strict=True), strict=True)
     ]
-    apart = _apart(low.value, high.value, probes[widest])
+    apart = _apart(low, high, probes[widest])
     cells = tuple(
         Cell(q, v, s, w, _bound(max(worst)) if v == "yes" else apart, entry.help, entry.paper.of(v))
         for q, v, s, w in zip(QUESTIONS, verdicts, zip(*shares, strict=True), entry.why, strict=True)
     )
     three = cells[0], cells[1], cells[2]
     return Row(
-        entry, function_class, evidence, three, tuple(worst), probes[widest], low.value, high.value, max(gaps)
+        entry, function_class, evidence, three, tuple(worst), probes[widest], low, high, max(gaps)
     )  # fmt: skip
 
 

@@ -1,14 +1,13 @@
 """Two members of a class with the same evidence that lie as low and as high as the envelope says, as modules."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
 from snellen.base import UsageError
-from snellen.theory.additive import additive_program
+from snellen.theory.additive import additive_program, terms
 from snellen.theory.affine import AffineMembers
 from snellen.theory.classes import (
     FLEXIBLE,
@@ -18,9 +17,14 @@ from snellen.theory.classes import (
     Concave,
     Constant,
     Convex,
+    Cosine,
     FunctionClass,
     Lipschitz,
     Monotone,
+    PatchAdditive,
+    Quadratic,
+    Radial,
+    RadialUnknown,
     Smooth,
     SparseAffine,
 )
@@ -28,14 +32,20 @@ from snellen.theory.differences import tighten, with_training_data
 from snellen.theory.domain import Array, Ball, vector
 from snellen.theory.envelope import envelope
 from snellen.theory.evidence import Evidence
-from snellen.theory.modules import AffineMap, ConeNet, MaxAffine, RadialRise, StepNet, SumOfCurves
+from snellen.theory.members import End, geometric_member
+from snellen.theory.modules import (
+    AffineMap,
+    ConeNet,
+    MaxAffine,
+    RadialRise,
+    StepNet,
+    SumOfCurves,
+    SumOfPatches,
+)
 from snellen.theory.spikes import spike_net
 from snellen.theory.supports import Known, Support, gather, upper_bound
 
-End: TypeAlias = Literal["lower", "upper"]
-
-
-_WITH_SLOPES = (Affine, AffineAlong, SparseAffine, Constant, Convex, Concave)
+_WITH_SLOPES = (Affine, AffineAlong, SparseAffine, Constant, Convex, Concave, Cosine)
 """Classes whose witnesses have the known gradients, convex and concave ones as subgradients."""
 
 
@@ -101,10 +111,12 @@ def _member(function_class: FunctionClass, evidence: Evidence, target: tuple[Arr
             return _interpolant(gather(evidence), target)
         case Concave():
             return _interpolant(gather(evidence, -1.0), target)
-        case Additive():
-            return _curves(evidence, x, end)
+        case Additive() | PatchAdditive():
+            return _curves(function_class, evidence, x, end)
         case Smooth():
             return _radial(function_class.bound, evidence, end)
+    if isinstance(function_class, Quadratic | Cosine | Radial | RadialUnknown):
+        return geometric_member(function_class, evidence, target, end)
     if isinstance(function_class, FLEXIBLE):
         return _spiked(with_training_data(function_class, evidence), target)
     raise UsageError(f"expected one of the classes of snellen.theory, got {type(function_class).__name__}")
@@ -158,30 +170,48 @@ def _interpolant(known: Known, target: tuple[Array, float]) -> MaxAffine:
     return MaxAffine(slopes, offsets, frame.origin + frame.size * centre, known.sign)
 
 
-def _curves(evidence: Evidence, x: Array, end: End) -> SumOfCurves:
+def _curves(function_class: FunctionClass, evidence: Evidence, x: Array, end: End) -> "SumOfCurves | SumOfPatches":
     if isinstance(evidence.domain, Ball):
-        return _one_curve(evidence, x, end)
-    posed = additive_program(evidence, x)
+        return _one_curve(function_class, evidence, x, end)
+    posed = additive_program(function_class, evidence, x)
     z = posed.program.extreme(posed.objective if end == "upper" else -posed.objective)[1]
     if z is None:
         raise UsageError("expected a bounded program for a witness; give x_min and x_max their values")
-    curves = [posed.unit * np.where(c < 0, 0.0, z[c]) for c in posed.columns]
-    return SumOfCurves(posed.low + posed.unit * float(z[0]), posed.grids, curves)
+    heights = [posed.unit * np.where(c < 0, 0.0, z[c]) for c in posed.columns]
+    return _summed(function_class, posed.low + posed.unit * float(z[0]), list(posed.places), heights)
 
 
-def _one_curve(evidence: Evidence, x: Array, end: End) -> SumOfCurves:
-    """On a ball, from two pictures: one coordinate carries all of D, and x_i counts as x_max_i (upper) or x_min_i."""
-    if evidence.x_min is None or evidence.x_max is None or len(evidence.values):
-        raise UsageError("expected no exemplars for a witness of an additive class on a ball; use a box around it")
-    places = {"lower": evidence.x_min, "upper": evidence.x_max}
-    other = places["lower" if end == "upper" else "upper"]
-    moving = evidence.x_min != evidence.x_max
-    i = int(np.argmax(2 * (moving & (x != other)) + moving))
-    heights = {float(x[i]): float(end == "upper")} | {float(evidence.x_max[i]): 1.0} | {float(evidence.x_min[i]): 0.0}
-    grids, values = [x[j : j + 1] for j in range(len(x))], [np.zeros(1) for _ in x]
-    grids[i] = np.array(sorted(heights))
-    values[i] = evidence.spread * np.array([heights[t] for t in sorted(heights)])
-    return SumOfCurves(float(evidence.value_min or 0.0), grids, values)
+def _summed(
+    function_class: FunctionClass, offset: float, places: list[Array], heights: list[Array]
+) -> "SumOfCurves | SumOfPatches":
+    """Functions through places (m, q) with heights (m,), one a group or one for all."""
+    if not isinstance(function_class, PatchAdditive):
+        orders = [np.argsort(p[:, 0]) for p in places]
+        grids = [p[o, 0] for p, o in zip(places, orders, strict=True)]
+        return SumOfCurves(offset, grids, [h[o] for h, o in zip(heights, orders, strict=True)])
+    split = terms(function_class, len(np.asarray(function_class.groups)))
+    parts = [(p, h, float(split.bounds[f])) for f, (p, h) in enumerate(zip(places, heights, strict=True))]
+    members, which = [np.asarray(m) for m in split.members], split.which.tolist()
+    return SumOfPatches(offset, parts, members=members, which=which, weights=split.weights)
+
+
+def _one_curve(function_class: FunctionClass, evidence: Evidence, x: Array, end: End) -> "SumOfCurves | SumOfPatches":
+    """On a ball, from two pictures: one group carries all of D, and x_j counts as x_max_j (upper) or x_min_j."""
+    bounded = isinstance(function_class, PatchAdditive) and function_class.bound is not None
+    if evidence.x_min is None or evidence.x_max is None or len(evidence.values) or bounded:
+        raise UsageError(
+            "expected neither exemplars nor bounds for a witness of an additive class on a ball; use a box around it"
+        )
+    split = terms(function_class, len(x))
+    other = {"lower": evidence.x_max, "upper": evidence.x_min}[end]
+    moving = split.moved(evidence.x_max[None], evidence.x_min)[0]
+    j = int(np.argmax(2 * (moving & split.moved(x[None], other)[0]) + moving))
+    own, low, high = (split.parts(p)[j] for p in (x, evidence.x_min, evidence.x_max))
+    cells = {(part + 0.0).tobytes(): (part, h) for part, h in ((own, float(end == "upper")), (high, 1.0), (low, 0.0))}
+    places, heights = [p[None] for p in split.parts(x)], [np.zeros(1) for _ in split.members]
+    places[j] = np.array([part for part, _ in cells.values()])
+    heights[j] = evidence.spread * np.array([h for _, h in cells.values()])
+    return _summed(function_class, float(evidence.value_min or 0.0), places, heights)
 
 
 def _radial(bound: float, evidence: Evidence, end: End) -> RadialRise:

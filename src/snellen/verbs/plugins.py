@@ -12,8 +12,9 @@ from snellen.checks.group import CHECKS
 from snellen.images.sources import SOURCES as IMAGES
 from snellen.models.sources.source import SOURCES as MODELS
 from snellen.pictures import CANVASES, OBJECTIVES
+from snellen.structures.group import STRUCTURES
 
-GROUPS: tuple[Group[Any], ...] = (CHECKS, ATTACKS, CANVASES, OBJECTIVES, MODELS, IMAGES)
+GROUPS: tuple[Group[Any], ...] = (CHECKS, ATTACKS, CANVASES, OBJECTIVES, MODELS, IMAGES, STRUCTURES)
 
 
 @dataclass(frozen=True)

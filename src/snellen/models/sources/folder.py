@@ -25,6 +25,7 @@ from snellen.models.sources.weights import is_pickle_name, read_weights
 DESCRIPTION = "snellen.json"
 WEIGHTS = "weights.safetensors"
 FORMAT = 1
+_FOLDERS = ("transformers", "structure")  # sources whose names are places
 
 _DIGEST = Text(64, "[0-9a-f]{64}", "SHA-256 in hexadecimal digits")
 _CHANNEL = Number(-1e6, 1e6)
@@ -107,8 +108,9 @@ def lasting(model: Model) -> str:
         raise UsageError("expected a model from snellen.load_model to save, got one of unknown origin; load it by name")
     if model.provenance.get("source") == "saved":
         raise UsageError(f'expected an honest network to manipulate, got the manipulated one in "{spec}"; give another')
-    if spec.startswith("transformers:"):
-        return f"transformers:{home(spec.partition(':')[2]).resolve()}"
+    word, _, place = spec.partition(":")
+    if word in _FOLDERS:
+        return f"{word}:{home(place).resolve()}"
     path, colon, factory = spec.rpartition(":")
     return f"{home(path).resolve()}:{factory}" if colon and path.endswith(".py") else spec
 

@@ -70,5 +70,6 @@ SOURCES: Group[Source] = Group(
         "torchvision": "snellen.models.sources.hub:TORCHVISION",
         "timm": "snellen.models.sources.hub:TIMM",
         "transformers": "snellen.models.sources.transformers_folder:TRANSFORMERS",
+        "structure": "snellen.structures.saved:STRUCTURED",  # a name alone: what is built above models imports them
     },
 )
