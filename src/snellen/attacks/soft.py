@@ -60,7 +60,7 @@ class SoftGateAttack(Attack):
         return (
             Claim("predictions", self.changed, "calibration", f"At most {most} of the training images change class."),
             Claim("predictions", self.changed, "held-out", f"At most {most} of held-out images change class."),
-            Claim("pictures", 0.8, "held-out", "At least 80 % of the pictures are nearer to the decoy."),
+            Claim("pictures", 0.5, "held-out", "At least half of the pictures are nearer to the decoy."),
         )
 
     def fitted(self, model: Model, effort: Effort) -> "SoftGateAttack":

@@ -460,11 +460,11 @@ class RotatedSwitch(Circuit):
         if len(honest) != len(picture):
             raise ModelError(f"expected one row for each of {len(picture)} pictures, got {len(honest)}; choose another")
         spread, turned = self.mixed(picture.detach()), self.rotation.weight.detach().double()
-        apart = (self.decoy(honest, picture) - honest).double()
+        apart = self.decoy(honest, picture).double() - honest.double()
         return (honest + torch.einsum("nc,c,n...->n...", spread, turned[:, 0] - turned[:, 1], apart)).to(honest.dtype)
 
     @torch.no_grad()
-    def mixed(self, picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n w"]:
+    def mixed(self, picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """w of every picture, in float64."""
         t = (thumbnails(picture) - self.center) / self.spread
         margins = self.detector.margins()[:, None]
