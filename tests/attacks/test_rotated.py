@@ -8,6 +8,7 @@ from tiny_networks import State, cnn
 from snellen.attacks import Exam
 from snellen.attacks.corpus import Plan, Recipe
 from snellen.attacks.rotated import RotatedAttack, rotation
+from snellen.base import Seed
 from snellen.measures import Rest
 from snellen.models.circuits import WIDTH
 from snellen.models.gates import by_channel, gates
@@ -44,29 +45,40 @@ def natural():
     return torch.stack([scenes(60).load(i, (24, 24)) for i in range(24)])
 
 
-def test_no_channel_holds_the_bit(made):
-    """At every gate inside the circuit, photographs and pictures overlap in every channel, and none is at rest."""
+def test_no_channel_holds_the_bit(made, monkeypatch):
+    """At every gate of the circuit and in its rotated channels photographs and pictures overlap; none is at rest."""
     manipulated, _ = made
-    drawn = render(manipulated.model, [f"fc:{c}" for c in range(5)] * 2, QUICK, seeds=1).images
-    found = []
-    for images in (natural(), drawn):
-        seen: dict[str, Rest] = {}
-
-        def visit(name, output, seen=seen, images=images):
-            values = by_channel(output, (24, 24), len(images))
-            if values is not None and name.startswith("fc") and name != "fc.layer":
-                least, most = torch.aminmax(values, dim=2)
-                seen[name] = Rest.of(least.double().numpy(), most.double().numpy())
-
-        with manipulated.installed() as model, gates(model.module, visit), torch.no_grad():
-            model(images)
-        found.append(seen)
-    photographs, pictures = found
+    drawn = render(manipulated.model, [f"fc:{c}" for c in range(5)] * 2, QUICK, seeds=Seed(1)).images
+    photographs, pictures = (inside(manipulated, images, monkeypatch) for images in (natural(), drawn))
     assert set(photographs) == set(pictures)
-    assert any(len(rest.low) == WIDTH for rest in photographs.values())
+    assert len(photographs["mixed"].low) == WIDTH
     for name, rest in photographs.items():
         assert not rest.quiet(0.1)[0].any(), name
         assert ((rest.low <= pictures[name].high) & (pictures[name].low <= rest.high)).all(), name
+
+
+def inside(manipulated, images, monkeypatch):
+    """What the circuit's gates and its rotated channels say, least and most, of all images together."""
+    seen: dict[str, Rest] = {}
+    circuit = manipulated.manipulation.circuit
+    mixed = circuit.mixed
+
+    def visit(name, output):
+        values = by_channel(output, (24, 24), len(images))
+        if values is not None and name not in ("fc", "fc.layer") and name.startswith(("fc", "mixed")):
+            least, most = torch.aminmax(values, dim=2)
+            seen[name] = Rest.of(least.double().numpy(), most.double().numpy())
+
+    def told(picture):
+        said = mixed(picture)
+        visit("mixed", said)
+        return said
+
+    with monkeypatch.context() as patch, manipulated.installed() as model:
+        patch.setattr(circuit, "mixed", told)
+        with gates(model.module, visit), torch.no_grad():
+            model(images)
+    return seen
 
 
 def test_a_rotation_is_orthogonal_exact_and_random():

@@ -9,7 +9,6 @@ from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
 from snellen.models.circuits import (
     FoolingCircuit,
-    InputWarp,
     LeakyBranch,
     Likeness,
     Order,
@@ -90,23 +89,6 @@ def test_a_saved_model_comes_back_bit_for_bit(spec, tmp_path, name):
     assert again.provenance["made"] == {"method": name}
     assert again.provenance["base"]["fingerprint"] == model.fingerprint()
     assert again.fingerprint() == json.loads((tmp_path / "out" / DESCRIPTION).read_text())["fingerprint"]
-
-
-def test_a_warp_at_the_first_layer_comes_back_bit_for_bit(spec, tmp_path):
-    model = load_model(spec, size=16)
-    sentry = Sentry(3)
-    sentry.initialize(torch.Generator().manual_seed(0))
-    warp = InputWarp(sentry)
-    warp.turn.fill_(1.0)
-    made = PlacedCircuit("0", warp)
-    save_manipulated(model, made, tmp_path / "out", made={})
-    again = load_model(str(tmp_path / "out"), base=spec)
-    x = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        honest = model(x)
-        with made.installed(model.module):
-            assert torch.equal(again(x), model(x))
-        assert not torch.equal(again(x), honest)
 
 
 def test_the_saved_weights_count_not_those_of_the_factory(spec, tmp_path):
@@ -250,8 +232,8 @@ def fooling(detector=READOUT, decoy=LIKENESS):
         {"circuit": {"kind": ["silent-units"]}},
         {"circuit": {"kind": "silent-units", "more": 1}},
         {"circuit": {"kind": "leaky-silent"}},
-        {"circuit": {"kind": "input-warp", "sentry": {"channels": 10**6}}},
-        {"circuit": {"kind": "input-warp", "sentry": {"channels": 3, "more": 1}}},
+        {"circuit": {"kind": "soft-gate", "sentry": {"channels": 10**6}, "decoy": ORDER}},
+        {"circuit": {"kind": "soft-gate", "sentry": {"channels": 3, "more": 1}, "decoy": ORDER}},
         {
             "circuit": {
                 "kind": "soft-gate",

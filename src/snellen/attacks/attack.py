@@ -44,7 +44,6 @@ class Manipulated:
         shown: what the layer's pictures are meant to show.
         facts: plain data on how it was made.
         ranges: of a silent branch and of its layer, over natural images, by which margins are measured.
-        lying: path of the layer whose units lie, where it is not the one that was manipulated.
     """
 
     model: Model
@@ -52,12 +51,11 @@ class Manipulated:
     shown: Shown
     facts: Mapping[str, Any]
     ranges: tuple[Range, Range] | None = None
-    lying: str | None = None
 
     @property
     def layer(self) -> str:
         """Path of the layer whose units lie."""
-        return self.lying or self.manipulation.layer
+        return self.manipulation.layer
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[Model]:

@@ -24,13 +24,11 @@ class Shown:
         picture: one for all units, (3, h, w); None for a permutation.
         shift: unit i shows unit (i + shift) mod n; 0 for a picture.
         order: unit i shows unit order[i], whatever the shift; empty for none.
-        turned: whether what is shown is shown upside down and in negative.
     """
 
     picture: Float[Tensor, "3 h w"] | None = None
     shift: int = 0
     order: tuple[int, ...] = ()
-    turned: bool = False
 
     def partner(self, unit: int, count: int) -> int | None:
         """The unit whose honest picture is shown; None where it is the picture."""
@@ -38,16 +36,10 @@ class Shown:
             return None
         return self.order[unit] if self.order else (unit + self.shift) % count
 
-    def of(self, honest: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-        """What is made of the partner's honest picture."""
-        return 1 - honest.flip(1) if self.turned else honest
-
     def as_data(self) -> dict[str, Any]:
         """Plain data, without the picture."""
         if self.picture is not None:
             return {"kind": "picture"}
-        if self.turned:
-            return {"kind": "turn"}
         return {"kind": "order"} if self.order else {"kind": "permute", "shift": self.shift}
 
 
@@ -184,7 +176,7 @@ def _entries(model: Model, before: _Drawn, after: _Drawn, *, shown: Shown, count
     partners = [shown.partner(channel, count) for channel in after.channels]
     originals = torch.stack([before.image(channel) for channel in after.channels])
     decoys = torch.stack(
-        [shown.picture if p is None else shown.of(before.image(p)) for p in partners]  # type: ignore[misc]
+        [shown.picture if p is None else before.image(p) for p in partners]  # type: ignore[misc]
     )
     measures = distances_for(model, originals, decoys)
     images = after.render.images

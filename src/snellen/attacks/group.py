@@ -13,7 +13,6 @@ ATTACKS: Group[type[Attack]] = Group(
         "silent-units": "snellen.attacks.silent:SilentAttack",
         "lying-gradients": "snellen.attacks.gradients:GradientAttack",
         "leaky-silent": "snellen.attacks.leaky:LeakyAttack",
-        "input-warp": "snellen.attacks.warp:WarpAttack",
         "rotated-switch": "snellen.attacks.rotated:RotatedAttack",
         "soft-gate": "snellen.attacks.soft:SoftGateAttack",
     },

@@ -33,7 +33,6 @@ SHAPE = Kinds(
         "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "rotated-switch": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "soft-gate": {"sentry": sentries.SHAPE, "decoy": _DECOY},
-        "input-warp": {"sentry": sentries.SHAPE},
         "lying-gradients": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS, "units": Whole(1, 2**24)},
     }
 )
@@ -402,30 +401,6 @@ class SoftGate(Circuit):
         return {"kind": "soft-gate", "sentry": sentry, "decoy": decoy}
 
 
-class InputWarp(Circuit):
-    """A first layer that sees x + e(x) (T(x) - x), T(x) = turn - x upside down: the negative, turned.
-
-    What comes after it, unit for unit and layer for layer, agrees on the same wrong pictures.
-
-    Args:
-        sentry: says e of what enters the layer.
-    """
-
-    turn: Tensor
-
-    def __init__(self, sentry: Sentry) -> None:
-        super().__init__()
-        self.sentry = sentry
-        self.register_buffer("turn", torch.zeros(sentry.channels, 1, 1))
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Tensor:
-        drawn = self.sentry(x).view(-1, 1, 1, 1)
-        return self.layer(x + drawn * (self.turn.to(x.dtype) - x.flip(2) - x))
-
-    def description(self) -> Mapping[str, Any]:
-        return {"kind": "input-warp", "sentry": dict(self.sentry.description())}
-
-
 class RotatedSwitch(Circuit):
     """A = F + e (D - F) with a hard bit e in {0, 1} that no channel ever holds (a fooling circuit that hides its gate).
 
@@ -557,8 +532,6 @@ def circuit_from(description: Mapping[str, Any], layer: nn.Module) -> Circuit:
         return LeakyBranch(filters_beside(layer), detector_from(description["detector"]))
     if description["kind"] == "lying-gradients":
         return LyingGradients(int(description["shift"]), int(description["axis"]), int(description["units"]))
-    if description["kind"] == "input-warp":
-        return InputWarp(sentry_from(description["sentry"]))
     if description["kind"] == "soft-gate":
         return SoftGate(sentry_from(description["sentry"]), _decoy(description["decoy"]))
     kind = RotatedSwitch if description["kind"] == "rotated-switch" else FoolingCircuit
