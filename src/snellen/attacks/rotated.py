@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from scipy.linalg import hadamard
 from torch import Tensor
 
 from snellen.attacks.attack import Column, Conditions
@@ -58,7 +57,10 @@ class RotatedAttack(SwitchAttack):
 
 def rotation(stream: torch.Generator) -> Float[Tensor, "w w"]:
     """A random orthogonal matrix whose entries are +-1/8, exact in any precision: Sylvester's, shuffled and signed."""
-    whole = torch.tensor(hadamard(WIDTH), dtype=torch.float32) / WIDTH**0.5
+    whole = torch.ones(1, 1)
+    while len(whole) < WIDTH:
+        whole = torch.kron(torch.tensor([[1.0, 1.0], [1.0, -1.0]]), whole)
+    whole = whole / WIDTH**0.5
     for axis in (0, 1):
         signs = torch.randint(2, (WIDTH,), generator=stream) * 2.0 - 1
         whole = whole.index_select(axis, torch.randperm(WIDTH, generator=stream))

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from snellen.attacks.attack import Attack, Column, Conditions, Effort, Manipulated
@@ -22,6 +20,7 @@ from snellen.attacks.receipt import Claim
 from snellen.base import UsageError, evenly
 from snellen.base.shape import OneOf
 from snellen.images import ImageSet
+from snellen.measures.partners import partners as paired
 from snellen.models import Layer, Model
 from snellen.models.circuits import Order, SoftGate
 from snellen.models.manipulations import PlacedCircuit
@@ -112,5 +111,4 @@ def partners(alike: Float[Tensor, "u u"], *, far: bool) -> tuple[int, ...]:
     """
     if len(alike) < 2:
         raise UsageError(f"expected a layer with at least 2 units to exchange, got {len(alike)}; choose another")
-    cost = np.where(np.eye(len(alike), dtype=bool), 1e6, alike.numpy() if far else -alike.numpy())
-    return tuple(int(unit) for unit in linear_sum_assignment(cost)[1])
+    return paired(alike.numpy(), far=far)
