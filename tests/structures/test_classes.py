@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from snellen.models import Model
+from snellen.models.survey import survey
 from snellen.structures.group import STRUCTURES
 from snellen.structures.layers import MIDDLE, BoundedConv, CosineConv, UncentredNorm
 from snellen.structures.patches import PATCH
@@ -90,7 +92,7 @@ def misranked(net):
 
 
 class Beside(nn.Module):
-    """A broken twin: another function of the image is added to a structure, as much of it as the structure itself says."""
+    """A broken twin: another function of the image is added to what a structure says."""
 
     def __init__(self, net):
         super().__init__()
@@ -235,3 +237,14 @@ def test_the_number_of_weights_is_the_one_in_the_words(name):
     told = re.search(r"([\d,]+) parameters", made.network.__doc__)
     torch.manual_seed(0)
     assert int(told[1].replace(",", "")) == sum(p.numel() for p in made().network(10, 32).parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_classes_and_compared_layers_are_found(name):
+    made = STRUCTURES.load(name)()
+    torch.manual_seed(0)
+    model = Model(made.network(CLASSES, SIZE).eval(), size=(SIZE, SIZE))
+    found = survey(model)
+    assert found.class_layer == "classifier"
+    units = {layer.name: layer.units for layer in found.layers}
+    assert all(units[inner] >= 24 for inner in made.inner)

@@ -55,7 +55,7 @@ def test_one_seed_gives_one_network_and_another_another(lessons):
     assert not one.training
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -66,9 +66,9 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(lessons, tmp_path
     def kill(_title, done, _total):
         ticks.append(done)
         if done == 5:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         trained(lessons, steps=9, pause=tmp_path, tell=kill)
     assert (tmp_path / PAUSED).is_file()
     resumed = []
@@ -122,7 +122,7 @@ def test_reading_keeps_bytes(coloured):
     assert told.labels.tolist() == list(coloured.labels)
 
 
-def brought_up(coloured, folder, name="quadratic", seed=0, steps=3):
+def brought_up(coloured, folder, *, name="quadratic", seed=0, steps=3):
     return School(coloured, SIZE, steps).brought_up(STRUCTURES.load(name)(), seed, folder)
 
 
@@ -196,6 +196,6 @@ def test_images_that_cannot_teach_are_refused(tmp_path):
 
 
 def test_every_argument_of_a_recipe_is_kept(coloured, tmp_path):
-    folder = brought_up(coloured, tmp_path / "net", "robust")
+    folder = brought_up(coloured, tmp_path / "net", name="robust")
     made = load_structured(str(folder)).provenance["made"]
     assert made["recipe"] == asdict(STRUCTURES.load("robust")())

@@ -222,13 +222,13 @@ def _dots(panel: _Panel, y: float, scores: Sequence[Mapping[str, float | None]])
     pictures = [v for s in scores if (v := s.get("pictures")) is not None]
     photographs = [v for s in scores if (v := s.get("photographs")) is not None]
     if not pictures:
-        return [svg.text((panel.x(0) + 4, y + 4), "no such layer", "tick")]
+        return [svg.text((panel.x(0.0) + 4, y + 4), "no such layer", "tick")]
     items = []
     if photographs:
         x = panel.x(middle(photographs))
         items.append(svg.line([(x, y - 9), (x, y + 9)], "photographs"))
     mean = panel.x(sum(pictures) / len(pictures))
-    items.append(svg.line([(panel.x(0), y), (mean, y)], "stem"))
+    items.append(svg.line([(panel.x(0.0), y), (mean, y)], "stem"))
     items += [svg.area(_disc(panel.x(value), y), "dot") for value in pictures]
     return items
 

@@ -108,6 +108,7 @@ def page(template: str, told: Mapping[str, object], *, styles: tuple[str, ...] =
 RELATED = {
     "beside.html": "This network beside one that deceives",
     "theory/index.html": "What pictures can tell in theory",
+    "structures/index.html": "What structure does to pictures",
 }
 
 

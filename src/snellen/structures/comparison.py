@@ -25,6 +25,7 @@ from snellen.checks.finding import number
 from snellen.images import ImageSet
 from snellen.jobs import locked
 from snellen.measures.seeds import holm, paired_difference
+from snellen.models import load_model
 from snellen.pictures.sheet import sheet
 from snellen.structures.figures import PARTS, VIEWERS, Look, drawn, figures
 from snellen.structures.group import BASELINE, STRUCTURES
@@ -100,6 +101,8 @@ def run_comparison(
         SnellenError: whatever loading and measuring raise.
     """
     made = {name: STRUCTURES.load(name)() for name in comparison.names}
+    if comparison.viewer:
+        load_model(comparison.viewer)  # before hours of training
     if not (out / TABLE).exists() and not (out / NETWORKS).exists() and (out / "index.html").exists():
         raise UsageError(f"expected a folder for a comparison, got {out} with another index.html; choose another --out")
     with locked(out):

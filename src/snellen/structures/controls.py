@@ -20,18 +20,19 @@ class PositiveConv(nn.Module):
         channels: in and out.
         side: of the kernel.
         stride: of the kernel.
+        gain: that everything is multiplied with.
     """
 
-    def __init__(self, channels: tuple[int, int], side: int = 3, stride: int = 1) -> None:
+    def __init__(self, channels: tuple[int, int], side: int = 3, stride: int = 1, *, gain: float = 1.0) -> None:
         super().__init__()
         into, out = channels
         self.weight = nn.Parameter(torch.rand(out, into, side, side) * 2 / (into * side * side))
         self.bias = nn.Parameter(torch.zeros(out))
-        self.side, self.stride = side, stride
+        self.side, self.stride, self.gain = side, stride, gain
 
     def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o y x"]:
         """Never falls where its input rises."""
-        return F.conv2d(x, self.weight.abs(), self.bias, self.stride, self.side // 2)
+        return self.gain * F.conv2d(x, self.weight.abs(), self.bias, self.stride, self.side // 2)
 
 
 class MonotoneNetwork(nn.Module):
@@ -48,13 +49,13 @@ class MonotoneNetwork(nn.Module):
         self.conv2, self.act2 = PositiveConv((widths[1], widths[2]), 3, 2), nn.Hardtanh(-1.0, 1.0)
         self.conv3, self.act3 = PositiveConv((widths[2], widths[3]), 3, 2), nn.Hardtanh(-1.0, 1.0)
         self.pool = nn.AdaptiveAvgPool2d(2)
-        self.classifier = PositiveConv((4 * widths[3], classes), 1)
+        self.classifier = PositiveConv((4 * widths[3], classes), 1, gain=8.0)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         """Logits of RGB in [0, 1]."""
         found = self.act1(self.conv1(4 * (images - MIDDLE)))
         found = self.act3(self.conv3(self.act2(self.conv2(found))))
-        return 8 * self.classifier(self.pool(found).flatten(1)[:, :, None, None]).flatten(1)
+        return self.classifier(self.pool(found).flatten(1)[:, :, None, None]).flatten(1)
 
 
 class ConvexNetwork(nn.Module):

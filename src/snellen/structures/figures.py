@@ -29,6 +29,7 @@ PARTS = ("classes", "first", "second")
 """Of a network: its classes, and units of its shallower and its deeper compared layer."""
 NETWORK = "network"
 VIEWERS = (PIXELS, TEXTURES, NETWORK)
+_QUICK_STEPS = 32
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def figures(
         Plain data: "parameters", "accuracy", "decoding" by part and viewer, "told", "paths", "attainment", "rebuilt",
         "conformal", "certified", and the names of "pictures" in the store by part.
     """
-    request = Request(f"structure:{folder}", MEMORY, viewer=look.viewer, quick=look.quick, seed=look.seed)
+    steps = _QUICK_STEPS if look.quick else None
+    request = Request(f"structure:{folder}", MEMORY, steps=steps, viewer=look.viewer, quick=look.quick, seed=look.seed)
     world = open_world(request, Given(None, images), progress=tell)
     named = _units(world, structure.inner, look)
     world = replace(world, request=replace(request, units=tuple(named)))

@@ -65,7 +65,7 @@ class Quadratic(Structure):
     )
     lies = (
         "A picture turned by an angle t moves the response to some image by at least half of the gap between "
-        "eigenvalues times sin t: lies cost behaviour, though not on the photographs that an auditor happens to have."
+        "eigenvalues times sin² t: lies cost behaviour, though not on the photographs that an auditor happens to have."
     )
 
     def network(self, classes: int, size: int) -> nn.Module:
