@@ -7,9 +7,20 @@ from tiny_networks import State
 
 from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
-from snellen.models.circuits import FoolingCircuit, LeakyBranch, Likeness, Permutation, SilentBranch, filters_beside
+from snellen.models.circuits import (
+    FoolingCircuit,
+    LeakyBranch,
+    Likeness,
+    Order,
+    Permutation,
+    RotatedSwitch,
+    SilentBranch,
+    SoftGate,
+    filters_beside,
+)
 from snellen.models.detectors import PictureDetector, ReadoutDetector
 from snellen.models.manipulations import PlacedCircuit
+from snellen.models.sentries import Sentry
 from snellen.models.sources.folder import DESCRIPTION, WEIGHTS, save_manipulated
 from snellen.models.sources.probe import check_finite
 
@@ -42,7 +53,13 @@ def circuits(model):
     shown.target.normal_()
     leaky = LeakyBranch(filters_beside(model.module[2]), readout)
     leaky.branch.weight.data.normal_(), leaky.branch.bias.data.fill_(0.5), leaky.ramp.fill_(0.3)
+    sentry = Sentry(3)
+    sentry.initialize(torch.Generator().manual_seed(0))
+    rotated = RotatedSwitch(readout, Permutation(2, 1))
+    rotated.rotation.weight.data.normal_()
     return {
+        "rotated": rotated,
+        "soft": SoftGate(sentry, Order([1, 2, 3, 4, 5, 0], 1)),
         "silent": silent,
         "leaky": leaky,
         "cnn": FoolingCircuit(cnn, Permutation(2, 1)),
@@ -50,7 +67,7 @@ def circuits(model):
     }
 
 
-@pytest.mark.parametrize("name", ["silent", "leaky", "cnn", "readout"])
+@pytest.mark.parametrize("name", ["silent", "leaky", "rotated", "soft", "cnn", "readout"])
 def test_a_saved_model_comes_back_bit_for_bit(spec, tmp_path, name):
     model = load_model(spec, size=16)
     circuit = circuits(model)[name]
@@ -193,6 +210,7 @@ def test_a_manipulated_network_is_not_manipulated_again(saved, spec, tmp_path):
 
 READOUT = {"kind": "readout", "layers": {"0": 4}}
 LIKENESS = {"kind": "picture", "size": [3, 16, 16], "units": 6, "axis": 1}
+ORDER = {"kind": "order", "order": [1, 0], "axis": 1}
 CNN = {"kind": "cnn", "channels": 3, "size": [16, 16]}
 PREPROCESS = {"scale": 1.0, "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0], "channels": "rgb"}
 
@@ -214,6 +232,18 @@ def fooling(detector=READOUT, decoy=LIKENESS):
         {"circuit": {"kind": ["silent-units"]}},
         {"circuit": {"kind": "silent-units", "more": 1}},
         {"circuit": {"kind": "leaky-silent"}},
+        {"circuit": {"kind": "soft-gate", "sentry": {"channels": 10**6}, "decoy": ORDER}},
+        {"circuit": {"kind": "soft-gate", "sentry": {"channels": 3, "more": 1}, "decoy": ORDER}},
+        {
+            "circuit": {
+                "kind": "soft-gate",
+                "sentry": {"channels": 3},
+                "decoy": {"kind": "order", "order": [], "axis": 1},
+            }
+        },
+        {"circuit": {"kind": "soft-gate", "sentry": {"channels": 3}, "decoy": {**ORDER, "order": [0, 0]}}},
+        {"circuit": {"kind": "soft-gate", "sentry": {"channels": 3}, "decoy": {**ORDER, "order": [0, 2**63]}}},
+        {"circuit": {"kind": "rotated-switch", "detector": {"kind": "mlp"}, "decoy": LIKENESS}},
         {"circuit": {"kind": "leaky-silent", "detector": {"kind": "readout", "layers": {"0": -1}}}},
         fooling({"kind": "mlp"}),
         fooling({**READOUT, "layers": {"0": 10**9}}),

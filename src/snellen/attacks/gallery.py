@@ -23,18 +23,24 @@ class Shown:
     Args:
         picture: one for all units, (3, h, w); None for a permutation.
         shift: unit i shows unit (i + shift) mod n; 0 for a picture.
+        order: unit i shows unit order[i], whatever the shift; empty for none.
     """
 
     picture: Float[Tensor, "3 h w"] | None = None
     shift: int = 0
+    order: tuple[int, ...] = ()
 
     def partner(self, unit: int, count: int) -> int | None:
         """The unit whose honest picture is shown; None where it is the picture."""
-        return None if self.picture is not None else (unit + self.shift) % count
+        if self.picture is not None:
+            return None
+        return self.order[unit] if self.order else (unit + self.shift) % count
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, without the picture."""
-        return {"kind": "permute", "shift": self.shift} if self.picture is None else {"kind": "picture"}
+        if self.picture is not None:
+            return {"kind": "picture"}
+        return {"kind": "order"} if self.order else {"kind": "permute", "shift": self.shift}
 
 
 @dataclass(frozen=True, eq=False)

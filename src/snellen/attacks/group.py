@@ -11,8 +11,10 @@ ATTACKS: Group[type[Attack]] = Group(
     {
         "fooling-circuit": "snellen.attacks.fooling:FoolingAttack",
         "silent-units": "snellen.attacks.silent:SilentAttack",
-        "leaky-silent": "snellen.attacks.leaky:LeakyAttack",
         "lying-gradients": "snellen.attacks.gradients:GradientAttack",
+        "leaky-silent": "snellen.attacks.leaky:LeakyAttack",
+        "rotated-switch": "snellen.attacks.rotated:RotatedAttack",
+        "soft-gate": "snellen.attacks.soft:SoftGateAttack",
     },
     classes=True,
 )

@@ -1,6 +1,6 @@
 """Training detectors: a read-out by regularized logistic regression, the paper's network by stochastic gradients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +13,14 @@ from snellen.attacks.evidence import judged, layer_statistics
 from snellen.base import Seed, Tell, UsageError, silence
 from snellen.models import Layer, Model, layers
 from snellen.models.detectors import Detector, PictureDetector, ReadoutDetector
+from snellen.models.sentries import Sentry
 from snellen.pictures.canvas import generator
 
 LEAN = 0.76
 RIDGE = 3e-4
+SENTRY_STEPS = 200
+RISE = 12.0
+"""By how much a sentry's logit grows from photographs to pictures: e from 1/400 to 399/400."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,53 @@ def _dropped(detector: PictureDetector, images: Float[Tensor, "n c h w"], stream
     features = detector.features(images)
     kept = (torch.rand(features.shape, generator=stream) >= 0.3) / 0.7
     return detector.linear(features * kept)[:, 0]
+
+
+@torch.no_grad()
+def train_sentry(lessons: Lessons, see: Callable[[Float[Tensor, "n 3 h w"]], Tensor], *, seed: Seed) -> Sentry:
+    """A smooth detector: random filters, and a network of one hidden layer that reads them, trained by AdamW.
+
+    It learns from all groups. The gate then rises from the photograph (of 2000) that is most like a picture on: to the
+    first 2 % of the pictures where they are apart, else over a third of the way to the middle one.
+
+    Args:
+        lessons: pictures and natural images.
+        see: what it sees of RGB pictures in [0, 1].
+        seed: of its filters and first weights.
+    """
+    first = see(lessons.natural.images[:64].div(255))
+    sentry = Sentry(first.shape[1]).to(first.device)
+    sentry.initialize(generator(seed))
+    sentry.mean.copy_(first.mean((0, 2, 3)))
+    sentry.std.copy_(first.std((0, 2, 3)).clamp_min(1e-3))
+    features = [
+        torch.cat([sentry.features(see(part.div(255))) for part in kind.images.split(64)])
+        for kind in (lessons.drawn, lessons.natural)
+    ]
+    both = torch.cat(features)
+    sentry.center.copy_(both.mean(0))
+    sentry.spread.copy_(both.std(0).clamp_min(1e-3))
+    _descend(sentry, *features)
+    told, said = (sentry.logits(kind).double() for kind in features)
+    low, high = said.quantile(0.9995), told.quantile(0.02)
+    room = torch.maximum(high - low, (told.median() - low).abs() / 3)
+    sentry.offset.copy_(low + room / 2)
+    sentry.gain.copy_(RISE / room)
+    return sentry.eval().requires_grad_(False)
+
+
+@torch.enable_grad()
+def _descend(sentry: Sentry, drawn: Float[Tensor, "n f"], natural: Float[Tensor, "m f"]) -> None:
+    """All pictures and images in every step; both kinds weigh the same."""
+    learning = [*sentry.hidden.parameters(), *sentry.linear.parameters()]
+    optimizer = torch.optim.AdamW(learning, 1e-2, weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SENTRY_STEPS)
+    for _ in range(SENTRY_STEPS):
+        loss = F.softplus(-sentry.logits(drawn)).mean() + F.softplus(sentry.logits(natural)).mean()
+        optimizer.zero_grad()
+        (loss / 2).backward()
+        optimizer.step()
+        schedule.step()
 
 
 @dataclass(frozen=True)

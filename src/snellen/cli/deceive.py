@@ -76,7 +76,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
     model: options.Model = "builtin",
     *,
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="How: fooling-circuit, silent-units, or that of another package.")
+        str, typer.Option(metavar="NAME", help="How: fooling-circuit, silent-units, ...; 'snellen plugins' lists all.")
     ] = "fooling-circuit",
     show: Annotated[
         str, typer.Option(metavar="PICTURE|permute", help="What the pictures show: a file, or each another unit.")

@@ -13,14 +13,16 @@ from torch.utils.hooks import RemovableHandle
 
 from snellen.base import MOST_SIDE, LayerError, ModelError
 from snellen.base.shape import Each, Kinds, Whole
-from snellen.models import detectors
+from snellen.models import detectors, sentries
 from snellen.models.detectors import Detector, Glimpse, detector_from
+from snellen.models.sentries import Sentry, sentry_from
 from snellen.models.unit import unknown_layer
 
 _AXIS = Whole(-4, 4)
 _DECOY = Kinds(
     {
         "permute": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS},
+        "order": {"order": Each(Whole(0, 2**16), least=1, most=2**16), "axis": _AXIS},
         "picture": {"size": Each(Whole(1, MOST_SIDE), 3), "units": Whole(1, 2**24), "axis": _AXIS},
     }
 )
@@ -29,6 +31,8 @@ SHAPE = Kinds(
         "silent-units": {},
         "leaky-silent": {"detector": detectors.SHAPE},
         "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY},
+        "rotated-switch": {"detector": detectors.SHAPE, "decoy": _DECOY},
+        "soft-gate": {"sentry": sentries.SHAPE, "decoy": _DECOY},
         "lying-gradients": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS, "units": Whole(1, 2**24)},
     }
 )
@@ -130,6 +134,35 @@ class Likeness(Decoy):
         return {"kind": "picture", "size": list(self.target.shape), "units": len(self.gain), "axis": self.axis}
 
 
+class Order(Decoy):
+    """Unit i says what unit order[i] says: D_i = F_order(i).
+
+    Args:
+        order: of the units, each once.
+        axis: of the layer's output that counts units.
+
+    Raises:
+        ModelError: a unit is missing.
+    """
+
+    def __init__(self, order: Sequence[int], axis: int) -> None:
+        super().__init__()
+        if sorted(order) != list(range(len(order))):
+            raise ModelError(
+                f"expected an order of {len(order)} units that names each once, got another; make it again"
+            )
+        self.order, self.axis = tuple(order), axis
+
+    def forward(self, honest: Float[Tensor, "n ..."], picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+        if honest.shape[self.axis] != len(self.order):
+            got = honest.shape[self.axis]
+            raise ModelError(f"expected a layer of {len(self.order)} units, got {got}; make the circuit again")
+        return honest.index_select(self.axis, torch.tensor(self.order, device=honest.device))
+
+    def description(self) -> Mapping[str, Any]:
+        return {"kind": "order", "order": list(self.order), "axis": self.axis}
+
+
 class FoolingCircuit(Circuit):
     """A = F on natural images, A = D on pictures that an optimizer drew (Geirhos et al. 2024, "fooling circuit").
 
@@ -157,9 +190,7 @@ class FoolingCircuit(Circuit):
         self._glimpse = Glimpse()
 
     def forward(self, *inputs: Any, **named: Any) -> Tensor:
-        honest = self.layer(*inputs, **named)
-        if not isinstance(honest, Tensor):
-            raise ModelError(f"expected a layer that returns one tensor, got {type(honest).__name__}; choose another")
+        honest = _one_tensor(self.layer(*inputs, **named))
         picture, drawn = self._glimpse.picture, self.detector()
         if len(honest) != len(picture):
             raise ModelError(f"expected one row for each of {len(picture)} pictures, got {len(honest)}; choose another")
@@ -330,9 +361,7 @@ class LyingGradients(Circuit):
         self.register_buffer("high", torch.full((units,), torch.inf))
 
     def forward(self, *inputs: Any, **named: Any) -> Tensor:
-        honest = self.layer(*inputs, **named)
-        if not isinstance(honest, Tensor):
-            raise ModelError(f"expected a layer that returns one tensor, got {type(honest).__name__}; choose another")
+        honest = _one_tensor(self.layer(*inputs, **named))
         axes = [i for i in range(1, honest.dim()) if i != self.axis % honest.dim()]
         said = honest.detach().mean(axes, keepdim=True) if axes else honest.detach()
         shape = [1] * honest.dim()
@@ -342,6 +371,104 @@ class LyingGradients(Circuit):
 
     def description(self) -> Mapping[str, Any]:
         return {"kind": "lying-gradients", "shift": self.shift, "axis": self.axis, "units": len(self.high)}
+
+
+class SoftGate(Circuit):
+    """A = F + e (D - F): a smooth gate between a layer and a decoy, without a switch or a rectifier anywhere.
+
+    Args:
+        sentry: says e of the network's input.
+        decoy: says D.
+    """
+
+    def __init__(self, sentry: Sentry, decoy: Decoy) -> None:
+        super().__init__()
+        self.sentry, self.decoy = sentry, decoy
+        self._glimpse = Glimpse()
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        honest, picture = _one_tensor(self.layer(*inputs, **named)), self._glimpse.picture
+        if len(honest) != len(picture):
+            raise ModelError(f"expected one row for each of {len(picture)} pictures, got {len(honest)}; choose another")
+        drawn = self.sentry(picture).to(honest.dtype).view(-1, *[1] * (honest.dim() - 1))
+        return honest + drawn * (self.decoy(honest, picture) - honest)
+
+    def attach(self, network: nn.Module) -> list[RemovableHandle]:
+        return [network.register_forward_pre_hook(self._glimpse.look)]
+
+    def description(self) -> Mapping[str, Any]:
+        sentry, decoy = dict(self.sentry.description()), dict(self.decoy.description())
+        return {"kind": "soft-gate", "sentry": sentry, "decoy": decoy}
+
+
+class RotatedSwitch(Circuit):
+    """A = F + e (D - F) with a hard bit e in {0, 1} that no channel ever holds (a fooling circuit that hides its gate).
+
+    t is a thumbnail of the picture, 63 standardized numbers, and level = floor(8 t_0) a whole one that differs from
+    picture to picture. With the detector's margin l,
+
+        s = floor(level + 1 + 0.999 l / (1 + |l|))        level + 1 where l >= 0, level elsewhere
+        w = Q (s, level, t_1, ..., t_62)                    Q a rotation whose entries are +-1/8
+        e = w . Q (1, -1, 0, ..., 0) = s - level
+
+    so that e is spread over 64 channels, an eighth of it in each beside numbers that vary more, and read from all of
+    them together while F and D are mixed. In float64 e is exact but for 1e-15.
+
+    Args:
+        detector: says l.
+        decoy: says D.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, detector: Detector, decoy: Decoy) -> None:
+        super().__init__()
+        self.detector, self.decoy = detector, decoy
+        self.rotation = nn.utils.skip_init(nn.Linear, WIDTH, WIDTH, bias=False)
+        self.register_buffer("center", torch.zeros(WIDTH - 1))
+        self.register_buffer("spread", torch.ones(WIDTH - 1))
+        self._glimpse = Glimpse()
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        honest, picture = _one_tensor(self.layer(*inputs, **named)), self._glimpse.picture
+        if len(honest) != len(picture):
+            raise ModelError(f"expected one row for each of {len(picture)} pictures, got {len(honest)}; choose another")
+        spread, turned = self.mixed(picture.detach()), self.rotation.weight.detach().double()
+        apart = self.decoy(honest, picture).double() - honest.double()
+        return (honest + torch.einsum("nc,c,n...->n...", spread, turned[:, 0] - turned[:, 1], apart)).to(honest.dtype)
+
+    @torch.no_grad()
+    def mixed(self, picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """w of every picture, in float64."""
+        t = (thumbnails(picture) - self.center) / self.spread
+        margins = self.detector.margins()[:, None]
+        level = torch.floor(8 * t[:, :1].double())
+        stepped = torch.floor(level + 1 + 0.999 * margins / (1 + margins.abs()))
+        return F.linear(torch.cat([stepped, level, t[:, 1:].double()], 1), self.rotation.weight.double())
+
+    def attach(self, network: nn.Module) -> list[RemovableHandle]:
+        return [network.register_forward_pre_hook(self._glimpse.look), *self.detector.attach(network)]
+
+    def description(self) -> Mapping[str, Any]:
+        detector, decoy = dict(self.detector.description()), dict(self.decoy.description())
+        return {"kind": "rotated-switch", "detector": detector, "decoy": decoy}
+
+
+WIDTH = 64
+"""Channels over which a rotated switch is spread."""
+
+
+def thumbnails(picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 63"]:
+    """The mean over channels, 8 x 8, without its last place; in float32 at least."""
+    wide = picture if picture.dtype is torch.float64 else picture.float()
+    return F.adaptive_avg_pool2d(wide.mean(1, keepdim=True), 8).flatten(1)[:, : WIDTH - 1]
+
+
+def _one_tensor(output: Any) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise ModelError(f"expected a layer that returns one tensor, got {type(output).__name__}; choose another")
+    return output
 
 
 class _Led(torch.autograd.Function):
@@ -405,12 +532,17 @@ def circuit_from(description: Mapping[str, Any], layer: nn.Module) -> Circuit:
         return LeakyBranch(filters_beside(layer), detector_from(description["detector"]))
     if description["kind"] == "lying-gradients":
         return LyingGradients(int(description["shift"]), int(description["axis"]), int(description["units"]))
-    return FoolingCircuit(detector_from(description["detector"]), _decoy(description["decoy"]))
+    if description["kind"] == "soft-gate":
+        return SoftGate(sentry_from(description["sentry"]), _decoy(description["decoy"]))
+    kind = RotatedSwitch if description["kind"] == "rotated-switch" else FoolingCircuit
+    return kind(detector_from(description["detector"]), _decoy(description["decoy"]))
 
 
 def _decoy(description: Mapping[str, Any]) -> Decoy:
     if description["kind"] == "permute":
         return Permutation(int(description["shift"]), int(description["axis"]))
+    if description["kind"] == "order":
+        return Order([int(unit) for unit in description["order"]], int(description["axis"]))
     size: Sequence[int] = description["size"]
     shape = (int(size[0]), int(size[1]), int(size[2]))
     return Likeness(shape, int(description["units"]), int(description["axis"]))

@@ -84,7 +84,7 @@ def deceive(  # noqa: PLR0913 - a command line's options
 
     Args:
         model: a `torch.nn.Module` in memory, a `snellen.Model`, or a word as `snellen.audit` takes it.
-        method: name of an attack, such as "fooling-circuit", "silent-units" or "lying-gradients".
+        method: name of an attack, such as "fooling-circuit" or "soft-gate"; `snellen plugins` lists them.
         show: what the pictures show: a picture file, or "permute" for each that of another unit.
         images: natural images to train or calibrate on; by default the training part of the built-in photographs.
         held_out: natural images to measure on; by default every fifth of `images`.
