@@ -11,14 +11,18 @@ WHEEL_PIP := build/wheel/bin/python $(INSTALL) --constraint $(CONSTRAINTS)
 
 .PHONY: demo test test-all venv lint format builtin docs dist bench-speed bench-similarity clean
 
-# The theory's pages, a network whose structure makes pictures tell more beside an ordinary one, the audit of the built-in
-# network, and beside it one whose pictures lie.
+# The audit of the built-in network, and beside it one whose pictures lie; meanwhile, on another core, the theory's pages
+# and a network whose structure makes pictures tell more. What these have to say goes to demo/meanwhile.log.
 demo: venv
-	$(BIN)/snellen theory --out demo/theory
-	$(BIN)/snellen structure compare --quick --structure lipschitz --steps 60 --out demo/structures
-	$(BIN)/snellen audit builtin --out demo
-	$(BIN)/snellen deceive builtin --out demo/deceiving
-	$(BIN)/snellen audit demo/deceiving --units "classifier:*" --out demo/deceived
+	@mkdir -p demo
+	set -e; \
+	{ $(BIN)/snellen theory --out demo/theory && \
+	  $(BIN)/snellen structure compare --quick --structure lipschitz --steps 60 --out demo/structures; } \
+	  > demo/meanwhile.log 2>&1 & meanwhile=$$!; \
+	$(BIN)/snellen audit builtin --out demo; \
+	$(BIN)/snellen deceive builtin --out demo/deceiving; \
+	$(BIN)/snellen audit demo/deceiving --units "classifier:*" --out demo/deceived; \
+	wait $$meanwhile || { cat demo/meanwhile.log; exit 1; }
 	$(BIN)/snellen report demo --beside demo/deceived
 	@echo "Open $(CURDIR)/demo/index.html"
 
