@@ -52,7 +52,7 @@ def test_the_page_says_who_was_compared_and_loads_nothing(compared):
 
 def test_what_is_there_is_not_made_again(compared, monkeypatch):
     before = (compared / "comparison.json").read_bytes()
-    monkeypatch.setattr("snellen.structures.upbringing.train", pytest.fail)
+    monkeypatch.setattr("snellen.structures.trainer.train", pytest.fail)
     monkeypatch.setattr("snellen.structures.comparison.figures", pytest.fail)
     snellen.compare(**ASKED, out=compared)
     assert (compared / "comparison.json").read_bytes() == before

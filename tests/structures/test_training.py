@@ -9,11 +9,11 @@ import torch
 import snellen
 from snellen.base import ModelError, Seed, SnellenError, UsageError
 from snellen.images import open_images
+from snellen.structures.dataset import Split, TrainingSet, read, varied
 from snellen.structures.group import STRUCTURES
-from snellen.structures.lessons import Images, Lessons, read, varied
 from snellen.structures.saved import load_structured
+from snellen.structures.trainer import Trainer
 from snellen.structures.training import PAUSED, Course, train
-from snellen.structures.upbringing import School
 
 SIZE = 16
 
@@ -23,7 +23,7 @@ def lessons():
     g = torch.Generator().manual_seed(0)
     labels = torch.arange(40) % 2
     pixels = torch.randint(0, 256, (40, 3, SIZE, SIZE), generator=g) // 2 + 100 * labels.view(-1, 1, 1, 1)
-    return Lessons(pixels.to(torch.uint8), labels)
+    return TrainingSet(pixels.to(torch.uint8), labels)
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +122,12 @@ def test_reading_keeps_bytes(coloured):
     assert told.labels.tolist() == list(coloured.labels)
 
 
-def brought_up(coloured, folder, *, name="quadratic", seed=0, steps=3):
-    return School(coloured, SIZE, steps).brought_up(STRUCTURES.load(name)(), seed, folder)
+def in_folder(coloured, folder, *, name="quadratic", seed=0, steps=3):
+    return Trainer(coloured, SIZE, steps).trained(STRUCTURES.load(name)(), seed, folder)
 
 
 def test_what_is_trained_is_a_model_for_every_command(coloured, tmp_path):
-    folder = brought_up(coloured, tmp_path / "net")
+    folder = in_folder(coloured, tmp_path / "net")
     model = snellen.load_model(f"structure:{folder}")
     assert (model.size, model.labels) == ((SIZE, SIZE), coloured.class_names)
     assert snellen.doctor(f"structure:{folder}").layers
@@ -137,13 +137,13 @@ def test_what_is_trained_is_a_model_for_every_command(coloured, tmp_path):
 
 
 def test_a_finished_network_is_not_trained_again_and_another_is_refused(coloured, tmp_path):
-    folder = brought_up(coloured, tmp_path / "net")
+    folder = in_folder(coloured, tmp_path / "net")
     before = (folder / "weights.safetensors").stat().st_mtime_ns
-    assert brought_up(coloured, folder) == folder
+    assert in_folder(coloured, folder) == folder
     assert (folder / "weights.safetensors").stat().st_mtime_ns == before
     for other in ({"seed": 1}, {"steps": 4}, {"name": "plain"}):
         with pytest.raises(UsageError, match="another"):
-            brought_up(coloured, folder, **other)
+            in_folder(coloured, folder, **other)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_finished_network_is_not_trained_again_and_another_is_refused(coloured
     ],
 )
 def test_a_foreign_folder_is_one_line(coloured, tmp_path, change, told):
-    folder = brought_up(coloured, tmp_path / "net")
+    folder = in_folder(coloured, tmp_path / "net")
     path = folder / "structure.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(SnellenError, match=told) as caught:
@@ -181,21 +181,21 @@ def test_every_fifth_image_of_a_class_is_held_out(tmp_path):
         (tmp_path / name).mkdir()
         for i in range(10):
             Image.new("RGB", (SIZE, SIZE), (20 * i, 0, 100)).save(tmp_path / name / f"{i}.png")
-    lessons, held = Images(str(tmp_path), None).open()
-    assert (len(lessons), len(held)) == (16, 4)
-    assert not set(lessons.ids) & set(held.ids)
+    training, held = Split(str(tmp_path), None).open()
+    assert (len(training), len(held)) == (16, 4)
+    assert not set(training.ids) & set(held.ids)
     assert held.labels == (0, 0, 1, 1)
 
 
 def test_images_that_cannot_teach_are_refused(tmp_path):
-    for asked in (Images("builtin:train", "builtin:none"), Images(str(tmp_path), None)):
+    for asked in (Split("builtin:train", "builtin:none"), Split(str(tmp_path), None)):
         with pytest.raises(SnellenError):
             asked.open()
     with pytest.raises(UsageError, match="multiple of 8"):
-        School(open_images("builtin"), 20)
+        Trainer(open_images("builtin"), 20)
 
 
 def test_every_argument_of_a_recipe_is_kept(coloured, tmp_path):
-    folder = brought_up(coloured, tmp_path / "net", name="robust")
+    folder = in_folder(coloured, tmp_path / "net", name="robust")
     made = load_structured(str(folder)).provenance["made"]
     assert made["recipe"] == asdict(STRUCTURES.load("robust")())

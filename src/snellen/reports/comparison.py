@@ -289,6 +289,8 @@ def _lede(table: Table, shown: Sequence[Kind]) -> str:
         )
     ]
     count = f"{len(table.networks)} networks of {len(shown)} structures"
+    if table.settings["seeds"] == 1:
+        return f"{count}, one seed of each: what differs here may be the seed. Three or more seeds are tested."
     if not better:
         return f"{count}: no structure’s inner units are told apart from the ordinary network’s by these seeds."
     return (

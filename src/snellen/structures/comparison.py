@@ -27,11 +27,11 @@ from snellen.jobs import locked
 from snellen.measures.seeds import holm, paired_difference
 from snellen.models import load_model
 from snellen.pictures.sheet import sheet
+from snellen.structures.dataset import Split
 from snellen.structures.figures import PARTS, VIEWERS, Look, drawn, figures
 from snellen.structures.group import BASELINE, STRUCTURES
-from snellen.structures.lessons import Images
 from snellen.structures.structure import Structure
-from snellen.structures.upbringing import School
+from snellen.structures.trainer import Trainer
 
 TABLE, MEASURED, NETWORKS, SHEETS = "comparison.json", "figures.json", "networks", "sheets"
 FORMAT = 1
@@ -49,7 +49,7 @@ class Comparison:
         seeds: of each, how many.
         images: to train on and to measure with.
         size: of the images in pixels.
-        steps: of every training; None for what `School.course` says.
+        steps: of every training; None for what `Trainer.course` says.
         viewer: the independent network, as `snellen.load_model` takes it.
         quick: fewer photographs, units and resamples.
 
@@ -59,7 +59,7 @@ class Comparison:
 
     structures: tuple[str, ...] = field(default_factory=lambda: tuple(STRUCTURES.parts))
     seeds: int = 3
-    images: Images = field(default_factory=Images)
+    images: Split = field(default_factory=Split)
     size: int = 32
     steps: int | None = None
     viewer: str = "builtin"
@@ -114,8 +114,8 @@ def _run(
     comparison: Comparison, made: Mapping[str, Structure], out: Path, told: tuple[Tell, Callable[[], object], Note]
 ) -> Path:
     tell, wrote, note = told
-    lessons, held = comparison.images.open(tell=tell)
-    school = School(lessons, comparison.size, comparison.steps)
+    training, held = comparison.images.open(tell=tell)
+    trainer = Trainer(training, comparison.size, comparison.steps)
     cells = [(name, seed) for seed in range(comparison.seeds) for name in made]
     look = Look(
         comparison.viewer,
@@ -127,7 +127,7 @@ def _run(
     path = out / TABLE
     for place, (name, seed) in enumerate(cells):
         part = _part(tell, place, len(cells))
-        folder = school.brought_up(made[name], seed, out / NETWORKS / f"{name}-{seed}", tell=part)
+        folder = trainer.trained(made[name], seed, out / NETWORKS / f"{name}-{seed}", tell=part)
         measured = _measured(folder, made[name], (held, replace(look, seed=seed)), tell=part, note=note)
         found.append({"structure": name, "seed": seed, **measured})
         if seed == 0:
@@ -179,7 +179,7 @@ def _write(
         "steps": comparison.steps,
         "quick": comparison.quick,
         "viewer": comparison.viewer,
-        "images": comparison.images.lessons,
+        "images": comparison.images.training,
         "held": comparison.images.held or "",
     }
     shown = [{key: value for key, value in one.items() if key != "pictures"} for one in found]

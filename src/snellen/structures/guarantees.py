@@ -82,9 +82,8 @@ def by_constant(model: Model, units: Sequence[Unit], images: ImageSet, *, tell: 
         found += list(told.found.values())
         bounds.append(told.bound)
     bound = float(np.median(bounds))
-    words = (
-        f"proved to move by at most {bound:,.3g} times as much as the image; two pictures, nine exemplars at either end"
-    )
+    times = f"{bound:,.0f}" if bound >= 100 else f"{bound:.3g}"
+    words = f"proved to move by at most {times} times as much as the image; two pictures, nine exemplars at either end"
     return Guarantee(words, tuple(found))
 
 

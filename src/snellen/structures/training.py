@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snellen.base import Seed, Tell, silence, write_atomic
 from snellen.models.steady import seeded
-from snellen.structures.lessons import Lessons
+from snellen.structures.dataset import TrainingSet
 from snellen.structures.structure import Structure
 
 PAUSED = "paused.safetensors"
@@ -39,14 +39,14 @@ class Course:
 
 
 def train(
-    structure: Structure, course: Course, lessons: Lessons, *, pause: Path | None = None, tell: Tell = silence
+    structure: Structure, course: Course, examples: TrainingSet, *, pause: Path | None = None, tell: Tell = silence
 ) -> nn.Module:
     """The trained network, in eval mode; the same call gives the same one, wherever it was stopped in between.
 
     Args:
         structure: what is trained.
         course: how long.
-        lessons: what it learns from.
+        examples: what it learns from.
         pause: a folder that keeps the state of an unfinished training.
         tell: told (title, steps done, all steps).
     """
@@ -60,7 +60,7 @@ def train(
     saved = step
     while step < course.steps:
         stream = torch.Generator().manual_seed(root.fork("loss", epoch).value)
-        for images, labels in lessons.batches(structure.batch, root.fork("images", epoch)):
+        for images, labels in examples.batches(structure.batch, root.fork("images", epoch)):
             if step == course.steps:
                 break
             _step(structure, (learner, optimizer), (images, labels, stream), step / course.steps)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from snellen.base import check_seed
 from snellen.progress import Watch, told
+from snellen.structures.dataset import Split
 from snellen.structures.group import STRUCTURES
-from snellen.structures.lessons import Images
-from snellen.structures.upbringing import School
+from snellen.structures.trainer import Trainer
 
 
 def train(
@@ -49,10 +49,10 @@ def train(
     made = STRUCTURES.load(structure)()
     folder = Path(out) if out is not None else Path("structures") / f"{structure}-{seed}"
     with told(progress, "loading") as tell:
-        lessons, _ = asked(images, held).open(tell=tell)
-        return School(lessons, size, steps).brought_up(made, seed, folder, tell=tell)
+        training, _ = asked(images, held).open(tell=tell)
+        return Trainer(training, size, steps).trained(made, seed, folder, tell=tell)
 
 
-def asked(images: str, held: str | None) -> Images:
+def asked(images: str, held: str | None) -> Split:
     """What to train on and what to leave out; of the built-in photographs the regions for either."""
-    return Images(images, "builtin" if held is None and images == "builtin:train" else held)
+    return Split(images, "builtin" if held is None and images == "builtin:train" else held)

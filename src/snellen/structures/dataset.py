@@ -18,15 +18,15 @@ _HELD = 5
 
 
 @dataclass(frozen=True)
-class Images:
+class Split:
     """Which images, before they are read.
 
     Args:
-        lessons: to train on, as `snellen.open_images` takes them.
-        held: to measure with; None for a part of `lessons`.
+        training: to train on, as `snellen.open_images` takes them.
+        held: to measure with; None for a part of `training`.
     """
 
-    lessons: str = "builtin:train"
+    training: str = "builtin:train"
     held: str | None = "builtin"
 
     def open(self, *, tell: Tell = silence) -> tuple[ImageSet, ImageSet]:
@@ -36,12 +36,14 @@ class Images:
             UsageError: the two sets have other classes, or fewer than two.
             ImageError: they cannot be read, or have no classes.
         """
-        lessons, held = self.lessons, self.held
-        if held is None and lessons.endswith(".npz"):
-            lessons, held = f"{lessons}:train", f"{lessons}:test"
-        shown = open_images(lessons, progress=tell)
+        training, held = self.training, self.held
+        if held is None and training.endswith(".npz"):
+            training, held = f"{training}:train", f"{training}:test"
+        shown = open_images(training, progress=tell)
         if shown.labels is None:
-            raise ImageError(f"expected images with classes to train on, got {lessons} without; sort them into folders")
+            raise ImageError(
+                f"expected images with classes to train on, got {training} without; sort them into folders"
+            )
         if held is None:
             asked = [i for own in _by_class(shown) for i in own[_HELD - 1 :: _HELD]]
             told = shown.subset(sorted(asked))
@@ -51,7 +53,7 @@ class Images:
         if told.class_names != shown.class_names or len(shown.class_names) < 2 or not len(told):
             raise UsageError(
                 f"expected images of the same two or more classes to train on and to measure with, got "
-                f"{len(shown.class_names)} classes in {lessons} and {len(told.class_names)} in {held or lessons}"
+                f"{len(shown.class_names)} classes in {training} and {len(told.class_names)} in {held or training}"
             )
         return shown, told
 
@@ -62,7 +64,7 @@ def _by_class(images: ImageSet) -> list[list[int]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class TrainingSet:
     """Images in memory, as bytes.
 
     Args:
@@ -107,7 +109,7 @@ def varied(images: Float[Tensor, "n 3 s s"], stream: torch.Generator) -> Float[T
     return torch.stack([padded[i, :, y : y + side, x : x + side] for i, (y, x) in enumerate(moved)])
 
 
-def read(images: ImageSet, size: int, *, tell: Tell = silence) -> Lessons:
+def read(images: ImageSet, size: int, *, tell: Tell = silence) -> TrainingSet:
     """A whole set at one size.
 
     Args:
@@ -119,4 +121,4 @@ def read(images: ImageSet, size: int, *, tell: Tell = silence) -> Lessons:
     for rows, batch in images.batches((size, size), 64):
         found[rows[0] : rows[-1] + 1] = (255 * batch).round().to(torch.uint8)
         tell("reading images", rows[-1] + 1, len(images))
-    return Lessons(found, torch.tensor(images.labels or ()))
+    return TrainingSet(found, torch.tensor(images.labels or ()))

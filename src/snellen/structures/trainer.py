@@ -7,7 +7,7 @@ from typing import Any
 
 from snellen.base import ModelError, Tell, UsageError, silence
 from snellen.images import ImageSet
-from snellen.structures.lessons import Lessons, read
+from snellen.structures.dataset import TrainingSet, read
 from snellen.structures.saved import DESCRIPTION, described, save_structured
 from snellen.structures.structure import Structure
 from snellen.structures.training import PAUSED, Course, train
@@ -17,7 +17,7 @@ EPOCHS, LEAST = 12, 400
 
 
 @dataclass(frozen=True, eq=False)
-class School:
+class Trainer:
     """Images that several networks learn from, read once.
 
     Args:
@@ -42,14 +42,14 @@ class School:
         steps = self.steps or max(LEAST, EPOCHS * len(self.images) // structure.batch)
         return Course(len(self.images.class_names), self.size, steps, seed)
 
-    def lessons(self, tell: Tell) -> Lessons:
+    def training_set(self, tell: Tell) -> TrainingSet:
         """The images in memory."""
         known = self.__dict__.get("_read")
         if known is None:
             known = self.__dict__["_read"] = read(self.images, self.size, tell=tell)
         return known
 
-    def brought_up(self, structure: Structure, seed: int, folder: Path, *, tell: Tell = silence) -> Path:
+    def trained(self, structure: Structure, seed: int, folder: Path, *, tell: Tell = silence) -> Path:
         """Train a network into a folder, unless it holds this very one.
 
         Args:
@@ -78,7 +78,7 @@ class School:
                 raise UsageError(
                     f"expected {folder} to be empty or of this training, got another; choose another --out"
                 )
-        network = train(structure, course, self.lessons(tell), pause=folder, tell=tell)
+        network = train(structure, course, self.training_set(tell), pause=folder, tell=tell)
         labels = self.images.class_names
         save_structured(network, structure, folder, size=self.size, labels=labels, made=made)
         (folder / PAUSED).unlink(missing_ok=True)
