@@ -156,6 +156,7 @@ def test_a_finished_network_is_not_trained_again_and_another_is_refused(coloured
         ({"size": 10**9}, "damaged"),
         ({"labels": ["a"]}, "damaged"),
         ({"labels": ["a", "b", "c"]}, "weights"),
+        ({"labels": [str(i) for i in range(60_000)], "size": 4096, "structure": "patches"}, "of the network"),
         ({"weights": "0" * 64}, "got others"),
         ({"more": 1}, "damaged"),
     ],

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from snellen.base import MOST_SIDE, ModelError, UsageError, encode_json, write_atomic
+from snellen.base import MOST_SIDE, ModelError, UsageError, WeightsError, encode_json, write_atomic
 from snellen.base.files import home, read_json, why
 from snellen.base.shape import Each, Exactly, ShapeError, Text, Whole
 from snellen.models.model import Preprocess
 from snellen.models.sources.found import Found
 from snellen.models.sources.source import Source
-from snellen.models.sources.weights import fill, read_weights
+from snellen.models.sources.weights import few, fill, read_weights
 from snellen.models.steady import seeded
 from snellen.structures.group import STRUCTURES
 from snellen.structures.structure import Structure
@@ -108,11 +108,13 @@ def load_structured(name: str) -> Found:
         raise ModelError(f"expected a known structure in {folder / DESCRIPTION}: {error}") from error
     if size % 8:
         raise ModelError(f"expected a size that is a multiple of 8 in {folder / DESCRIPTION}, got {size}")
-    with torch.device("cpu"), seeded(0):
-        network = structure.network(len(labels), size).eval()
     state, digest = read_weights(folder / WEIGHTS)
     if digest != told["weights"]:
         raise ModelError(f"expected the weights that {folder / DESCRIPTION} names, got others; train it again")
+    with torch.device("meta"):  # a description may ask for far more than the file holds
+        _fits(structure.network(len(labels), size), state, folder)
+    with torch.device("cpu"), seeded(0):
+        network = structure.network(len(labels), size).eval()
     notes = fill(network, state, folder / WEIGHTS)
     return Found(
         network,
@@ -129,6 +131,16 @@ def load_structured(name: str) -> Found:
         },
         notes,
     )
+
+
+def _fits(network: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
+    wanted = {name: t.shape for name, t in network.state_dict().items()}
+    odd = [name for name, shape in wanted.items() if name not in state or state[name].shape != shape]
+    if odd or len(state) != len(wanted):
+        raise WeightsError(
+            f"expected weights of the network that {folder / DESCRIPTION} describes, got another's "
+            f"({few(odd) or 'further ones'}); train it again"
+        )
 
 
 STRUCTURED = Source("structure", "FOLDER", load_structured)
