@@ -70,6 +70,15 @@ def test_bytes_that_are_no_text(run: Path) -> None:
     assert "damaged" in line(run)
 
 
+@pytest.mark.parametrize("text", [b"snellen.audit", b"complete"])
+def test_a_text_with_bytes_of_no_text(run: Path, text: bytes) -> None:
+    path = run / "audit.json"
+    path.write_bytes(path.read_bytes().replace(text, b"\x80" + text[1:], 1))
+    with pytest.raises(RecordError, match="expected JSON") as caught:
+        read_record(run)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("schema", ["snellen.audit/3", None, 1, "<script>"])
 def test_another_schema(run: Path, schema: object) -> None:
     damage(run, lambda r: r.update(schema=schema))

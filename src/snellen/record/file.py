@@ -117,7 +117,7 @@ def decoded(data: bytes, kind: type[T]) -> T:
         raise ShapeError("expected JSON, got objects and lists far too deep inside each other") from None
     except msgspec.ValidationError as error:
         raise ShapeError(_line(str(error))) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # the latter where a text is no UTF-8
         raise ShapeError(f"expected JSON, got {brief(str(error))}") from None
 
 
