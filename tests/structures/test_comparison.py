@@ -11,9 +11,10 @@ from snellen.base import RecordError, SnellenError, UsageError
 from snellen.models import Model, Unit
 from snellen.reports.comparison import build_comparison
 from snellen.structures.comparison import Comparison, differences, measures
-from snellen.structures.figures import VIEWERS
+from snellen.structures.figures import VIEWERS, Look, figures
 from snellen.structures.group import STRUCTURES
 from snellen.structures.quadratic import Whitening
+from snellen.structures.trainer import Trainer
 
 ASKED = {"structure": "quadratic", "steps": 8, "quick": True, "size": 16, "progress": False}
 
@@ -194,3 +195,15 @@ def test_few_and_many_pictures_are_found_alike(quadratic):
     units = [Unit("classifier", 0)]
     few, many = (made.guarantee(model, units, images, quick=quick).ladder for quick in (True, False))
     assert [rung.width for rung in few] == pytest.approx([rung.width for rung in many[: len(few)]], rel=1e-4)
+
+
+def test_two_classes_are_compared_though_they_are_too_few_to_rebuild(tmp_path):
+    g = torch.Generator().manual_seed(0)
+    labels = torch.arange(100) % 2
+    pixels = torch.rand(100, 3, 16, 16, generator=g) / 2 + 0.5 * labels.view(-1, 1, 1, 1)
+    images = snellen.open_images((pixels, labels))
+    made = STRUCTURES.load("quadratic")()
+    folder = Trainer(images, 16, 4).trained(made, 0, tmp_path / "net")
+    told = figures(folder, made, images, Look(viewer="", channels=4, classes=1, quick=True))
+    assert (told["rebuilt"], told["attainment"]) == (None, None)
+    assert 0 <= told["accuracy"] <= 1

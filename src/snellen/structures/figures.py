@@ -76,14 +76,15 @@ def figures(
     functions = {name: made for check in checks for name, made in check.functions(world).items()}
     store = Store(folder / "blobs")
     study = study_of(world, store, functions=functions, directions=("max", "min"), by_class=True, progress=tell)
-    decoding, rebuilding, *paths = (finding for check in checks for finding in check.examine(study))
+    found = [finding for check in checks for finding in check.examine(study)]
+    first = {finding.check: finding for finding in reversed(found)}  # of several groups the classes come first
     parts = _parts(world, named, structure.inner)
     return {
         "parameters": world.model.parameters,
         "accuracy": accuracy(world, tell=tell),
-        **_decoded(decoding, parts, look.viewer),
-        "paths": paths[0].figure if paths else None,
-        **_rebuilt(rebuilding),
+        **_decoded(first[Decoding.name], parts),
+        "paths": first[PathSimilarity.name].figure if PathSimilarity.name in first else None,
+        **_rebuilt(first.get(Rebuilding.name)),
         "certified": certified(structure, world, look, tell=tell),
         "pictures": {part: _names(study, units) for part, units in parts.items()},
     }
@@ -115,7 +116,7 @@ def accuracy(world: World, *, tell: Tell = silence) -> float:
     return right / len(labels)
 
 
-def _decoded(finding: Finding, parts: Mapping[str, Sequence[str]], viewer: str) -> dict[str, Any]:
+def _decoded(finding: Finding, parts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Means over units, by part and viewer; what is told; conformal widths."""
     rows = {row["unit"]: row for row in finding.evidence["units"]}
     found: dict[str, Any] = {"decoding": {}, "told": {}, "conformal": {}}
@@ -150,7 +151,10 @@ def _mean(rows: Sequence[Mapping[str, Any]], eye: str, kind: str) -> float | Non
     return number(float(np.mean(values)), 4) if values else None
 
 
-def _rebuilt(finding: Finding) -> dict[str, Any]:
+def _rebuilt(finding: Finding | None) -> dict[str, Any]:
+    """Of the last layer; nothing where there are too few classes to rebuild."""
+    if finding is None:
+        return {"rebuilt": None, "attainment": None}
     right, attained = finding.evidence["accuracy"], finding.evidence["attained"]
     reached = [] if attained is None else [rho for rho in attained["attainment"] if rho is not None]
     return {
