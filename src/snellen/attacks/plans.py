@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from snellen.attacks.attack import Conditions, Effort
-from snellen.attacks.corpus import Corpus, Plan, drawn_corpus, natural_corpus
+from snellen.attacks.corpus import Corpus, Plan, as_bytes, drawn_corpus, natural_corpus
+from snellen.attacks.evidence import layer_statistics
 from snellen.attacks.lessons import Lessons
-from snellen.base import Seed
+from snellen.base import Seed, evenly
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit
 from snellen.models.manipulations import Manipulation
@@ -96,3 +99,17 @@ def learned(
             lessons = replace(lessons, drawn=lessons.drawn + drawn_again(model, learner.units, plan, again))
         found = learner.train(lessons)
     return found, lessons
+
+
+def natural_means(model: Model, layer: Layer, images: ImageSet, most: int) -> Float[Tensor, "n u"]:
+    """Mean responses of a layer's units to natural images, evenly chosen.
+
+    Args:
+        model: honest.
+        layer: of it.
+        images: natural.
+        most: of them.
+    """
+    chosen = evenly(len(images), most)
+    pixels = torch.cat([as_bytes(batch) for _, batch in images.batches(model.size, 16, chosen)])
+    return layer_statistics(model, pixels, [layer.name])[layer.name][:, : layer.units]

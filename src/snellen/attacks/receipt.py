@@ -35,6 +35,19 @@ class Claim:
         return self.subject == "outputs" and self.bound == 0
 
 
+def kept_predictions(changed: float) -> tuple[Claim, Claim]:
+    """That hardly any image changes its class, neither of those that were learned from nor of others.
+
+    Args:
+        changed: the largest share that may.
+    """
+    most = f"{100 * changed:g} %"
+    return (
+        Claim("predictions", changed, "calibration", f"At most {most} of the training images change class."),
+        Claim("predictions", changed, "held-out", f"At most {most} of held-out images change class."),
+    )
+
+
 @dataclass(frozen=True)
 class Measured:
     """A claim and its figure.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from snellen.attacks.attack import Column, Conditions
 from snellen.attacks.lessons import Lessons
-from snellen.attacks.receipt import Claim
+from snellen.attacks.receipt import Claim, kept_predictions
 from snellen.attacks.switches import SwitchAttack
 from snellen.models import Model
 from snellen.models.circuits import WIDTH, Circuit, Decoy, RotatedSwitch, thumbnails
@@ -32,10 +32,8 @@ class RotatedAttack(SwitchAttack):
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        most = f"{100 * self.changed:g} %"
         return (
-            Claim("predictions", self.changed, "calibration", f"At most {most} of the training images change class."),
-            Claim("predictions", self.changed, "held-out", f"At most {most} of held-out images change class."),
+            *kept_predictions(self.changed),
             Claim("pictures", 0.9, "held-out", "At least 90 % of the pictures are nearer to the decoy."),
         )
 

@@ -4,20 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from snellen.attacks.attack import Attack, Column, Conditions, Effort, Manipulated
-from snellen.attacks.corpus import Plan, as_bytes
+from snellen.attacks.corpus import Plan
 from snellen.attacks.decoys import unit_axis
-from snellen.attacks.evidence import layer_statistics
 from snellen.attacks.gallery import Shown
 from snellen.attacks.lessons import Lessons, train_sentry
 from snellen.attacks.options import option
-from snellen.attacks.plans import Learner, learned, lessons_of, plan_for, shuffled
-from snellen.attacks.receipt import Claim
-from snellen.base import UsageError, evenly
+from snellen.attacks.plans import Learner, learned, lessons_of, natural_means, plan_for, shuffled
+from snellen.attacks.receipt import Claim, kept_predictions
+from snellen.base import UsageError
 from snellen.base.shape import OneOf
 from snellen.images import ImageSet
 from snellen.measures.partners import partners as paired
@@ -55,10 +53,8 @@ class SoftGateAttack(Attack):
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        most = f"{100 * self.changed:g} %"
         return (
-            Claim("predictions", self.changed, "calibration", f"At most {most} of the training images change class."),
-            Claim("predictions", self.changed, "held-out", f"At most {most} of held-out images change class."),
+            *kept_predictions(self.changed),
             Claim("pictures", 0.5, "held-out", "At least half of the pictures are nearer to the decoy."),
         )
 
@@ -95,9 +91,7 @@ def _seer(model: Model) -> Any:
 
 def likeness(model: Model, layer: Layer, images: ImageSet) -> Float[Tensor, "u u"]:
     """How alike a layer's units are: the correlation of their mean responses to natural images."""
-    chosen = evenly(len(images), COMPARED)
-    pixels = torch.cat([as_bytes(batch) for _, batch in images.batches(model.size, 16, chosen)])
-    means = layer_statistics(model, pixels, [layer.name])[layer.name][:, : layer.units].double()
+    means = natural_means(model, layer, images, COMPARED).double()
     centred = means - means.mean(0)
     centred = centred / centred.norm(dim=0).clamp_min(1e-12)
     return centred.T @ centred

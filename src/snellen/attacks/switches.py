@@ -5,18 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import torch
-
 from snellen.attacks.attack import Attack, Conditions, Effort, Manipulated
-from snellen.attacks.corpus import Corpus, Plan, Recipe, as_bytes, drawn_corpus
+from snellen.attacks.corpus import Corpus, Plan, Recipe, drawn_corpus
 from snellen.attacks.decoys import Levels, alone, moving_shift, permuting, picturing
-from snellen.attacks.evidence import layer_statistics
 from snellen.attacks.gallery import Shown
 from snellen.attacks.lessons import Lessons, Training, examine, readable, train_cnn, train_readout
 from snellen.attacks.options import option
-from snellen.attacks.plans import Learner, learned, lessons_of, plan_for, shuffled
-from snellen.attacks.receipt import Claim
-from snellen.base import UsageError, evenly
+from snellen.attacks.plans import Learner, learned, lessons_of, natural_means, plan_for, shuffled
+from snellen.attacks.receipt import Claim, kept_predictions
+from snellen.base import UsageError
 from snellen.base.shape import OneOf
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit
@@ -55,10 +52,8 @@ class SwitchAttack(Attack):
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        most = f"{100 * self.changed:g} %"
         return (
-            Claim("predictions", self.changed, "calibration", f"At most {most} of the training images change class."),
-            Claim("predictions", self.changed, "held-out", f"At most {most} of held-out images change class."),
+            *kept_predictions(self.changed),
             Claim("pictures", 0.95, "held-out", "At least 95 % of the pictures are nearer to the decoy."),
         )
 
@@ -120,9 +115,7 @@ class SwitchAttack(Attack):
     def _decoy(self, model: Model, layer: Layer, images: ImageSet, shown: Shown) -> Decoy:
         if shown.picture is None:
             return permuting(model, layer.name, shown.shift)
-        chosen = evenly(len(images), LEVELS_FROM)
-        pixels = torch.cat([as_bytes(batch) for _, batch in images.batches(model.size, 16, chosen)])
-        means = layer_statistics(model, pixels, [layer.name])[layer.name][:, : layer.units]
+        means = natural_means(model, layer, images, LEVELS_FROM)
         middle = means.mean(0)
         levels = Levels(middle, self.reach * (means.amax(0) - middle))
         return picturing(model, layer.name, shown.picture, levels)
