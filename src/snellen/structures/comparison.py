@@ -119,7 +119,7 @@ def _run(
     cells = [(name, seed) for seed in range(comparison.seeds) for name in made]
     look = Look(
         comparison.viewer,
-        channels=8 if comparison.quick else 16,
+        channels=8 if comparison.quick else 32,
         quick=comparison.quick,
         classes=1 if comparison.quick else 3,
     )

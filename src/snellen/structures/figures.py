@@ -45,7 +45,7 @@ class Look:
     """
 
     viewer: str = "builtin"
-    channels: int = 16
+    channels: int = 32
     classes: int = 3
     quick: bool = False
     seed: int = 0

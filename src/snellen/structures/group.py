@@ -11,6 +11,7 @@ STRUCTURES: Group[type[Structure]] = Group(
         "plain": "snellen.structures.plain:Plain",
         "cosine": "snellen.structures.cosine:Cosine",
         "robust": "snellen.structures.plain:Robust",
+        "noisy": "snellen.structures.plain:Noisy",
         "portrait": "snellen.structures.portrait:Portrait",
         "radial": "snellen.structures.radial:Radial",
         "lipschitz": "snellen.structures.lipschitz:Lipschitz",

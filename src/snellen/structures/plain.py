@@ -68,3 +68,28 @@ class Robust(Plain):
         (gradient,) = torch.autograd.grad(first, change)
         change = (change.detach() + 1.25 * self.reach * gradient.sign()).clamp(-self.reach, self.reach)
         return super().loss(network, (images + change).clamp(0, 1), labels, stream)
+
+
+@dataclass(frozen=True)
+class Noisy(Plain):
+    """The ordinary network, trained on images in white noise, which holds its gradients small (Bishop, 1995).
+
+    Gradients of networks that are trained so look like what they stand for (Kaur et al., 2019).
+
+    Args:
+        deviation: of the noise on every number of RGB in [0, 1].
+    """
+
+    deviation: float = 0.08
+
+    name = "noisy"
+    title = "noise-trained network"
+    known = "Nothing is proved: training in noise is no structure, and pictures are where no photographs are."
+    lies = "As of an ordinary network: training is no structure."
+
+    def loss(
+        self, network: nn.Module, images: Float[Tensor, "n 3 s s"], labels: Int[Tensor, " n"], stream: torch.Generator
+    ) -> Float[Tensor, ""]:
+        """The cross-entropy in noise."""
+        noise = self.deviation * torch.randn(images.shape, generator=stream)
+        return super().loss(network, images + noise, labels, stream)
