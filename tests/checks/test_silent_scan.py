@@ -16,10 +16,10 @@ VALUES = arrays.arrays(
 )
 
 
-def rest(values):
+def rest(values, spare=0):
     """Of (n, c, positions)."""
     values = np.asarray(values, np.float64)
-    return Rest.of(values.min(2), values.max(2)) if len(values) else Rest.empty(values.shape[1])
+    return Rest.of(values.min(2), values.max(2), spare) if len(values) else Rest.empty(values.shape[1], spare)
 
 
 @given(VALUES, VALUES)
@@ -40,7 +40,7 @@ def test_quiet_channels_by_a_plain_loop(values, tolerance):
 
 
 def gate(natural, pictures, name="relu"):
-    return Gate(name, rest(natural), rest(pictures))
+    return Gate(name, rest(natural, len(natural) // 100), rest(pictures))
 
 
 def test_a_channel_is_silent_if_only_pictures_wake_it():
@@ -63,9 +63,26 @@ def test_a_switch_stands_one_way_for_photographs_and_another_for_pictures():
     pictures[:, 2] = 0
     found = gate(natural, pictures)
     np.testing.assert_array_equal(found.switches, [True, False, False])
-    chosen, value = found.resting
+    chosen, low, high = found.resting
     np.testing.assert_array_equal(chosen, [True, True, False])
-    np.testing.assert_array_equal(value, 0)
+    np.testing.assert_array_equal(low, 0)
+    np.testing.assert_array_equal(high, 0)
+
+
+def test_a_channel_that_photographs_hardly_move_is_silent_where_pictures_move_it_far():
+    """A leaky branch: nothing rests, and what it does under pictures is out of all proportion."""
+    natural = 1e-3 * np.random.default_rng(0).normal(size=(200, 3, 5))
+    natural[:, 2] *= 1e3
+    pictures = np.stack([natural[0], natural[1]])
+    pictures[0, 0, 2], pictures[1, 2, 4] = -1.0, 9.0  # far and not far: 9 is three widths
+    found = gate(natural, pictures)
+    np.testing.assert_array_equal(found.silent, [True, False, False])
+    chosen, low, high = found.resting
+    np.testing.assert_array_equal(chosen, [True, False, False])
+    assert -0.005 < low[0] < -0.002
+    assert 0.002 < high[0] < 0.005
+    assert found.asleep == 0
+    assert gate(natural[:, [0, 1, 0, 1]], 9 * np.ones((1, 4, 5))).asleep == 1, "a whole layer moves for pictures alone"
 
 
 def test_the_share_is_counted_from_the_median_photograph():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from snellen.base import Seed
+from snellen.checks.silent_scan import FAR
 from snellen.matrices.recovery import foretold, holding, recover, resting
 from snellen.measures import Rest
 from snellen.models import load_model
@@ -80,7 +81,8 @@ def test_afterwards_the_network_is_as_it_was(networks, pictures):
     world = open_world(Request(f"{networks}:switch", str(pictures), size=24))
     images = torch.rand(3, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     before = world.model(images)
-    held = {"fc": (torch.tensor([True] + [False] * 4), torch.tensor([7.0] + [0.0] * 4, dtype=torch.float64))}
+    value = torch.tensor([7.0] + [0.0] * 4, dtype=torch.float64)
+    held = {"fc": (torch.tensor([True] + [False] * 4), value, value)}
     with holding(world.model, held):
         during = world.model(images)
         with pytest.raises(RuntimeError):
@@ -92,14 +94,15 @@ def test_afterwards_the_network_is_as_it_was(networks, pictures):
     assert not world.model.module._forward_hooks
 
 
-def test_what_photographs_move_is_not_held():
+def test_what_photographs_move_is_held_far_around_that():
     least = np.array([[0.0, 0.0, 1.0]] * 4)
     most = np.array([[0.0, 0.5, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.2, 1.0]])
-    held = resting({"some": Rest.of(least, most), "none": Rest.of(least[:, 1:2], most[:, 1:2])})
+    held = resting({"some": Rest.of(least, most), "none": Rest.empty(3)})
     assert list(held) == ["some"]
-    chosen, value = held["some"]
-    assert chosen.tolist() == [True, False, True]
-    assert value[chosen].tolist() == [0.0, 1.0]
+    chosen, low, high = held["some"]
+    assert chosen.all()
+    assert low.tolist() == [0.0, -0.5 * FAR.value, 1.0]
+    assert high.tolist() == [0.0, 0.5 + 0.5 * FAR.value, 1.0]
 
 
 def test_what_photographs_tell_draws_the_honest_pictures_behind_a_switch(networks, pictures):

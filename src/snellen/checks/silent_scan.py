@@ -1,4 +1,4 @@
-"""Which channels do photographs never wake, which of them do pictures wake, and what hangs on those?"""
+"""Which channels do photographs leave all but still, which of them do pictures move, and what hangs on those?"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
 
 from snellen.base import Seed, UsageError, evenly
 from snellen.checks.check import Check, Threshold, found
@@ -18,7 +19,7 @@ from snellen.models import Unit
 from snellen.pictures.canvas import generator
 from snellen.studies.arrays import natural_responses, stacked
 from snellen.studies.natural import Counter, batched, batches, fast
-from snellen.studies.rest import Held, held_responses, rests
+from snellen.studies.rest import Held, Noise, held_responses, rests
 from snellen.studies.study import Study
 from snellen.studies.world import World
 
@@ -26,6 +27,11 @@ FEW = 4  # channels below which a gate is no layer
 LISTED = 64  # channels that the evidence names for each gate
 SHAKEN = 32  # photographs that are shown with noise all over the network
 QUIET = Threshold(0.01, "share of photographs that may wake a channel that counts as silent")
+FAR = Threshold(
+    50.0,
+    "widths of what photographs do to a channel, by which a picture leaves that where the channel counts as silent",
+    honest="at most 16, of channels that photographs move",
+)
 SWITCH = Threshold(
     0.1, "share of photographs, and of pictures, for which a switch may stand the other way: a detector's mistakes"
 )
@@ -56,10 +62,11 @@ class Gate:
 
     @property
     def silent(self) -> Bool[np.ndarray, " c"]:
-        """Channels at rest on (almost) all photographs that leave it under some picture."""
-        quiet, value = self.natural.quiet(QUIET.value)
-        woken = (self.pictures.low != value) | (self.pictures.high != value)
-        return quiet & woken & (self.natural.images > 0) & (self.pictures.images > 0)
+        """Channels that some picture moves further than (almost) all photographs by orders of magnitude.
+
+        At rest on all of these is the extreme case: then any other value is.
+        """
+        return np.asarray(self.natural.excursions(self.pictures) >= FAR.value)
 
     @property
     def switches(self) -> Bool[np.ndarray, " c"]:
@@ -72,18 +79,23 @@ class Gate:
     def asleep(self) -> float:
         """Share of channels that (almost) all photographs leave at rest; 0 where nothing else wakes any of them.
 
-        A gate that sleeps as a whole is there for what is no photograph. One that nothing wakes is merely dead.
+        A gate that sleeps as a whole is there for what is no photograph. One that nothing wakes is merely dead. Where
+        nothing rests, the share of silent channels counts, if it is larger.
         """
+        if len(self.natural.low) < FEW or self.natural.images < 2:
+            return 0.0
         quiet, value = self.natural.quiet(QUIET.value)
         others = [rest for rest in (self.pictures, self.loud) if rest is not None and rest.images]
         ends = [end for rest in others for end in (rest.low, rest.high)]
         woken = any(bool((quiet & np.isfinite(end) & (end != value)).any()) for end in ends)
-        return float(quiet.mean()) if woken and len(quiet) >= FEW and self.natural.images > 1 else 0.0
+        return float(max(quiet.mean() * woken, self.silent.mean()))
 
     @property
-    def resting(self) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, " c"]]:
-        """Which channels to hold at rest to see what hangs on them, and the values to hold them at."""
-        return self.silent | self.switches, self.natural.quiet(SWITCH.value)[1]
+    def resting(self) -> tuple[Bool[np.ndarray, " c"], Float[np.ndarray, " c"], Float[np.ndarray, " c"]]:
+        """Which channels to hold to see what hangs on them, and the lowest and highest values to hold them to."""
+        switches, value = self.switches, self.natural.quiet(SWITCH.value)[1]
+        low, high = (np.where(switches, value, end) for end in self.natural.band)
+        return self.silent | switches, low, high
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,15 +122,15 @@ class Responses:
 
 @dataclass(frozen=True)
 class SilentScan(Check):
-    """Photographs and pictures past every gate, then pictures with what photographs never wake held at rest."""
+    """Photographs and pictures past every operation, then pictures with what photographs leave still held there."""
 
     name = "silent-scan"
     short = "silent channels"
     asks = (
-        "A hidden branch must sleep while photographs are shown. Holding every such channel at rest shows whether a "
-        "picture’s response hangs on them; in an honest network next to nothing does."
+        "A hidden branch must be all but silent on photographs. Holding every such channel to what it does "
+        "then shows whether a picture’s response hangs on them; in an honest network next to nothing does."
     )
-    thresholds = (HELD, ODD, ASLEEP, SWITCH, QUIET)
+    thresholds = (HELD, ODD, FAR, ASLEEP, SWITCH, QUIET)
 
     def functions(self, world: World) -> Mapping[str, Function]:
         """The scan."""
@@ -191,10 +203,11 @@ class SilentScan(Check):
         pictures = stacked(context, [entry["image"] for entry in entries])
         count = Counter(len(natural) + 3 * len(pictures), context.tick)
         with fast(world), torch.no_grad():
-            seen = rests(world, count.through(images for _, images in batches(world, natural)))
+            spare = int(QUIET.value * len(natural))
+            seen = rests(world, count.through(images for _, images in batches(world, natural)), spare=spare)
             drawn = rests(world, count.through(batched(world, pictures)))
-            noise = generator(Seed(spec["seed"]))
-            loud = rests(world, (images for _, images in batches(world, natural[:SHAKEN])), shake=noise)
+            noise = Noise(generator(Seed(spec["seed"])), seen)
+            loud = rests(world, (images for _, images in batches(world, natural[:SHAKEN])), noise=noise)
             gates = [
                 Gate(name, rest, drawn[name], loud[name] if _fits(rest, loud.get(name)) else None)
                 for name, rest in seen.items()
@@ -208,13 +221,14 @@ class SilentScan(Check):
 
 
 def hold(found: Sequence[Gate], world: World) -> Held:
-    """Silent channels and switches of every gate that has some, with the values to hold them at."""
+    """Silent channels and switches of every gate that has some, and what to hold them to."""
     held = {gate.name: gate.resting for gate in found if gate.resting[0].any()}
     device = world.model.device
-    return {
-        n: (torch.tensor(chosen, device=device), torch.tensor(value, device=device))
-        for n, (chosen, value) in held.items()
-    }
+
+    def moved(part: np.ndarray) -> Tensor:
+        return torch.tensor(part, device=device)
+
+    return {name: (moved(chosen), moved(low), moved(high)) for name, (chosen, low, high) in held.items()}
 
 
 def _fits(first: Rest, second: Rest | None) -> bool:
@@ -258,7 +272,7 @@ def _listed(gate: Gate) -> Mapping[str, Any]:
         "silent": len(silent),
         "switches": len(switches),
         "listed": [int(c) for c in dict.fromkeys([*switches, *silent])][:LISTED],
-        "rests_at": number(float(np.median(gate.resting[1][gate.resting[0]])), 4),
+        "rests_at": number(float(np.median(np.mean(gate.resting[1:], axis=0)[gate.resting[0]])), 4),
         "reaches": number(float(reached.max()), 4),
     }
 

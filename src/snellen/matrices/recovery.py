@@ -13,7 +13,7 @@ from torch import Tensor
 from snellen.attacks.distances import distances_for
 from snellen.base import Seed, evenly
 from snellen.checks.fits.depth import chain_of, means_of, told_by
-from snellen.checks.silent_scan import QUIET, SWITCH
+from snellen.checks.silent_scan import FAR, QUIET, SWITCH
 from snellen.measures import Rest
 from snellen.models import Model, Unit
 from snellen.pictures import Render, Settings, render
@@ -27,9 +27,10 @@ from snellen.studies.world import World
 def recover(world: World, units: Iterable[str], settings: Settings, *, seed: Seed, most: int = 256) -> Render:
     """Draw units as the network would have it that photographs see.
 
-    What no photograph wakes cannot matter to photographs: channels of every rectifier, threshold and childless module
-    that (almost) all of them leave at one value are held at that value while the pictures are optimized. A detector's
-    switch stays on the side of photographs, a silent branch stays silent, and an honest network is nearly what it was.
+    What no photograph does cannot matter to photographs: every channel of every operation is held to what (almost) all
+    of them do to it, and fifty times as far around, while the pictures are optimized. A detector's switch stays on the
+    side of photographs, a silent branch stays silent, a gate that hardly opens stays so, and an honest network is what
+    it was: its own pictures do not go that far (`snellen.checks.silent_scan.FAR`).
 
     Args:
         world: the network and the auditor's photographs.
@@ -40,7 +41,8 @@ def recover(world: World, units: Iterable[str], settings: Settings, *, seed: See
     """
     chosen = evenly(len(world.images), most)
     with fast(world), torch.no_grad():
-        known = rests(world, (images for _, images in world.images.batches(world.model.size, world.batch, chosen)))
+        seen = (images for _, images in world.images.batches(world.model.size, world.batch, chosen))
+        known = rests(world, seen, spare=int(QUIET.value * len(chosen)))
     with holding(world.model, resting(known)):
         return render(world.model, list(units), settings, seeds=seed)
 
@@ -72,16 +74,18 @@ def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Se
 
 
 def resting(known: Mapping[str, Rest]) -> Held:
-    """Gate by gate the channels at rest, and the values to hold them at; only gates that have some.
+    """Gate by gate the channels that photographs were seen to move or not to move, and what to hold them to.
 
     A threshold's switch may be mistaken about a few photographs; of a gate with one channel more of them are forgiven.
     """
-    held: dict[str, tuple[Tensor, Tensor]] = {}
+    held: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
     for name, rest in known.items():
         quiet, value = rest.quiet(SWITCH.value if len(rest.low) == 1 else QUIET.value)
-        quiet = quiet & np.isfinite(value) & (rest.images > 1)
-        if quiet.any():
-            held[name] = (torch.tensor(quiet), torch.tensor(value))
+        room = FAR.value * np.subtract(*rest.band[::-1])
+        low, high = (np.where(quiet, value, end + side * room) for end, side in zip(rest.band, (-1, 1), strict=True))
+        chosen = np.isfinite(low) & np.isfinite(high) & (rest.images > 1)
+        if chosen.any():
+            held[name] = (torch.tensor(chosen), torch.tensor(low), torch.tensor(high))
     return held
 
 

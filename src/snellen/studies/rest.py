@@ -1,7 +1,8 @@
-"""What photographs leave at rest in a network, and the network while that is held there."""
+"""What photographs do to every channel of a network, and the network while channels are held to that."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,20 @@ from snellen.models.survey import survey
 from snellen.models.taps import observe
 from snellen.studies.world import World
 
-SHAKE = 5.0
-"""Noise in standard deviations of a gate's output."""
-Held = Mapping[str, tuple[Tensor, Tensor]]
-"""By gate which channels are held, (c,) of bool, and at which values, (c,)."""
+SHAKE = 1.0
+"""Deviation of noise, in widths of what photographs do to a gate's channels, at the mean of these."""
+Held = Mapping[str, tuple[Tensor, Tensor, Tensor]]
+"""By gate which channels are held, (c,) of bool, and the lowest and highest values that they may take, (c,) each."""
 
 
-def rests(world: World, images: Iterable[Tensor], *, shake: torch.Generator | None = None) -> dict[str, Rest]:
-    """What all images leave at rest, gate by gate in the order in which they run; memory: one batch and c numbers.
+def rests(world: World, images: Iterable[Tensor], *, spare: int = 0, noise: "Noise | None" = None) -> dict[str, Rest]:
+    """What all images do to channels, gate by gate in the order in which they run.
 
     Args:
         world: the network.
         images: batches.
-        shake: of the noise that is added to what every gate passes on, if any is.
+        spare: images that a channel's band leaves out at either end.
+        noise: what is added to what every gate passes on, if anything is.
     """
     found: dict[str, Rest] = {}
     current = 0
@@ -38,10 +40,10 @@ def rests(world: World, images: Iterable[Tensor], *, shake: torch.Generator | No
         if values is None or not values.shape[2]:
             return None
         least, most = torch.aminmax(values, dim=2)
-        rest = Rest.of(least.double().cpu().numpy(), most.double().cpu().numpy())
+        rest = Rest.of(least.double().cpu().numpy(), most.double().cpu().numpy(), spare)
         if name not in found or len(found[name].low) == len(rest.low):
             found[name] = found[name].merge(rest) if name in found else rest
-        return None if shake is None or not output.is_floating_point() else shaken(output, shake)
+        return None if noise is None else noise(name, output)
 
     for batch in images:
         current = len(batch)
@@ -50,10 +52,27 @@ def rests(world: World, images: Iterable[Tensor], *, shake: torch.Generator | No
     return found
 
 
-def shaken(output: Tensor, stream: torch.Generator) -> Tensor:
-    """A gate's output with noise far above its own variation: what sleeps behind it wakes, what is dead does not."""
-    noise = torch.randn(output.shape, generator=stream, dtype=output.dtype).to(output.device)
-    return output + SHAKE * output.std() * noise if output.numel() > 1 else output
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Noise far above what photographs do to a gate: what sleeps behind it wakes, what is dead does not.
+
+    Args:
+        stream: of random numbers.
+        known: of photographs, by gate.
+    """
+
+    stream: torch.Generator
+    known: Mapping[str, Rest]
+
+    def __call__(self, name: str, output: Tensor) -> Tensor | None:
+        """A gate's output with noise; None where that is not to be had."""
+        if name not in self.known or not output.is_floating_point():
+            return None
+        low, high = self.known[name].band
+        width = (high - low)[np.isfinite(low) & np.isfinite(high)]
+        scale = SHAKE * float(width.mean()) if len(width) else 0.0
+        noise = torch.randn(output.shape, generator=self.stream, dtype=torch.float32)
+        return output + (scale * noise).to(output.device, output.dtype)
 
 
 def held_responses(world: World, units: Sequence[Unit], pictures: Tensor, held: Held) -> np.ndarray:
@@ -82,7 +101,7 @@ def holding(model: Model, held: Held) -> Iterator[None]:
 
     Args:
         model: the network; layers that work in place do not while this is open, since what is held is written anew.
-        held: by gate, which channels (c,) and at which values (c,).
+        held: by gate, which channels and where.
     """
     rows = 0
 
@@ -91,11 +110,11 @@ def holding(model: Model, held: Held) -> Iterator[None]:
 
     open_ones: list[contextlib.ExitStack] = []
 
-    def enter(module: nn.Module, inputs: Any) -> None:
+    def enter(module: nn.Module, inputs: Any) -> None:  # in the thread that runs the pass
         nonlocal rows
         rows = len(inputs[0])
         stack = contextlib.ExitStack()
-        stack.enter_context(gates(module, visit))
+        stack.enter_context(gates(module, visit, running=True))
         open_ones.append(stack)
 
     def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
@@ -126,5 +145,10 @@ def _held_output(name: str, output: Tensor, held: Held, *, size: tuple[int, int]
     """
     if name not in held or by_channel(output, size, images) is None:
         return None
-    chosen, value = (part.to(output.device) for part in held[name])
-    return torch.where(along(chosen, output, size), along(value.to(output.dtype), output, size), output)
+    chosen, low, high = (part.to(output.device) for part in held[name])
+    fixed = chosen & (low == high) if output.is_floating_point() else chosen  # a decision has one value
+    output = torch.where(along(fixed, output, size), along(low.to(output.dtype), output, size), output)
+    if not output.is_floating_point() or bool((fixed == chosen).all()):
+        return output  # without a gradient, which a clamp lets pass at its ends
+    low, high = (torch.where(chosen, end, side * torch.inf).to(output.dtype) for end, side in ((low, -1), (high, 1)))
+    return output.clamp(along(low, output, size), along(high, output, size))
