@@ -75,7 +75,7 @@ def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, te
         raise UsageError(f"expected at least 2 images, got {len(images)}; give more")
     places = Places(model, unit, asked.over)
     proof = None if asked.declared is not None else prove(model, unit, asked.over)
-    loaded = torch.stack([images.load(i, model.size) for i in range(len(images))])
+    loaded = images.pixels(model.size)
     truth = places.respond(loaded, lambda done: tell("natural images", done, len(images)))
     if not np.isfinite(truth).all():
         raise ModelError(

@@ -15,7 +15,7 @@ from snellen.base import Tell, evenly, silence
 from snellen.images import ImageSet
 from snellen.images.spectra import COLOR_SQRT
 from snellen.models import Model, Unit
-from snellen.structures.guarantees import ASKED, Guarantee, Rung, pixels
+from snellen.structures.guarantees import ASKED, Guarantee, Rung
 from snellen.structures.layers import MIDDLE, UncentredNorm
 from snellen.structures.structure import Structure
 from snellen.theory import Ball, Evidence, envelope
@@ -83,7 +83,7 @@ class Quadratic(Structure):
         what they fix, and nothing for the rest.
         """
         module = copy.deepcopy(model.module).double()
-        shown, classes = pixels(images, model.size).double(), len(model.labels)
+        shown, classes = images.pixels(model.size).double(), len(model.labels)
         whiten = Whitening(model.size[0])
         with torch.no_grad():
             truth = module(shown).numpy()
