@@ -1,5 +1,7 @@
 """snellen structure: what it prints, that its networks are models, and bad input in one line."""
 
+import re
+
 import pytest
 
 
@@ -40,3 +42,21 @@ def test_bad_input_is_one_line(snellen, tmp_path, words, told):
     line = snellen("structure", *words, "--out", tmp_path / "out").line
     assert told in line
     assert not (tmp_path / "out" / "networks").exists()
+
+
+def test_certify_says_how_many_pictures_guarantee_how_much(snellen, tmp_path):
+    word = f"structure:{tmp_path / 'net'}"
+    assert snellen("structure", "train", "quadratic", "--steps", 3, "--size", 16, "--out", tmp_path / "net").code == 0
+    done = snellen("certify", word, "classifier:3", "--pictures", 200, "--most", 20)
+    assert done.code == 0, done.err
+    ladder = re.findall(r"^ +(\d+) pictures +([\d.]+)%  (\d+) of (\d+)$", done.out, re.MULTILINE)
+    assert [count for count, *_ in ladder] == ["2", "32", "128", "200"]
+    assert [float(width) for _, width, *_ in ladder] == sorted((float(one[1]) for one in ladder), reverse=True)
+    assert all((held, asked) == ("20", "20") for *_, held, asked in ladder)
+    assert "x'Qx + c of the image" in done.out
+    assert done.out.count("true response inside the guaranteed interval: 20 of 20 images") == 1
+    assert "from 200 pictures:" in done.out
+    assert "Lipschitz" not in done.out
+    assert "more pictures (--pictures K)" in snellen("certify", word, "classifier:3", "--pictures", 2, "--most", 20).out
+    assert "expected 2 to 768 pictures" in snellen("certify", word, "classifier:3", "--pictures", 1000).line
+    assert "leave out how many" in snellen("certify", word, "filters:3", "--pictures", 8).line

@@ -231,3 +231,12 @@ def test_channels_first_and_last_are_told_apart(n, c, h, w):
     first, last = open_images(pixels), open_images(np.moveaxis(pixels, 1, 3))
     for i in range(n):
         assert torch.equal(first.load(i, (h, w)), last.load(i, (h, w)))
+
+
+def test_all_pixels_are_those_of_each_image():
+    images = open_images(PIXELS)
+    for some in ([4, 0, 2], [3], []):
+        held = images.subset(some).pixels((6, 8))
+        assert held.shape == (len(some), 3, 6, 8)
+        for image, index in zip(held, some, strict=True):
+            assert torch.equal(image, images.load(index, (6, 8)))

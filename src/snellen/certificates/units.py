@@ -28,11 +28,12 @@ class Certified:
     Args:
         unit: which.
         over: the layer whose output it is a function of; None for the image.
-        proof: of its class; None where the constant was declared by the user.
-        bound: L, proved or declared.
+        proof: of its class; None where the constant was declared by the user, or none is needed.
+        bound: L, proved or declared; NaN where none is needed.
         found: what each kind of evidence guarantees.
         names: of the images asked about, in the order of each certificate's rows.
         pictures: (largest, smallest) response to a drawn picture; None where none was needed.
+        known: what the structure of the network makes of the unit, in place of a constant; empty where nothing does.
     """
 
     unit: Unit
@@ -42,6 +43,7 @@ class Certified:
     found: dict[str, Certificate]
     names: tuple[str, ...]
     pictures: tuple[float, float] | None
+    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Asked:
         exemplars: natural images at either end that count as evidence.
         steps: of the two pictures.
         seed: of their random streams.
+        pictures: of the unit, where its structure says what many of them guarantee; None for as many as it chooses.
     """
 
     over: str | None = None
@@ -61,6 +64,7 @@ class Asked:
     exemplars: int = 9
     steps: int = 128
     seed: int = 0
+    pictures: int | None = None
 
 
 def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, tell: Tell = silence) -> Certified:
@@ -69,13 +73,19 @@ def certify_unit(model: Model, unit: Unit, images: ImageSet, asked: Asked, *, te
     Raises:
         ModelError: no class can be proved, and none is declared.
         InconsistentEvidenceError: responses contradict the constant; the pictures and images in conflict are named.
-        UsageError: fewer than two images, or images that a layer does not tell apart.
+        UsageError: fewer than two images, or images that a layer does not tell apart; or a number of pictures, of which
+            a constant makes use of two.
     """
     if len(images) < 2:
         raise UsageError(f"expected at least 2 images, got {len(images)}; give more")
+    if asked.pictures is not None:
+        raise UsageError(
+            f"expected a class of a network whose structure says what several pictures guarantee together, got {unit}; "
+            "leave out how many there are to be"
+        )
     places = Places(model, unit, asked.over)
     proof = None if asked.declared is not None else prove(model, unit, asked.over)
-    loaded = torch.stack([images.load(i, model.size) for i in range(len(images))])
+    loaded = images.pixels(model.size)
     truth = places.respond(loaded, lambda done: tell("natural images", done, len(images)))
     if not np.isfinite(truth).all():
         raise ModelError(

@@ -28,6 +28,15 @@ def certify(  # noqa: PLR0913 - a command line's options
     steps: Annotated[
         int, typer.Option(min=1, callback=options.steps_in_reach, help="Optimization steps of the two pictures.")
     ] = 128,
+    pictures: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="K",
+            help="Pictures of a class whose structure says what many guarantee (structure:FOLDER, patch-quadratic).",
+            show_default=False,
+        ),
+    ] = None,
     size: options.Size = None,
     weights: options.Weights = None,
     trust_pickle: options.TrustPickle = False,
@@ -49,6 +58,7 @@ def certify(  # noqa: PLR0913 - a command line's options
             most=most,
             exemplars=exemplars,
             steps=steps,
+            pictures=pictures,
             size=size,
             weights=weights,
             trust_pickle=trust_pickle,
@@ -57,11 +67,19 @@ def certify(  # noqa: PLR0913 - a command line's options
             progress=tell,
         )
     _say_class(certified)
-    for source, certificate in certified.found.items():
+    shown = list(certified.found.items())
+    if certified.known:  # a ladder, of which the last rung tells everything
+        _say_ladder(certified)
+        shown = shown[-1:]
+    for source, certificate in shown:
         _say(certified, source, certificate)
 
 
 def _say_class(certified: "Certified") -> None:
+    if certified.known:
+        typer.echo(f"{certified.unit}: {certified.known}")
+        typer.echo("  so pictures drawn one after the other, each orthogonal to the earlier, fix a part of it exactly")
+        return
     proof = certified.proof
     of = "the image" if certified.over is None else f"the output of {certified.over}"
     if proof is None:
@@ -84,6 +102,17 @@ def _say_class(certified: "Certified") -> None:
         typer.echo(f"  responses to the pictures: {high:.4g} to the maximizing, {low:.4g} to the minimizing one")
 
 
+def _say_ladder(certified: "Certified") -> None:
+    """One line for each number of pictures."""
+    import numpy as np
+
+    width = max(len(source) for source in certified.found)
+    typer.echo("\nshare of the natural range that an interval leaves open, median; true responses inside:")
+    for source, certificate in certified.found.items():
+        held, count = int(certificate.holds.sum()), len(certificate.truth)
+        typer.echo(f"  {source:>{width}}  {np.median(certificate.relative_width):7.2%}  {held} of {count}")
+
+
 def _say(certified: "Certified", source: str, certificate: "Certificate") -> None:
     import numpy as np
 
@@ -95,7 +124,7 @@ def _say(certified: "Certified", source: str, certificate: "Certificate") -> Non
         f"  natural range {certificate.natural[0]:.4g} to {certificate.natural[1]:.4g}; share of it that an interval "
         f"leaves open: median {median:.1%}, smallest {low:.1%}, largest {high:.1%}"
     )
-    if held < count and certified.proof is not None:
+    if held < count and (certified.proof is not None or certified.known):
         typer.echo("  a response outside its interval contradicts the proof: please report this network")
     _say_examples(certified, certificate)
     exact = bool("ball" in source and high <= 1e-3)
@@ -123,6 +152,8 @@ def _say_verdict(
         typer.echo("  the unit is identified exactly: on a ball the two pictures are the ends of its slope")
     elif smallest >= 0.999:
         typer.echo("  nothing is guaranteed: every interval covers the whole natural range")
+    if certified.known and median > 0.5:
+        typer.echo("  what would be needed: more pictures (--pictures K), at most one for each number of an image")
     if affine and median > 0.5:
         typer.echo("  what would be needed: its pictures on a ball instead of a box, or one gradient")
     if np.isfinite(certificate.needed) and median > 0.5:

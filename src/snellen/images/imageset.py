@@ -78,6 +78,16 @@ class ImageSet:
         """
         return to_tensor(fit(self.source.picture(self.members[index], max(size)), size))
 
+    def pixels(self, size: tuple[int, int]) -> Float[Tensor, "n 3 h w"]:
+        """All images in memory, each as `load` gives it; what holds many is for `batches`.
+
+        Args:
+            size: (h, w).
+        """
+        if not len(self):
+            return torch.empty(0, 3, *size)
+        return torch.stack([self.load(index, size) for index in range(len(self))])
+
     def batches(
         self, size: tuple[int, int], batch: int, indices: Sequence[int] | None = None
     ) -> Iterator[tuple[list[int], Float[Tensor, "n 3 h w"]]]:

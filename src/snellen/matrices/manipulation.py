@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -63,8 +62,8 @@ def attack_of(cell: Cell, model: Model, images: ImageSet) -> Attack:
 
 def boldest(images: ImageSet, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
     """Of 32 photographs the one with most contrast between its parts (8 x 8): a decoy that can be recognized."""
-    tried = [images.load(i, size) for i in evenly(len(images), TRIED)]
-    parts = F.adaptive_avg_pool2d(torch.stack(tried), PARTS).flatten(2)
+    tried = images.subset(evenly(len(images), TRIED)).pixels(size)
+    parts = F.adaptive_avg_pool2d(tried, PARTS).flatten(2)
     return tried[int(parts.std(2).mean(1).argmax())]
 
 

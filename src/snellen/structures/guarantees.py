@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from snellen.base import ModelError, Tell, evenly, silence
 from snellen.certificates.units import Asked, certify_unit
@@ -85,8 +84,3 @@ def by_constant(model: Model, units: Sequence[Unit], images: ImageSet, *, tell: 
     times = f"{bound:,.0f}" if bound >= 100 else f"{bound:.3g}"
     words = f"proved to move by at most {times} times as much as the image; two pictures, nine exemplars at either end"
     return Guarantee(words, tuple(found))
-
-
-def pixels(images: ImageSet, size: tuple[int, int]) -> torch.Tensor:
-    """All of a set, (n, 3, h, w)."""
-    return torch.stack([images.load(i, size) for i in range(len(images))])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from snellen.base import MOST_SIDE, ModelError, UsageError, WeightsError, encode_json, write_atomic
 from snellen.base.files import home, read_json, why
 from snellen.base.shape import Each, Exactly, ShapeError, Text, Whole
-from snellen.models.model import Preprocess
+from snellen.models.model import Model, Preprocess
 from snellen.models.sources.found import Found
 from snellen.models.sources.source import Source
 from snellen.models.sources.weights import few, fill, read_weights
@@ -131,6 +131,16 @@ def load_structured(name: str) -> Found:
         },
         notes,
     )
+
+
+def structure_of(model: Model) -> Structure | None:
+    """The structure that a model from "structure:FOLDER" is of; None of others.
+
+    The word is the model's. A structure that promises more than operations prove looks at the network itself.
+    """
+    if model.provenance.get("source") != STRUCTURED.name:
+        return None
+    return STRUCTURES.load(str(model.provenance["structure"]))()
 
 
 def _fits(network: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from snellen.base import Tell, silence
+from snellen.certificates.units import Asked, Certified, certify_unit
 from snellen.images import ImageSet
 from snellen.models import Model, Unit
 from snellen.structures.guarantees import Guarantee, by_constant
@@ -74,6 +75,23 @@ class Structure(ABC):
             tell: told (title, done, all).
         """
         return by_constant(model, units, images, tell=tell)
+
+    def certified(
+        self, model: Model, unit: Unit, images: ImageSet, *, asked: Asked | None = None, tell: Tell = silence
+    ) -> Certified:
+        """What is certain of one unit: by default what its operations prove, whatever the structure.
+
+        Args:
+            model: a network of this structure.
+            unit: of it, a class or not.
+            images: that are asked about.
+            asked: what to certify from.
+            tell: told (title, done, all).
+
+        Raises:
+            SnellenError: whatever `certify_unit` raises.
+        """
+        return certify_unit(model, unit, images, asked or Asked(), tell=tell)
 
     def learner(self, classes: int, size: int) -> nn.Module:
         """What is trained: by default the network itself."""

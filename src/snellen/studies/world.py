@@ -169,7 +169,7 @@ def _with_classes(seen: Survey, model: Model, images: ImageSet) -> Survey:
     """The survey with the classes that photographs show, where its own pictures do not."""
     if seen.class_layer is not None or not len(images):
         return seen
-    few = torch.stack([images.load(i, model.size) for i in range(0, len(images), max(len(images) // _FEW, 1))][:_FEW])
+    few = images.subset(range(0, len(images), max(len(images) // _FEW, 1))[:_FEW]).pixels(model.size)
     outputs, layer = classes(model, few.to(model.device, model.dtype))
     notes = tuple(note for note in seen.notes if layer is None or not note.startswith("no layer holds classes"))
     return replace(seen, outputs=outputs, class_layer=layer, notes=notes)

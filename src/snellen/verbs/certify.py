@@ -8,6 +8,7 @@ from snellen.images import ImagesLike, open_images
 from snellen.models import ModelLike, Unit, open_model
 from snellen.models import units as expand
 from snellen.progress import Watch, told
+from snellen.structures.saved import structure_of
 
 
 def certify(  # noqa: PLR0913 - a command line's options
@@ -20,6 +21,7 @@ def certify(  # noqa: PLR0913 - a command line's options
     most: int = 200,
     exemplars: int = 9,
     steps: int = 128,
+    pictures: int | None = None,
     size: int | tuple[int, int] | None = None,
     weights: str | Path | None = None,
     trust_pickle: bool = False,
@@ -39,6 +41,9 @@ def certify(  # noqa: PLR0913 - a command line's options
         most: how many images to read.
         exemplars: at either end that count as evidence.
         steps: optimization steps of the two pictures.
+        pictures: of a class of a network from "structure:FOLDER" whose structure says what many of them guarantee
+            together (a patch-quadratic one); None for 1,024, or 128 of images of more than 40 px. Exemplars and steps
+            play no part there.
         size: input size in pixels; by default the model's own.
         weights: local file of weights for a model that a word names.
         trust_pickle: read pickled weights, which can run any code.
@@ -69,4 +74,8 @@ def certify(  # noqa: PLR0913 - a command line's options
             expand([f"{over}:0"], loaded)
         shown = open_images(images, progress=tell)
         shown = shown.subset(range(0, len(shown), max(len(shown) // most, 1))[:most])
-        return certify_unit(loaded, found[0], shown, Asked(over, lipschitz, exemplars, steps, seed), tell=tell)
+        asked = Asked(over, lipschitz, exemplars, steps, seed, pictures)
+        structure = structure_of(loaded)
+        if structure is None:
+            return certify_unit(loaded, found[0], shown, asked, tell=tell)
+        return structure.certified(loaded, found[0], shown, asked=asked, tell=tell)
