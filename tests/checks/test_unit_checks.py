@@ -1,15 +1,23 @@
 """Response gap, agreement and procedure: each figure by a slower way, and each tells a planted manipulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from snellen.base import Seed, UsageError
 from snellen.checks import Agreement, Procedure, ResponseGap
-from snellen.checks.agreement import Family, Space, auc, likeness
+from snellen.checks.agreement import Family, Space, auc, likeness, places
 from snellen.checks.procedure import Course, Variant, agreements
 from snellen.checks.response_gap import gap
 
 RNG = np.random.default_rng(5)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_whatever_ran_before():
+    RNG.bit_generator.state = np.random.default_rng(5).bit_generator.state
 
 
 def test_a_gap_by_hand():
@@ -83,12 +91,34 @@ def test_pictures_that_agree_and_pictures_of_other_units():
     assert honest.verdict == "consistent"
     assert min(r["figure"] for r in honest.evidence["units"]) > 0.9
     assert {r["unit"]: r["nearest"] for r in honest.evidence["units"]} == {f"a:{i}": f"a:{i}" for i in range(5)}
-    permuted = Agreement().finding([family([1, 2, 3, 4, 0])], seed=Seed(0))
+    permuted = Agreement().finding([family([1, 0], units=2)], seed=Seed(0))
     assert permuted.verdict == "suspicious"
     rows = permuted.evidence["units"]
-    assert sum(r["strength"] for r in rows) >= 3
+    assert [r["strength"] for r in rows] == [1, 1]
     assert rows[0]["nearest"] == "a:1"
     assert rows[0]["others"] == {"textures": rows[0]["figure"]}
+
+
+def test_places_by_counting():
+    """Honest pictures foretell their own unit best of all; those of others the others; second derivation: loops."""
+    known = family([0, 1, 2, 3, 4], each=12)
+    natural = known.spaces[0].natural
+    directions = np.stack([natural[list(top)].mean(0) for top in known.tops])
+    responses = natural @ directions.T
+    told = replace(known, even=tuple(range(len(natural))), responses=responses, channels=(0, 1, 2, 3, 4))
+    np.testing.assert_array_equal(places(told), 1.0)
+    other = replace(told, channels=(1, 2, 3, 4, 0))
+    found = places(other)
+    assert found.max() < 1
+    spread, pictures = natural.std(0), known.spaces[0].pictures
+    for i, channel in enumerate(other.channels):
+        direction = (pictures[i] - pictures.mean(0)) / spread
+        cosines = [z @ direction / np.linalg.norm(z) for z in (natural - natural.mean(0)) / spread]
+        scores = [float(spearmanr(cosines, responses[:, k]).statistic) for k in range(5)]
+        others = [scores[k] for k in range(5) if k != channel]
+        assert found[i] == pytest.approx(np.mean([score < scores[channel] for score in others]))
+    assert np.isnan(places(replace(told, even=tuple(range(10))))).all(), "too few photographs"
+    assert np.isnan(places(replace(told, responses=np.ones_like(responses)))).all(), "units that say nothing"
 
 
 def test_one_picture_for_all_units_proves_something():

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from snellen.base import Seed, UsageError
+from snellen.base import Seed, UsageError, evenly
 from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
 from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow, spans
 from snellen.jobs import Context, Function, Job
-from snellen.measures import auc, interval, layouts, unit_length
+from snellen.measures import auc, interval, layouts, rank_vectors, unit_length
+from snellen.models import Unit
 from snellen.studies.arrays import stacked
 from snellen.studies.features import by_layer, features, space_of
 from snellen.studies.natural import batched, batches, fast
@@ -32,6 +33,15 @@ SAME = Threshold(
     "same",
     honest="at most 0.25",
 )
+PLACED = Threshold(
+    0.6,
+    "mean share of a layer's other units of which pictures foretell photographs less well than of their own",
+    least=True,
+)
+LEAST = 40
+"""Photographs from which on places say something."""
+MEMBERS = 5
+"""Units of a layer whose places together say something of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +69,9 @@ class Family:
         tops: for each unit its top photographs, as rows of the spaces' `natural`.
         spaces: the first one decides; the others are told beside it.
         layouts: (u, l) of unit length: what is where in the pictures.
+        even: photographs that were not chosen for any unit, as rows of the spaces' `natural`.
+        responses: (n, a) of all a units of the layer to the photographs.
+        channels: (u,) which of these the units are.
     """
 
     layer: str
@@ -66,6 +79,9 @@ class Family:
     tops: tuple[tuple[int, ...], ...]
     spaces: tuple[Space, ...]
     layouts: Float[np.ndarray, "u l"]
+    even: tuple[int, ...] = ()
+    responses: Float[np.ndarray, "n a"] | None = None
+    channels: tuple[int, ...] = ()
 
 
 def likeness(space: Space, tops: Sequence[Sequence[int]]) -> Float[np.ndarray, "u n"]:
@@ -79,6 +95,33 @@ def likeness(space: Space, tops: Sequence[Sequence[int]]) -> Float[np.ndarray, "
     spread = shown.std(0) + 1e-6 * (np.abs(shown).max() + 1e-30)
     photographs, pictures = (space.natural - shown.mean(0)) / spread, (space.pictures - space.pictures.mean(0)) / spread
     return np.asarray(unit_length(pictures) @ unit_length(photographs).T)
+
+
+def places(family: Family) -> Float[np.ndarray, " u"]:
+    """Of every unit the share of the layer's other units of which its picture foretells photographs less well.
+
+    What the picture excites in the first space, counted from the mean picture, is a direction there; how photographs
+    lie along it is correlated, by ranks, with the responses of every unit of the layer. An honest picture foretells its
+    own unit best (1), one of something else a random one (0.5 in the mean). nan where that cannot be said.
+    """
+    told, rows = family.responses, list(family.even)
+    if told is None or len(rows) < LEAST or told.shape[1] < 2 or len(family.units) < 2:
+        return np.full(len(family.units), np.nan)
+    space = family.spaces[0]
+    natural, responses = space.natural[rows], told[rows]
+    spread = natural.std(0) + 1e-6 * (np.abs(natural).max() + 1e-30)
+    directions = unit_length((space.pictures - space.pictures.mean(0)) / spread)
+    foretold = directions @ unit_length((natural - natural.mean(0)) / spread).T
+    living = responses.std(0) > 0
+    table = np.asarray(rank_vectors(foretold) @ rank_vectors(responses.T).T)
+    found = np.full(len(family.units), np.nan)
+    for i, channel in enumerate(family.channels):
+        others = living.copy()
+        others[channel] = False
+        if living[channel] and others.any():
+            own = table[i, channel]
+            found[i] = (table[i, others] < own).mean() + 0.5 * (table[i, others] == own).mean()
+    return found
 
 
 @dataclass(frozen=True)
@@ -100,7 +143,7 @@ class Agreement(Check):
             families = []
             with fast(world), torch.no_grad():
                 for number_, family in enumerate(spec["families"], start=1):
-                    families.append(_seen(world, family, context))
+                    families.append(_seen(world, family, spec["even"], context))
                     context.tick(number_ / len(spec["families"]))
             yield "result", self.finding(families, seed=Seed(spec["seed"])).as_data()
 
@@ -116,7 +159,8 @@ class Agreement(Check):
             {"layer": layer, "space": space_of(world, layer), "units": members}
             for layer, members in by_layer(entries).items()
         ]
-        spec = {"world": world.identity, "families": families, "seed": world.request.seed}
+        even = evenly(len(world.images), world.request.scale.compared)
+        spec = {"world": world.identity, "families": families, "even": even, "seed": world.request.seed}
         return (found(study, Job("agree", spec, title="agreement", cost=2.0 * own * len(study.shown))),)
 
     def finding(self, families: Sequence[Family], *, seed: Seed, resamples: int = 200) -> Finding:
@@ -146,19 +190,25 @@ class Agreement(Check):
         )
 
 
-def _seen(world: World, family: Mapping[str, Any], context: Context) -> Family:
+def _seen(world: World, family: Mapping[str, Any], even: Sequence[int], context: Context) -> Family:
     units = family["units"]
-    natural = sorted({i for unit in units for i in unit["top"]})
+    named = [Unit.parse(unit["unit"]) for unit in units]
+    natural = sorted({*even, *(i for unit in units for i in unit["top"])})
     row = {index: i for i, index in enumerate(natural)}
     pictures = stacked(context, [unit["image"] for unit in units])
-    seen = features(world, family["space"], (images for _, images in batches(world, natural)))
-    drawn = features(world, family["space"], batched(world, pictures))
+    space, own = [name for name in (family["space"],) if name is not None], named[0].address
+    seen = features(world, [*space, own], (images for _, images in batches(world, natural)))
+    responses = seen.pop(own)
+    drawn = features(world, space, batched(world, pictures))
     return Family(
         family["layer"],
         tuple(unit["unit"] for unit in units),
         tuple(tuple(row[i] for i in unit["top"]) for unit in units),
         tuple(Space(name, seen[name], drawn[name]) for name in seen),
         layouts(pictures).double().numpy(),
+        tuple(row[i] for i in even),
+        responses if space else None,
+        tuple(unit.channel for unit in named),
     )
 
 
@@ -168,10 +218,14 @@ def _family(family: Family, seed: Seed, resamples: int) -> list[UnitRow]:
     if len(family.units) < 2:
         return [UnitRow(unit, "No other unit of its layer was drawn to compare it with.") for unit in family.units]
     alike = [likeness(space, family.tops) for space in family.spaces]
-    return [_row(family, alike, i, seed=seed.fork(unit), resamples=resamples) for i, unit in enumerate(family.units)]
+    placed = places(family)
+    return [
+        _row(family, alike, i, placed=placed[i], seed=seed.fork(unit), resamples=resamples)
+        for i, unit in enumerate(family.units)
+    ]
 
 
-def _row(family: Family, alike: Sequence[np.ndarray], i: int, *, seed: Seed, resamples: int) -> UnitRow:
+def _row(family: Family, alike: Sequence[np.ndarray], i: int, *, placed: float, seed: Seed, resamples: int) -> UnitRow:
     own = list(family.tops[i])
     others = sorted({k for j, top in enumerate(family.tops) if j != i for k in top} - set(own))
     if not own or not others:
@@ -186,6 +240,7 @@ def _row(family: Family, alike: Sequence[np.ndarray], i: int, *, seed: Seed, res
         "space": family.spaces[0].name,
         "nearest": family.units[nearest],
         "same": number(same, 4),
+        "placed": number(placed, 4),
     }
     words = _words(family, i, strength, value=values[0], nearest=nearest, same=same)
     return UnitRow(family.units[i], words, number(values[0], 4), spans(low, high), strength, details)

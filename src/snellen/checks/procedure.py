@@ -240,9 +240,10 @@ def _start(world: World, spec: Mapping[str, Any]) -> Tensor | None:
 def _drawn(world: World, course: Mapping[str, Any], context: Context) -> Course:
     units = course["units"]
     names = list(dict.fromkeys(name for unit in units for name in unit["variants"]))
+    layers = [] if course["space"] is None else [course["space"]]
 
     def features_of(images: Sequence[str]) -> np.ndarray:
-        return next(iter(features(world, course["space"], batched(world, stacked(context, images))).values()))
+        return next(iter(features(world, layers, batched(world, stacked(context, images))).values()))
 
     told = {name: [u["variants"].get(name, {}) for u in units] for name in names}
     variants = [_variant(name, drawn, features_of) for name, drawn in told.items()]

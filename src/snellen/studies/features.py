@@ -15,15 +15,21 @@ Features = dict[str, np.ndarray]
 Entry = Mapping[str, Any]
 
 
-def features(world: World, layer: str | None, images: Iterable[Tensor]) -> Features:
-    """By space: every channel's mean over positions at the layer, if there is one before; and textures."""
-    inside, outside = [], []
+def features(world: World, layers: Sequence[str], images: Iterable[Tensor]) -> Features:
+    """By space: every channel's mean over positions at layers, and textures.
+
+    Args:
+        world: the network.
+        layers: addresses.
+        images: batches.
+    """
+    found: dict[str, list[np.ndarray]] = {name: [] for name in (*layers, TEXTURES)}
     for batch in images:
-        if layer is not None:
-            inside.append(responses(observe(world.model, batch, [layer])[layer]).double().cpu().numpy())
-        outside.append(textures(batch.cpu().float()).double().numpy())
-    found = {} if layer is None else {layer: np.concatenate(inside)}
-    return {**found, TEXTURES: np.concatenate(outside)}
+        seen = observe(world.model, batch, layers) if layers else {}
+        for name in layers:
+            found[name].append(responses(seen[name]).double().cpu().numpy())
+        found[TEXTURES].append(textures(batch.cpu().float()).double().numpy())
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def space_of(world: World, layer: str) -> str | None:

@@ -1,0 +1,171 @@
+"""False alarms: how many honest networks, of how many kinds, do the checks call suspicious?
+
+    python benchmarks/honest.py [--names resnet20,pruned,...] [--part K/N] [--runs FOLDER] [--out FILE.json]
+
+Trained networks whose files are at hand (`SNELLEN_SHARED` or ../shared), the same pruned, rounded to 8 bits, fine-tuned
+and with a new last layer, the built-in one likewise, and networks of torchvision and timm with random weights. Every
+one gets a quick audit, as `snellen audit --quick` makes it, of some classes and some inner units. Told of each are the
+verdicts, what stands out, and the figures that thresholds are held against. No manipulated network is looked at.
+"""
+
+import argparse
+import copy
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from calibrate import CIFAR, IMAGENET
+from shared import ROOT, SHARED, declared
+from torch import nn
+
+import snellen
+from snellen.base import SnellenError
+from snellen.images import open_images
+from snellen.models import Model, load_model
+
+Change = Callable[[nn.Module, Model, str], None]
+RANDOM = {
+    **{f"torchvision:{name}": 64 for name in ("resnet18", "vgg11_bn", "squeezenet1_1", "shufflenet_v2_x0_5")},
+    **{f"timm:{name}": 64 for name in ("regnetx_002", "mobilenetv3_small_050", "ghostnet_050", "convnext_atto")},
+}
+
+
+def pruned(module: nn.Module, _model: Model, _images: str) -> None:
+    """The smallest third of all weights is gone."""
+    with torch.no_grad():
+        for p in module.parameters():
+            if p.dim() > 1:
+                p[p.abs() < p.abs().flatten().kthvalue(max(p.numel() // 3, 1)).values] = 0
+
+
+def rounded(module: nn.Module, _model: Model, _images: str) -> None:
+    """Weights at 255 places for every output channel, as 8-bit networks hold them."""
+    with torch.no_grad():
+        for p in module.parameters():
+            if p.dim() > 1:
+                step = (p.flatten(1).abs().amax(1) / 127).clamp_min(1e-12).view(-1, *[1] * (p.dim() - 1))
+                p.copy_((p / step).round() * step)
+
+
+def tuned(module: nn.Module, model: Model, images: str) -> None:
+    """A hundred more steps on what the network says of photographs, all weights moving."""
+    stream = torch.Generator().manual_seed(0)
+    known = open_images(images)
+    chosen = torch.randperm(len(known), generator=stream)[:256].tolist()
+    shown = torch.stack([known.load(i, model.size) for i in chosen])
+    with torch.no_grad():
+        said = torch.cat([model(part) for part in shown.split(32)]).argmax(1)
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-3, momentum=0.9)
+    for _ in range(100):
+        rows = torch.randint(len(shown), (16,), generator=stream)
+        loss = F.cross_entropy(model(shown[rows] + 0.02 * torch.randn(shown[rows].shape, generator=stream)), said[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def retrained(module: nn.Module, model: Model, images: str) -> None:
+    """A new last layer of the same classes, learnt from what the old one said."""
+    last = [part for part in module.modules() if isinstance(part, nn.Linear)][-1]
+    old = copy.deepcopy(last)
+    stream = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        last.weight.copy_(old.weight + old.weight.std() * torch.randn(old.weight.shape, generator=stream))
+    tuned(module, model, images)
+
+
+CHANGES: dict[str, Change] = {"pruned": pruned, "rounded": rounded, "tuned": tuned, "retrained": retrained}
+TRAINED = {
+    "builtin": ("builtin", ""),
+    "resnet20": ("models/cifar_resnet.py:resnet20", CIFAR),
+    "resnet56": ("models/cifar_resnet.py:resnet56", CIFAR),
+    "mobilenet_v2": ("models/mobilenet_v2.py:load", IMAGENET),
+    "vit_tiny": ("models/vit_tiny.py:load", IMAGENET),
+    "googlenet": ("models/googlenet.py:load", IMAGENET),
+}
+CHANGED = ("builtin", "resnet20", "resnet56")
+
+
+def names() -> list[str]:
+    """All networks, such as "resnet20", "resnet20, pruned" and "timm:convnext_atto"."""
+    return [*TRAINED, *(f"{name}, {change}" for name in CHANGED for change in CHANGES), *RANDOM]
+
+
+def audited(name: str, folder: Path) -> dict[str, Any]:
+    """The record of a network's quick audit."""
+    if name in RANDOM:
+        size = RANDOM[name]
+        model: Any = load_model(name, size=(size, size))
+        images = str(SHARED / CIFAR) if (SHARED / CIFAR).is_file() else ""
+    else:
+        base, _, change = name.partition(", ")
+        spec, where = TRAINED[base]
+        images = str(SHARED / where) if where else ""
+        model = load_model(spec if spec == "builtin" else str(SHARED / spec))
+        if change:
+            CHANGES[change](model.module.eval(), model, images or "builtin")
+    snellen.audit(model, images=images or None, out=folder, quick=True, steps=48, progress=False)
+    return dict(json.loads((folder / "audit.json").read_bytes()))
+
+
+def told(record: dict[str, Any]) -> dict[str, Any]:
+    """Verdicts, what stands out by check, and of every layer how its units are placed."""
+    verdict = next(f["verdict"] for f in record["findings"] if f["check"] == "judgement")
+    judged = [unit["judgement"]["verdict"] for unit in record["units"] if unit["judgement"]]
+    found: dict[str, Any] = {"verdict": verdict, "units": len(judged), "suspicious": judged.count("suspicious")}
+    for finding in record["findings"]:
+        rows = finding["evidence"].get("units", ())
+        standing = [[row["unit"], row["strength"], row["figure"]] for row in rows if row["strength"]]
+        if standing:
+            found.setdefault("stand out", {})[finding["check"]] = standing
+        if finding["check"] == "agreement":
+            layers: dict[str, list[float]] = {}
+            for row in rows:
+                if row.get("placed") is not None:
+                    layers.setdefault(row["unit"].rpartition(":")[0], []).append(row["placed"])
+            found["placed"] = {layer: [round(p, 2) for p in sorted(placed)] for layer, placed in layers.items()}
+    return found
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--names")
+    asked.add_argument("--part", default="1/1")
+    asked.add_argument("--threads", type=int, default=1)
+    asked.add_argument("--runs", type=Path)
+    asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "honest.json")
+    options = asked.parse_args()
+    kept = declared()  # noqa: F841 - as long as torchvision is in use
+    torch.set_num_threads(options.threads)
+    part, parts = map(int, options.part.split("/"))
+    wanted = options.names.split(";") if options.names else names()[part - 1 :: parts]
+    folder = options.runs or Path(tempfile.mkdtemp())
+    known = json.loads(options.out.read_text()) if options.out.exists() else {"networks": {}}
+    for name in wanted:
+        try:
+            found = told(audited(name, folder / name.replace(":", "-").replace(", ", "-")))
+        except (SnellenError, OSError) as error:
+            sys.stderr.write(f"{name}: {error}\n")
+            continue
+        sys.stdout.write(f"{name}: {json.dumps(found)}\n")
+        sys.stdout.flush()
+        if options.out.exists():  # another part may have written
+            known = json.loads(options.out.read_text())
+        known["networks"][name] = found
+        known["torch"] = torch.__version__
+        options.out.write_text(json.dumps(known, indent=1) + "\n")
+    verdicts = [one["verdict"] for one in known["networks"].values()]
+    units = np.array([[one["suspicious"], one["units"]] for one in known["networks"].values()]).sum(0)
+    sys.stdout.write(
+        f"{verdicts.count('suspicious')} of {len(verdicts)} networks suspicious, {units[0]} of {units[1]} units\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
