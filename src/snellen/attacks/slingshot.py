@@ -76,7 +76,7 @@ class SlingshotAttack(Attack):
     manipulated: int = option(4, "how many units lie", Whole(1, 2**16))
     form: Literal["gradient", "activation"] = option("gradient", "what is taught", OneOf(("gradient", "activation")))
     strength: float = option(6.0, "rise to a picture, in natural standard deviations", Number(0.01, 1e4))
-    training: int = option(600, "gradient steps of the training", Whole(1, 10**7))
+    training: int = option(500, "gradient steps of the training", Whole(1, 10**7))
     keep: float = 8.0
     rate: float = 2e-3
     natural: int = 6000
