@@ -183,8 +183,7 @@ def test_every_argument_matters():
         assert after.shape != plain.shape or not torch.equal(after, plain), change
     assert torch.equal(numbers(run()), plain)
     assert not torch.equal(numbers(run(picture=picture)), numbers(run(picture=picture, strength=20.0)))
-    assert [sling(changed=0.1).claims[i].bound for i in (0, 1)] == [0.1, 0.1]
-    assert [claim.subject for claim in sling(picture=picture).claims] == ["predictions"] * 2  # no promise of a picture
+    assert [claim.bound for claim in sling(changed=0.3).claims] == [0.3, 0.3]
 
 
 def test_it_works_less_in_a_hurry():
