@@ -163,6 +163,10 @@ class Attack(ABC):
         """
         return self.usual(model) if self.layer is None else layer_of(model, self.layer)
 
+    def lying(self, model: Model) -> tuple[int, ...]:
+        """Channels of the target whose pictures lie; the others' are meant to stay what they were. Usually all."""
+        return tuple(range(self.target(model).units))
+
     def fitted(self, model: Model, effort: Effort) -> "Attack":
         """The same attack with as much work as there is time for.
 

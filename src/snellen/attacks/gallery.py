@@ -24,14 +24,18 @@ class Shown:
         picture: one for all units, (3, h, w); None for a permutation.
         shift: unit i shows unit (i + shift) mod n; 0 for a picture.
         order: unit i shows unit order[i], whatever the shift; empty for none.
+        units: those that lie; empty for all of the layer.
     """
 
     picture: Float[Tensor, "3 h w"] | None = None
     shift: int = 0
     order: tuple[int, ...] = ()
+    units: tuple[int, ...] = ()
 
     def partner(self, unit: int, count: int) -> int | None:
-        """The unit whose honest picture is shown; None where it is the picture."""
+        """The unit whose honest picture is shown, that of an honest unit itself; None where it is the picture."""
+        if self.units and unit not in self.units:
+            return unit
         if self.picture is not None:
             return None
         return self.order[unit] if self.order else (unit + self.shift) % count
@@ -132,14 +136,15 @@ def exhibit(fooled: Fooled, *, units: int, settings: Settings, seed: Seed, tell:
 
     Args:
         fooled: the manipulated model.
-        units: how many, spread evenly over the layer; permutations follow chains of partners, so that most of the
+        units: how many, spread evenly over those that lie; permutations follow chains of partners, so that most of the
             decoys are originals of other units drawn anyway.
         settings: of the pictures.
         seed: of the pictures.
         tell: told (title, done, all).
     """
     model, layer = fooled.model, survey(fooled.model).layer(fooled.layer)
-    chosen = sampled(layer.units, units, fooled.shown.shift)
+    lying = fooled.shown.units
+    chosen = [lying[i] for i in evenly(len(lying), units)] if lying else sampled(layer.units, units, fooled.shown.shift)
     if not chosen:
         return Gallery((), settings)
     partners = [fooled.shown.partner(u, layer.units) for u in chosen]

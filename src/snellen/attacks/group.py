@@ -15,6 +15,7 @@ ATTACKS: Group[type[Attack]] = Group(
         "leaky-silent": "snellen.attacks.leaky:LeakyAttack",
         "rotated-switch": "snellen.attacks.rotated:RotatedAttack",
         "soft-gate": "snellen.attacks.soft:SoftGateAttack",
+        "slingshot": "snellen.attacks.slingshot:SlingshotAttack",
     },
     classes=True,
 )

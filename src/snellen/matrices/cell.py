@@ -1,5 +1,6 @@
 """One cell of the matrix: a network, manipulated in one way or not at all; where and how much it is examined."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from snellen.attacks.group import columns
 from snellen.attacks.plans import SMALL
 from snellen.base import Seed
-from snellen.models import Model, Unit
+from snellen.models import Layer, Model, Unit
 
 HONEST = "honest"
 
@@ -94,12 +95,16 @@ def kinds() -> tuple[str, ...]:
 
 
 def audited(cell: Cell, model: Model) -> tuple[Unit, ...]:
-    """Units of the manipulated layer, chosen by the seed; of an honest network the same ones of every such layer."""
+    """Units that lie, chosen by the seed; of an honest network some of every layer that an attack takes."""
     most, known = cell.size.fit(model).units, columns()
-    attacks = [attack for attack, _ in known.values()] if cell.kind == HONEST else [known[cell.kind][0]]
-    found: list[Unit] = []
-    for layer in dict.fromkeys(attack().target(model) for attack in attacks):
-        stream = Seed(cell.seed).fork("matrix", layer.name)
-        drawn = sorted(range(layer.units), key=lambda c: stream.fork(c).value)[:most]
-        found += [Unit(layer.name, channel, pre=layer.rectified) for channel in sorted(drawn)]
-    return tuple(found)
+    if cell.kind != HONEST:
+        attack = known[cell.kind][0]()
+        return _drawn(cell, attack.target(model), attack.lying(model), most)
+    layers = dict.fromkeys(attack().target(model) for attack, _ in known.values())
+    return tuple(unit for layer in layers for unit in _drawn(cell, layer, range(layer.units), most))
+
+
+def _drawn(cell: Cell, layer: Layer, channels: Iterable[int], most: int) -> tuple[Unit, ...]:
+    stream = Seed(cell.seed).fork("matrix", layer.name)
+    drawn = sorted(channels, key=lambda c: stream.fork(c).value)[:most]
+    return tuple(Unit(layer.name, channel, pre=layer.rectified) for channel in sorted(drawn))

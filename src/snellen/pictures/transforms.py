@@ -138,21 +138,40 @@ def resample(
 
 
 class _Resampled(torch.autograd.Function):
-    """Bilinear `grid_sample`, grey outside, with a gradient to the pictures alone."""
+    """Bilinear `grid_sample`, grey outside, with a gradient to the pictures alone, which has one itself."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, grid: Tensor, fill: float) -> Tensor:
         ctx.save_for_backward(grid)
-        moved = F.grid_sample(images - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        return moved.add_(fill)
+        return _sampled(images - fill, grid).add_(fill)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        # only the gradient to the grid would need the pictures: zeros that take no memory stand in for them
         (grid,), (gradient,) = ctx.saved_tensors, grads
+        spread: Tensor = _Spread.apply(gradient, grid)
+        return spread, None, None
+
+
+class _Spread(torch.autograd.Function):
+    """The adjoint of sampling, which is linear: its own gradient is a sampling. PyTorch has none for its kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, grid: Tensor) -> Tensor:
+        ctx.save_for_backward(grid)
+        # only the gradient to the grid would need the pictures: zeros that take no memory stand in for them
         absent = gradient.new_zeros(1).expand(gradient.shape)
-        spread = torch.ops.aten.grid_sampler_2d_backward
-        return spread(gradient, absent, grid, 0, 0, False, [True, False])[0], None, None
+        adjoint = torch.ops.aten.grid_sampler_2d_backward
+        spread: Tensor = adjoint(gradient, absent, grid, 0, 0, False, [True, False])[0]
+        return spread
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (grid,), (gradient,) = ctx.saved_tensors, grads
+        return _sampled(gradient, grid), None
+
+
+def _sampled(images: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _grid(theta: Float[Tensor, "u 2 3"], h: int, w: int) -> Float[Tensor, "u h w 2"]:
