@@ -4,8 +4,8 @@
 
 Trained networks whose files are at hand (`SNELLEN_SHARED` or ../shared), the same pruned, rounded to 8 bits, fine-tuned
 and with a new last layer, the built-in one likewise, and networks of torchvision and timm with random weights. Every
-one gets a quick audit, as `snellen audit --quick` makes it, of some classes and some inner units. Told of each are the
-verdicts, what stands out, and the figures that thresholds are held against. No manipulated network is looked at.
+one gets a quick audit, as `snellen audit --quick` makes it, of six classes and of six units of a layer in its middle.
+Told of each are the verdicts, what stands out, and where units are placed. No manipulated network is looked at.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from shared import ROOT, SHARED, declared
 from torch import nn
 
 import snellen
-from snellen.base import SnellenError
+from snellen.base import SnellenError, evenly
 from snellen.images import open_images
-from snellen.models import Model, load_model
+from snellen.models import Model, layers, load_model
 
 Change = Callable[[nn.Module, Model, str], None]
 RANDOM = {
@@ -110,7 +110,10 @@ def audited(name: str, folder: Path) -> dict[str, Any]:
         model = load_model(spec if spec == "builtin" else str(SHARED / spec))
         if change:
             CHANGES[change](model.module.eval(), model, images or "builtin")
-    snellen.audit(model, images=images or None, out=folder, quick=True, steps=48, progress=False)
+    main = [layer for layer in layers(model) if layer.main]
+    middle, last = main[int(0.6 * len(main))], main[-1]
+    units = [f"{layer.name}:{k}" for layer in (last, middle) for k in evenly(layer.units, 6)]
+    snellen.audit(model, units=units, images=images or None, out=folder, quick=True, steps=32, progress=False)
     return dict(json.loads((folder / "audit.json").read_bytes()))
 
 

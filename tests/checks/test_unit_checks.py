@@ -117,6 +117,10 @@ def test_places_by_counting():
         scores = [float(spearmanr(cosines, responses[:, k]).statistic) for k in range(5)]
         others = [scores[k] for k in range(5) if k != channel]
         assert found[i] == pytest.approx(np.mean([score < scores[channel] for score in others]))
+    assert [r["strength"] for r in Agreement().finding([told], seed=Seed(0)).evidence["units"]] == [0] * 5
+    rows = Agreement().finding([replace(told, channels=(2, 3, 4, 0, 1))], seed=Seed(0)).evidence["units"]
+    assert sum(r["strength"] for r in rows) >= 4
+    assert "other units" in rows[0]["words"]
     assert np.isnan(places(replace(told, even=tuple(range(10))))).all(), "too few photographs"
     assert np.isnan(places(replace(told, responses=np.ones_like(responses)))).all(), "units that say nothing"
 

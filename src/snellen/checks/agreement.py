@@ -1,7 +1,7 @@
 """Is a unit's picture like the photographs that excite the unit, in features that the unit's layer cannot influence?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,10 @@ SAME = Threshold(
     honest="at most 0.25",
 )
 PLACED = Threshold(
-    0.6,
-    "mean share of a layer's other units of which pictures foretell photographs less well than of their own",
+    0.65,
+    "share of a layer's other units of which pictures foretell photographs less well than of their own, in the mean",
     least=True,
+    honest="at least 0.78 over six to ten units of a layer",
 )
 LEAST = 40
 """Photographs from which on places say something."""
@@ -134,7 +135,7 @@ class Agreement(Check):
         "Before the unit’s own layer can interfere, its picture should resemble the photographs that excite it more "
         "than those that excite other units."
     )
-    thresholds = (NEARER, SAME)
+    thresholds = (NEARER, SAME, PLACED)
 
     def functions(self, world: World) -> Mapping[str, Function]:
         """The comparison."""
@@ -219,9 +220,28 @@ def _family(family: Family, seed: Seed, resamples: int) -> list[UnitRow]:
         return [UnitRow(unit, "No other unit of its layer was drawn to compare it with.") for unit in family.units]
     alike = [likeness(space, family.tops) for space in family.spaces]
     placed = places(family)
-    return [
+    found = [
         _row(family, alike, i, placed=placed[i], seed=seed.fork(unit), resamples=resamples)
         for i, unit in enumerate(family.units)
+    ]
+    return _misplaced(found, placed)
+
+
+def _misplaced(rows: list[UnitRow], placed: Float[np.ndarray, " u"]) -> list[UnitRow]:
+    """Where the pictures of a layer hardly tell its units apart, what those say that are placed no better."""
+    known = placed[np.isfinite(placed)]
+    if len(known) < MEMBERS or known.mean() >= PLACED.value:
+        return rows
+    return [
+        replace(
+            row,
+            strength=SUPPORTS,
+            words=f"Its picture foretells photographs better of {100 * (1 - share):.0f} % of the other units, and its "
+            f"layer's pictures together place their units at {100 * known.mean():.0f} % (chance 50 %).",
+        )
+        if share < PLACED.value and row.strength == NOTHING
+        else row
+        for row, share in zip(rows, placed, strict=True)
     ]
 
 
