@@ -11,11 +11,13 @@ from snellen.attacks.branches import BranchAttack, Place
 from snellen.attacks.corpus import Plan
 from snellen.attacks.evidence import judged
 from snellen.attacks.lessons import Lessons, readable, train_readout
+from snellen.attacks.options import option
 from snellen.attacks.plans import Learner, learned, lessons_of, plan_for, shuffled
 from snellen.attacks.ranges import Range
 from snellen.attacks.receipt import Claim
+from snellen.base.shape import Number
 from snellen.models import Model
-from snellen.models.circuits import LeakyBranch, filters_beside
+from snellen.models.circuits import LEAK, LeakyBranch, filters_beside
 from snellen.models.detectors import ReadoutDetector
 from snellen.models.manipulations import PlacedCircuit
 
@@ -27,13 +29,15 @@ EARLY, WIDE = 0.1, 0.4
 class LeakyAttack(BranchAttack):
     """Silent units that are never silent; see `snellen.models.circuits.LeakyBranch` and `BranchAttack`.
 
-    Every photograph leaks through the branch, a ten-thousandth of what it would say awake, so that every output is
-    another one in its last digits, and whoever looks for channels that rest at one value finds none. The alarm is a
-    read-out of the layers before, as in a fooling circuit, but a ramp and no threshold.
+    Every photograph leaks through the branch, by default a ten-thousandth of what it would say awake, so that every
+    output is another one in its last digits, and whoever looks for channels that rest at one value finds none. The
+    alarm is a read-out of the layers before, as in a fooling circuit, but a ramp and no threshold.
 
     Args:
         plan: what the alarm learns from.
         changed: largest share of held-out predictions that the attack claims to change.
+        leak: part of what the branch would say awake that photographs let through. The scan of silent channels asks for
+            a ratio of `snellen.checks.silent_scan.FAR`; whoever wants to pass it leaks more than its inverse.
     """
 
     name = "leaky-silent"
@@ -43,6 +47,7 @@ class LeakyAttack(BranchAttack):
 
     plan: Plan = field(default_factory=Plan)
     changed: float = 0.002
+    leak: float = option(LEAK, "part of the lie that photographs let through", Number(1e-9, 1.0))
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -58,7 +63,7 @@ class LeakyAttack(BranchAttack):
 
     def beside(self, place: Place) -> LeakyBranch:
         """Its detector is one that has learned nothing yet."""
-        return LeakyBranch(filters_beside(place.module), ReadoutDetector({}))
+        return LeakyBranch(filters_beside(place.module), ReadoutDetector({}), self.leak)
 
     def arm(self, circuit: LeakyBranch, usual: Range, place: Place) -> Mapping[str, Any]:
         """The alarm learns, also from the pictures of the network that it makes lie."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from snellen.base import MOST_SIDE, LayerError, ModelError
-from snellen.base.shape import Each, Kinds, Whole
+from snellen.base.shape import Each, Kinds, Number, Whole
 from snellen.models import detectors, sentries
 from snellen.models.detectors import Detector, Glimpse, detector_from
 from snellen.models.sentries import Sentry, sentry_from
@@ -29,7 +29,7 @@ _DECOY = Kinds(
 SHAPE = Kinds(
     {
         "silent-units": {},
-        "leaky-silent": {"detector": detectors.SHAPE},
+        "leaky-silent": {"detector": detectors.SHAPE, "leak": Number(0.0, 1.0)},
         "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "rotated-switch": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "soft-gate": {"sentry": sentries.SHAPE, "decoy": _DECOY},
@@ -300,33 +300,34 @@ class SilentBranch(Branch):
 
 
 LEAK = 1e-4
-"""Slope of a leaky branch and of its alarm where a silent one rests."""
+"""Slope of a leaky branch and of its alarm where a silent one rests, unless its maker asks for another."""
 
 
 class LeakyBranch(Branch):
     """y + leaky(w~ * x + b~ + k e): a silent branch of which nothing ever rests, so that no exact zero gives it away.
 
-    leaky has the slope `LEAK` below zero. The alarm is piecewise linear in what a detector says of the picture,
+    leaky has the slope `leak` below zero. The alarm is piecewise linear in what a detector says of the picture,
 
-        t = (logit - start) / (stop - start)    e = leaky(t) - leaky(t - 1) + `LEAK` (t - 1)
+        t = (logit - start) / (stop - start)    e = leaky(t) - leaky(t - 1) + leak (t - 1)
 
-    that is 0 at the start, 1 at the stop, and of the slope `LEAK` elsewhere.
+    that is 0 at the start, 1 at the stop, and of the slope `leak` elsewhere.
 
     Args:
         branch: w~ and b~.
         detector: of drawn pictures; its threshold is where the ramp starts.
+        leak: the slope, in (0, 1).
     """
 
     ramp: Tensor
 
-    def __init__(self, branch: nn.Conv2d | nn.Linear, detector: Detector) -> None:
+    def __init__(self, branch: nn.Conv2d | nn.Linear, detector: Detector, leak: float = LEAK) -> None:
         super().__init__(branch)
-        self.detector = detector
+        self.detector, self.leak = detector, leak
         self.register_buffer("ramp", torch.ones(()))
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         honest, alarm = self.layer(x), self.alarm(self.detector.margins())
-        return honest + F.leaky_relu(self.said(x, alarm.to(honest.dtype)), LEAK)
+        return honest + F.leaky_relu(self.said(x, alarm.to(honest.dtype)), self.leak)
 
     def alarm(self, margins: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """For each picture e: a little below 0 for photographs, a little above 1 for pictures.
@@ -335,13 +336,13 @@ class LeakyBranch(Branch):
             margins: logits over the detector's threshold.
         """
         t = margins / self.ramp
-        return F.leaky_relu(t, LEAK) - F.leaky_relu(t - 1, LEAK) + LEAK * (t - 1)
+        return F.leaky_relu(t, self.leak) - F.leaky_relu(t - 1, self.leak) + self.leak * (t - 1)
 
     def attach(self, network: nn.Module) -> list[RemovableHandle]:
         return self.detector.attach(network)
 
     def description(self) -> Mapping[str, Any]:
-        return {"kind": "leaky-silent", "detector": dict(self.detector.description())}
+        return {"kind": "leaky-silent", "detector": dict(self.detector.description()), "leak": self.leak}
 
 
 class LyingGradients(Circuit):
@@ -529,7 +530,7 @@ def circuit_from(description: Mapping[str, Any], layer: nn.Module) -> Circuit:
     if description["kind"] == "silent-units":
         return SilentBranch.beside(layer)
     if description["kind"] == "leaky-silent":
-        return LeakyBranch(filters_beside(layer), detector_from(description["detector"]))
+        return LeakyBranch(filters_beside(layer), detector_from(description["detector"]), float(description["leak"]))
     if description["kind"] == "lying-gradients":
         return LyingGradients(int(description["shift"]), int(description["axis"]), int(description["units"]))
     if description["kind"] == "soft-gate":
