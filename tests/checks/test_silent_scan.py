@@ -106,14 +106,14 @@ def test_the_finding_names_the_channels_and_what_hangs_on_them():
     assert first["interval"][0] <= first["figure"] <= first["interval"][1]
     (listed,) = finding.evidence["gates"]
     assert (listed["gate"], listed["listed"], listed["channels"], listed["reaches"]) == ("branch/relu", [3], 5, 7.0)
-    assert "1 fire under pictures alone" in finding.claim
+    assert "pictures move 1 out of all proportion" in finding.claim
     assert "1 of 3 units live on them" in finding.claim
     honest = SilentScan().finding(
         ["a:1"], gates[:1], Responses(natural[1:2], np.array([20.0]), np.array([19.9])), seed=Seed(0)
     )
     assert honest.verdict == "consistent"
     assert honest.evidence["gates"] == []
-    assert honest.claim == "None of 2 channels fires under pictures alone."
+    assert honest.claim == "No picture moves any of 2 channels out of proportion to photographs."
 
 
 def test_what_does_not_fit_is_refused():

@@ -26,7 +26,7 @@ from snellen.studies.world import World
 FEW = 4  # channels below which a gate is no layer
 LISTED = 64  # channels that the evidence names for each gate
 SHAKEN = 32  # photographs that are shown with noise all over the network
-QUIET = Threshold(0.01, "share of photographs that may wake a channel that counts as silent")
+QUIET = Threshold(0.01, "share of photographs, at either end, that a channel's band leaves out")
 FAR = Threshold(
     50.0,
     "widths of what photographs do to a channel, by which a picture leaves that where the channel counts as silent",
@@ -105,7 +105,7 @@ class Responses:
     Args:
         natural: (u, n) to photographs.
         pictures: (u,) each to its own picture.
-        held: (u,) the same with every silent channel and switch held at rest.
+        held: (u,) the same with every silent channel and switch held to what photographs do.
     """
 
     natural: Float[np.ndarray, "u n"]
@@ -163,9 +163,9 @@ class SilentScan(Check):
         tells them from a silent branch or a detector's switch is that almost nothing hangs on them.
 
         Figure of a unit: the share of its picture's response, counted from the median natural one, that is gone or
-        changed when these channels are held at rest. A gate inside the unit's layer that sleeps as a whole proves
-        manipulation even where no picture has woken it: its gradients lead pictures astray. Interval: bootstrap over
-        photographs (of the share alone, not of the scan).
+        changed when these channels are held to what photographs do. A gate inside the unit's layer that sleeps as a
+        whole proves manipulation even where no picture has woken it: its gradients lead pictures astray. Interval:
+        bootstrap over photographs (of the share alone, not of the scan).
 
         Args:
             units: u addresses.
@@ -184,7 +184,7 @@ class SilentScan(Check):
         listed = [_listed(gate) for gate in gates if (gate.silent | gate.switches).any()]
         top = extreme(rows)
         return self.summed(
-            "Do pictures work through channels that photographs never wake?",
+            "Do pictures work through channels that photographs all but leave still?",
             _claim(rows, gates, top),
             rows,
             gates=listed,
@@ -245,11 +245,12 @@ def _ends(responses: Responses, seed: Seed, resamples: int = 200) -> tuple[np.nd
 def _row(unit: str, share: float, ends: tuple[float, float]) -> UnitRow:
     if not np.isfinite(share):
         return UnitRow(unit, "There is no picture whose response could hang on silent channels.")
-    words = "Its picture's response does not hang on channels that photographs leave at rest."
+    words = "Its picture's response does not hang on channels that photographs all but leave still."
     strength = NOTHING
     if share >= ODD.value:
         strength = PROVES if share >= HELD.value else SUPPORTS
-        words = f"{100 * min(share, 1):.0f} % of its picture's response hangs on channels that photographs never wake."
+        hangs = f"{100 * min(share, 1):.0f} % of its picture's response hangs"
+        words = f"{hangs} on channels that photographs all but leave still."
     return UnitRow(unit, words, number(share, 4), spans(*ends), strength)
 
 
@@ -259,7 +260,7 @@ def _tainted(row: UnitRow, sleeping: Sequence[str]) -> UnitRow:
     inside = [name for name in sleeping if f"{name.rpartition('/')[0] or name}.".startswith(f"{layer}.")]
     if not inside or row.strength == PROVES:
         return row
-    words = f"Inside its layer {inside[0]} sleeps through every photograph, all channels of it, and can be woken."
+    words = f"Inside its layer {inside[0]} is all but still on every photograph, as a whole, and can be woken."
     return replace(row, words=words, strength=PROVES)
 
 
@@ -282,15 +283,15 @@ def _claim(rows: Sequence[UnitRow], gates: Sequence[Gate], top: UnitRow | None) 
         return "No unit has a picture, so nothing can be said about silent channels."
     silent, switches = (sum(int(v.sum()) for v in (getattr(g, name) for g in gates)) for name in ("silent", "switches"))
     count = sum(len(gate.natural.low) for gate in gates)
-    seen = f"Of {count:,} channels {silent:,} fire under pictures alone"
+    seen = f"Of {count:,} channels pictures move {silent:,} out of all proportion to photographs"
     if switches:
         seen += f" and {switches:,} stand one way under photographs and another way under pictures"
     asleep = sum(gate.asleep >= ASLEEP.value for gate in gates)
     if asleep:
-        seen += f"; {asleep} whole {'layer sleeps' if asleep == 1 else 'layers sleep'} through all photographs"
+        seen += f"; {asleep} whole {'layer is' if asleep == 1 else 'layers are'} all but still on photographs"
     proved = sum((row.figure or 0.0) >= HELD.value for row in rows)
     if not (silent or switches or asleep):
-        return f"None of {count:,} channels fires under pictures alone."
+        return f"No picture moves any of {count:,} channels out of proportion to photographs."
     if not proved:
         return f"{seen}, and at most {100 * top.figure:.2g} % of any picture's response hangs on them."
     return (

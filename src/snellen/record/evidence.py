@@ -227,10 +227,10 @@ class GateEntry(Struct, frozen=True, kw_only=True):
     Args:
         gate: its name.
         channels: that it has.
-        silent: channels that photographs leave at rest and some picture does not.
+        silent: channels that some picture moves out of all proportion to photographs, or at all where those do not.
         switches: channels that are at one value for photographs and at another for pictures.
         listed: some of these channels.
-        rests_at: the value of rest; None where it differs by channel.
+        rests_at: the middle of what photographs do to it, at the median channel.
         reaches: the farthest value that a picture drives a channel to.
     """
 
