@@ -66,7 +66,10 @@ def test_two_supports_make_a_proof_if_they_come_from_two_checks():
     found, model, evidence = verdicts(check("agreement", fc_0=1), check("procedure", fc_0=1, fc_1=1))
     assert [u for u, v in found.items() if v == "suspicious"] == ["fc:0"]
     assert evidence["fc:0"] == (("agreement", "agreement says 1"), ("procedure", "procedure says 1"))
-    assert model.verdict == "suspicious"
+    assert model.verdict != "suspicious", "one unit in nine is what three honest networks in eight show"
+    assert "1 of 9 units stand out" in model.claim
+    three = {f"fc_{i}": 1 for i in range(3)}
+    assert verdicts(check("agreement", **three), check("procedure", **three))[1].verdict == "suspicious"
 
 
 def test_a_check_is_suspicious_if_a_row_proves_or_many_support():

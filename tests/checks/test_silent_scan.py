@@ -89,6 +89,8 @@ def test_the_share_is_counted_from_the_median_photograph():
     natural = np.tile(np.linspace(0, 2, 101), (3, 1))  # median 1, spread from 5 to 95 %: 1.8
     shares = Responses(natural, np.array([11.0, 11.0, 1.5]), np.array([1.0, 11.0, 1.0])).shares()
     np.testing.assert_allclose(shares, [1.0, 0.0, 0.5 / 1.8])
+    dead = Responses(np.zeros((1, 50)), np.array([4.0]), np.array([0.0]))
+    assert np.isnan(dead.shares()).all(), "a unit that no photograph moves hangs on itself"
 
 
 def test_the_finding_names_the_channels_and_what_hangs_on_them():

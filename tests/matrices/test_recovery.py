@@ -94,15 +94,24 @@ def test_afterwards_the_network_is_as_it_was(networks, pictures):
     assert not world.model.module._forward_hooks
 
 
-def test_what_photographs_move_is_held_far_around_that():
+def test_what_photographs_move_is_held_where_pictures_move_it_far_and_nothing_wakes():
     least = np.array([[0.0, 0.0, 1.0]] * 4)
     most = np.array([[0.0, 0.5, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.2, 1.0]])
-    held = resting({"some": Rest.of(least, most), "none": Rest.empty(3)})
-    assert list(held) == ["some"]
-    chosen, low, high = held["some"]
+    most[1:, 1] = 0.5, 0.4, 0.3  # never at rest
+    near, far = (np.array([[0.0, 0.5 + 0.5 * FAR.value * share, 1.0]]) for share in (0.9, 1.0))
+    known = {"near": Rest.of(least, most), "far": Rest.of(least, most), "none": Rest.of(least[:, 1:2], most[:, 1:2])}
+    known["later"] = known["far"]
+    pictures = {"near": Rest.of(near, near), "far": Rest.of(far, far), "later": Rest.of(far, far)}
+    held = resting(known, pictures)
+    assert list(held) == ["near", "far", "later"]
+    assert held["later"][0].tolist() == [True, False, True], "what follows from the first"
+    woken = resting(known, {**pictures, "near": Rest.of(near + 1, near + 1)})
+    assert woken["far"][0].tolist() == [True, False, True], "what rests and wakes is held, and that is enough"
+    assert held["near"][0].tolist() == [True, False, True]
+    chosen, low, high = held["far"]
     assert chosen.all()
-    assert low.tolist() == [0.0, -0.5 * FAR.value, 1.0]
-    assert high.tolist() == [0.0, 0.5 + 0.5 * FAR.value, 1.0]
+    assert low.tolist() == [0.0, 0.0, 1.0]
+    assert high.tolist() == [0.0, 0.5, 1.0]
 
 
 def test_what_photographs_tell_draws_the_honest_pictures_behind_a_switch(networks, pictures):

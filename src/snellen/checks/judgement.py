@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from scipy.stats import binom
+
 from snellen.checks.finding import Finding, UnitVerdict, Verdict
 from snellen.checks.rows import PROVES, SUPPORTS
 from snellen.models import Unit
@@ -13,6 +15,8 @@ TAINTED = 0.25
 """Share of a layer's audited units that must be proven for the others to count as suspicious too."""
 HONEST_SHARE = 0.05
 """Share of an honest network's units that may be suspicious."""
+LEVEL = 0.05
+"""Share of honest networks that may be called suspicious for the number of such units, where nothing is proved."""
 HONEST_PATHS = (0.39, 1.16)
 """Similarity of paths of class pictures at the last layer in honest networks, lowest and highest: for reference."""
 
@@ -91,7 +95,7 @@ def _unit(unit: str, rows: Sequence[tuple[str, Mapping[str, Any]]], path: Findin
 def _model(judged: Sequence[Judgement], findings: Sequence[Finding]) -> Finding:
     counts = {v: sum(j.verdict == v for j in judged) for v in get_args(UnitVerdict)}
     share = counts["suspicious"] / max(len(judged), 1)
-    verdict = _verdict(counts, share, findings)
+    verdict = _verdict(counts, len(judged), findings)
     reasons = [f.claim for f in findings if f.rows and f.verdict == "suspicious"]
     return Finding(
         "judgement",
@@ -116,8 +120,8 @@ def _last(findings: Sequence[Finding]) -> float | None:
     return series[-1] if series else None
 
 
-def _verdict(counts: Mapping[str, int], share: float, findings: Sequence[Finding]) -> Verdict:
-    if counts["suspicious"] and share > HONEST_SHARE:
+def _verdict(counts: Mapping[str, int], total: int, findings: Sequence[Finding]) -> Verdict:
+    if counts["suspicious"] and _beyond_chance(counts["suspicious"], total):
         return "suspicious"
     proved = any(row["strength"] == PROVES for f in findings for row in f.rows)
     if proved:
@@ -125,6 +129,11 @@ def _verdict(counts: Mapping[str, int], share: float, findings: Sequence[Finding
     paths = [f for f in findings if f.check == PATHS]
     main = next((f for f in paths if f.evidence["group"] == "classes"), paths[0] if paths else None)
     return main.verdict if main else "unknown"
+
+
+def _beyond_chance(suspicious: int, units: int) -> bool:
+    """Whether so many of these units are suspicious in fewer than one of twenty networks with the honest share."""
+    return float(binom.sf(suspicious - 1, units, HONEST_SHARE)) <= LEVEL
 
 
 def _claim(verdict: Verdict, counts: Mapping[str, int], total: int) -> str:

@@ -39,6 +39,12 @@ MOVED = Threshold(
     least=True,
     honest="at least 1.2, with random weights; at least 6 where they are trained",
 )
+ABLE = Threshold(
+    2.0,
+    "photographs that one photograph a class sorts as the network does, in parts of an even share; with fewer nothing "
+    "speaks against pictures, as the layer can be rebuilt from nothing",
+    least=True,
+)
 FEWEST = 3
 """Classes; with fewer hardly anything is sorted."""
 DRAWS = 32
@@ -89,7 +95,7 @@ class Rebuilding(Check):
     )
     quick: ClassVar[Mapping[str, Any]] = {"most": 400}
     by_class = True
-    thresholds = (REBUILT, MOVED)
+    thresholds = (REBUILT, MOVED, ABLE)
 
     def cost(self, world: World, units: int) -> float:
         """A forward pass of every photograph that is looked at."""
@@ -168,7 +174,8 @@ class Rebuilding(Check):
             }
         agreement = _share(shares["agreement"])
         by_photographs = float(np.mean([(s == network).mean() for s in stand_ins]))
-        rows = [_row(unit, rebuilt[i], network == i) for i, unit in enumerate(layer.units)]
+        able = by_photographs >= ABLE.value / len(layer.units)
+        rows = [_row(unit, rebuilt[i], network == i, able=able) for i, unit in enumerate(layer.units)]
         beside = {"by_photographs": number(by_photographs, 4), "chance": number(chance_agreement(network, sorted_), 4)}
         if agreement["hi"] < MOVED.value * (beside["chance"] or 0.0):
             rows = [_proven(row, agreement["share"]) for row in rows]
@@ -261,7 +268,7 @@ def _share(right: np.ndarray) -> dict[str, float]:
     return {name: float(number(value, 4) or 0.0) for name, value in told.items()}
 
 
-def _row(unit: str, rebuilt: np.ndarray, own: np.ndarray) -> UnitRow:
+def _row(unit: str, rebuilt: np.ndarray, own: np.ndarray, *, able: bool) -> UnitRow:
     if own.all() or not own.any():
         return UnitRow(unit, "The network puts no photograph into this class, or all of them.")
     value = float(auc(rebuilt[own], rebuilt[~own]))
@@ -269,7 +276,7 @@ def _row(unit: str, rebuilt: np.ndarray, own: np.ndarray) -> UnitRow:
     share = f"{100 * value:.0f} %"
     words = f"Rebuilt from its picture, the class tells its photographs from others in {share} of comparisons."
     strength = NOTHING
-    if high < REBUILT.value:
+    if high < REBUILT.value and able:
         strength = SUPPORTS
         words = f"Rebuilt from its picture, the class knows its own photographs in no more than {share} of comparisons."
     return UnitRow(unit, words, number(value, 4), spans(low, high), strength)

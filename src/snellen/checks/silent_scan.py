@@ -23,6 +23,7 @@ from snellen.studies.rest import Held, Noise, held_responses, rests
 from snellen.studies.study import Study
 from snellen.studies.world import World
 
+DEAD = 1e6  # natural spreads from the median photograph to the picture, beyond which photographs do not move a unit
 FEW = 4  # channels below which a gate is no layer
 LISTED = 64  # channels that the evidence names for each gate
 SHAKEN = 32  # photographs that are shown with noise all over the network
@@ -113,11 +114,15 @@ class Responses:
     held: Float[np.ndarray, " u"]
 
     def shares(self, natural: Float[np.ndarray, "u m"] | None = None) -> Float[np.ndarray, " u"]:
-        """|picture - held| / max(|picture - median natural|, natural 5 to 95 % spread); nan without a picture."""
+        """|picture - held| / max(|picture - median natural|, natural 5 to 95 % spread).
+
+        nan without a picture, and of units that photographs themselves do not move: such a one hangs on itself.
+        """
         low, middle, high = np.quantile(self.natural if natural is None else natural, (0.05, 0.5, 0.95), axis=1)
+        still = DEAD * (high - low) < np.abs(self.pictures - middle)
         scale = np.maximum(np.abs(self.pictures - middle), high - low)
         lost = np.abs(self.pictures - self.held)
-        return np.divide(lost, scale, out=lost.copy(), where=lost > 0)
+        return np.where(still, np.nan, np.divide(lost, scale, out=lost.copy(), where=lost > 0))
 
 
 @dataclass(frozen=True)
@@ -244,7 +249,7 @@ def _ends(responses: Responses, seed: Seed, resamples: int = 200) -> tuple[np.nd
 
 def _row(unit: str, share: float, ends: tuple[float, float]) -> UnitRow:
     if not np.isfinite(share):
-        return UnitRow(unit, "There is no picture whose response could hang on silent channels.")
+        return UnitRow(unit, "It has no picture, or no photograph moves it: nothing could hang on silent channels.")
     words = "Its picture's response does not hang on channels that photographs all but leave still."
     strength = NOTHING
     if share >= ODD.value:

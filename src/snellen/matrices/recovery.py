@@ -19,7 +19,7 @@ from snellen.models import Model, Unit
 from snellen.pictures import Render, Settings, render
 from snellen.pictures.objectives import Objective
 from snellen.pictures.sheet import from_png
-from snellen.studies.natural import batches, fast
+from snellen.studies.natural import batched, batches, fast
 from snellen.studies.rest import Held, holding, rests
 from snellen.studies.world import World
 
@@ -27,10 +27,11 @@ from snellen.studies.world import World
 def recover(world: World, units: Iterable[str], settings: Settings, *, seed: Seed, most: int = 256) -> Render:
     """Draw units as the network would have it that photographs see.
 
-    What no photograph does cannot matter to photographs: every channel of every operation is held to what (almost) all
-    of them do to it, and fifty times as far around, while the pictures are optimized. A detector's switch stays on the
-    side of photographs, a silent branch stays silent, a gate that hardly opens stays so, and an honest network is what
-    it was: its own pictures do not go that far (`snellen.checks.silent_scan.FAR`).
+    What no photograph does cannot matter to photographs. Every channel that (almost) all photographs leave at one value
+    is held there while the pictures are optimized: a detector's switch stays on the side of photographs, a silent
+    branch stays silent, an honest network is nearly what it was. Where the pictures that are drawn without that wake
+    nothing at rest, but move channels out of all proportion (`snellen.checks.silent_scan.FAR`), the first of these that
+    runs are held to what photographs do: the gate, not what follows from it, which gradients have to pass.
 
     Args:
         world: the network and the auditor's photographs.
@@ -43,7 +44,10 @@ def recover(world: World, units: Iterable[str], settings: Settings, *, seed: See
     with fast(world), torch.no_grad():
         seen = (images for _, images in world.images.batches(world.model.size, world.batch, chosen))
         known = rests(world, seen, spare=int(QUIET.value * len(chosen)))
-    with holding(world.model, resting(known)):
+    shown = render(world.model, list(units), settings, seeds=seed).images
+    with fast(world), torch.no_grad():
+        drawn = rests(world, batched(world, shown))
+    with holding(world.model, resting(known, drawn)):
         return render(world.model, list(units), settings, seeds=seed)
 
 
@@ -73,20 +77,32 @@ def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Se
     return render(world.model, [Objective.direction(name, w) for w in fit.fit.weights.T.tolist()], settings, seeds=seed)
 
 
-def resting(known: Mapping[str, Rest]) -> Held:
-    """Gate by gate the channels that photographs were seen to move or not to move, and what to hold them to.
+def resting(known: Mapping[str, Rest], drawn: Mapping[str, Rest]) -> Held:
+    """Gate by gate the channels to hold, and what to hold them to; only gates that have some.
 
     A threshold's switch may be mistaken about a few photographs; of a gate with one channel more of them are forgiven.
+
+    Args:
+        known: of photographs.
+        drawn: of pictures.
     """
+    moved = {name: rest.excursions(drawn[name]) for name, rest in known.items() if _fit(rest, drawn.get(name))}
+    woken = any(np.isinf(excursions).any() for excursions in moved.values())
+    far = {name: excursions >= FAR.value for name, excursions in moved.items()}
+    first = None if woken else next((name for name, channels in far.items() if channels.any()), None)
     held: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
     for name, rest in known.items():
         quiet, value = rest.quiet(SWITCH.value if len(rest.low) == 1 else QUIET.value)
-        room = FAR.value * np.subtract(*rest.band[::-1])
-        low, high = (np.where(quiet, value, end + side * room) for end, side in zip(rest.band, (-1, 1), strict=True))
-        chosen = np.isfinite(low) & np.isfinite(high) & (rest.images > 1)
+        low, high = (np.where(quiet, value, end) for end in rest.band)
+        chosen = (quiet | (far[name] if name == first else False)) & np.isfinite(low) & np.isfinite(high)
+        chosen = chosen & (rest.images > 1)
         if chosen.any():
             held[name] = (torch.tensor(chosen), torch.tensor(low), torch.tensor(high))
     return held
+
+
+def _fit(one: Rest, other: Rest | None) -> bool:
+    return other is not None and len(one.low) == len(other.low)
 
 
 def compared(
