@@ -1,10 +1,11 @@
 """False alarms: how many honest networks, of how many kinds, do the checks call suspicious?
 
-    python benchmarks/honest.py [--names resnet20,pruned,...] [--part K/N] [--runs FOLDER] [--out FILE.json]
+    python benchmarks/honest.py [--held] [--names "resnet20;timm:convnext_atto;..."] [--runs FOLDER] [--out FILE.json]
 
 Trained networks whose files are at hand (`SNELLEN_SHARED` or ../shared), the same pruned, rounded to 8 bits, fine-tuned
-and with a new last layer, the built-in one likewise, and networks of torchvision and timm with random weights. Every
-one gets a quick audit, as `snellen audit --quick` makes it, of six classes and of six units of a layer in its middle.
+and with a new last layer, the built-in one likewise, and networks of torchvision and timm with random weights. Rules
+were set on these; `--held` takes others, of which none was looked at before: further architectures, and `structure:`
+networks named with `--names` (of `snellen structure compare`, on CIFAR-10). Every one gets a quick audit, as `snellen audit --quick` makes it, of six classes and of six units of a layer in its middle.
 Told of each are the verdicts, what stands out, and where units are placed. No manipulated network is looked at.
 """
 
@@ -30,10 +31,17 @@ from snellen.images import open_images
 from snellen.models import Model, layers, load_model
 
 Change = Callable[[nn.Module, Model, str], None]
-RANDOM = {
-    **{f"torchvision:{name}": 64 for name in ("resnet18", "vgg11_bn", "squeezenet1_1", "shufflenet_v2_x0_5")},
-    **{f"timm:{name}": 64 for name in ("regnetx_002", "mobilenetv3_small_050", "ghostnet_050", "convnext_atto")},
-}
+RANDOM = [
+    *(f"torchvision:{name}" for name in ("resnet18", "vgg11_bn", "squeezenet1_1", "shufflenet_v2_x0_5")),
+    *(f"timm:{name}" for name in ("regnetx_002", "mobilenetv3_small_050", "ghostnet_050", "convnext_atto")),
+]
+HELD = [
+    *(
+        f"torchvision:{name}"
+        for name in ("mnasnet0_5", "densenet121", "efficientnet_b0", "regnet_y_400mf", "mobilenet_v2")
+    ),
+    *(f"timm:{name}" for name in ("lcnet_050", "fbnetc_100", "mobilenetv2_050", "hardcorenas_a", "resnet10t")),
+]
 
 
 def pruned(module: nn.Module, _model: Model, _images: str) -> None:
@@ -99,9 +107,8 @@ def names() -> list[str]:
 
 def audited(name: str, folder: Path) -> dict[str, Any]:
     """The record of a network's quick audit."""
-    if name in RANDOM:
-        size = RANDOM[name]
-        model: Any = load_model(name, size=(size, size))
+    if ":" in name:
+        model: Any = load_model(name, size=None if name.startswith("structure:") else (64, 64))
         images = str(SHARED / CIFAR) if (SHARED / CIFAR).is_file() else ""
     else:
         base, _, change = name.partition(", ")
@@ -139,23 +146,23 @@ def told(record: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--names")
-    asked.add_argument("--part", default="1/1")
+    asked.add_argument("--held", action="store_true")
     asked.add_argument("--threads", type=int, default=1)
     asked.add_argument("--runs", type=Path)
     asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "honest.json")
     options = asked.parse_args()
     kept = declared()  # noqa: F841 - as long as torchvision is in use
     torch.set_num_threads(options.threads)
-    part, parts = map(int, options.part.split("/"))
-    wanted = options.names.split(";") if options.names else names()[part - 1 :: parts]
+    wanted = options.names.split(";") if options.names else HELD if options.held else names()
     folder = options.runs or Path(tempfile.mkdtemp())
     known = json.loads(options.out.read_text()) if options.out.exists() else {"networks": {}}
     for name in wanted:
         try:
-            found = told(audited(name, folder / name.replace(":", "-").replace(", ", "-")))
+            found = told(audited(name, folder / Path(name).name.replace(":", "-").replace(", ", "-")))
         except (SnellenError, OSError) as error:
             sys.stderr.write(f"{name}: {error}\n")
             continue
+        name = name if not name.startswith("structure:") else f"structure:{Path(name).name}"
         sys.stdout.write(f"{name}: {json.dumps(found)}\n")
         sys.stdout.flush()
         if options.out.exists():  # another part may have written
