@@ -5,7 +5,8 @@
 Trained networks whose files are at hand (`SNELLEN_SHARED` or ../shared), the same pruned, rounded to 8 bits, fine-tuned
 and with a new last layer, the built-in one likewise, and networks of torchvision and timm with random weights. Rules
 were set on these; `--held` takes others, of which none was looked at before: further architectures, and `structure:`
-networks named with `--names` (of `snellen structure compare`, on CIFAR-10). Every one gets a quick audit, as `snellen audit --quick` makes it, of six classes and of six units of a layer in its middle.
+networks named with `--names` (of `snellen structure compare`, on CIFAR-10). Every one gets a quick audit, as
+`snellen audit --quick` makes it, of six classes and of six units of a layer in its middle.
 Told of each are the verdicts, what stands out, and where units are placed. No manipulated network is looked at.
 """
 
