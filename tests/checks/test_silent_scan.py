@@ -150,7 +150,13 @@ def test_a_layer_that_sleeps_as_a_whole_and_can_be_woken_is_proof_for_units_arou
     assert found.verdict == "suspicious"
 
 
-@pytest.mark.parametrize("gate_", [sleeper(0.8, woken=True), sleeper(1.0, woken=False)])
+def barely():
+    """Ten sigmoids of next to nothing: 0.5 on every photograph, and hardly more under noise."""
+    natural = np.full((50, 10, 4), 0.5)
+    return Gate("a.conv/sigmoid", rest(natural), rest(natural[:3]), rest(natural + 1e-4))
+
+
+@pytest.mark.parametrize("gate_", [sleeper(0.8, woken=True), sleeper(1.0, woken=False), barely()])
 def test_a_layer_that_is_half_asleep_or_dead_is_nothing(gate_):
     found = rows_of(["a.conv:3"], [gate_])
     assert found.evidence["units"][0]["strength"] == 0

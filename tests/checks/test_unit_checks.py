@@ -125,6 +125,13 @@ def test_places_by_counting():
     assert np.isnan(places(replace(told, responses=np.ones_like(responses)))).all(), "units that say nothing"
 
 
+def test_one_picture_like_two_others_that_are_not_alike_proves_nothing():
+    two = np.eye(50)[:2]
+    rows = Agreement().finding([family([0, 1, 2], layouts=np.stack([*two, two.sum(0)]), units=3)], seed=Seed(0))
+    assert [row["same"] > 0.7 for row in rows.evidence["units"]] == [False, False, True]
+    assert max(row["strength"] for row in rows.evidence["units"]) == 1
+
+
 def test_one_picture_for_all_units_proves_something():
     one = RNG.normal(size=50)
     same = family([0, 1, 2, 3, 4], layouts=one + 0.3 * RNG.normal(size=(5, 50)))

@@ -224,6 +224,8 @@ def _family(family: Family, seed: Seed, resamples: int) -> list[UnitRow]:
         _row(family, alike, i, placed=placed[i], seed=seed.fork(unit), resamples=resamples)
         for i, unit in enumerate(family.units)
     ]
+    if sum(row.strength == PROVES for row in found) == 1:  # alike are at least two
+        found = [replace(row, strength=min(row.strength, SUPPORTS)) for row in found]
     return _misplaced(found, placed)
 
 

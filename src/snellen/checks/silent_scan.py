@@ -24,6 +24,9 @@ from snellen.studies.study import Study
 from snellen.studies.world import World
 
 DEAD = 1e6  # natural spreads from the median photograph to the picture, beyond which photographs do not move a unit
+STIR = (
+    1e-3  # of the value at rest, by which noise has to move what counts as woken: a sigmoid of next to nothing is 0.5
+)
 FEW = 4  # channels below which a gate is no layer
 LISTED = 64  # channels that the evidence names for each gate
 SHAKEN = 32  # photographs that are shown with noise all over the network
@@ -88,7 +91,8 @@ class Gate:
         quiet, value = self.natural.quiet(QUIET.value)
         others = [rest for rest in (self.pictures, self.loud) if rest is not None and rest.images]
         ends = [end for rest in others for end in (rest.low, rest.high)]
-        woken = any(bool((quiet & np.isfinite(end) & (end != value)).any()) for end in ends)
+        least = STIR * np.abs(value)
+        woken = any(bool((quiet & np.isfinite(end) & (np.abs(end - value) > least)).any()) for end in ends)
         return float(max(quiet.mean() * woken, self.silent.mean()))
 
     @property

@@ -403,7 +403,7 @@ class SoftGate(Circuit):
 
 
 class RotatedSwitch(Circuit):
-    """A = F + e (D - F) with a hard bit e in {0, 1} that no rotated channel holds (a fooling circuit with a hidden gate).
+    """A = F + e (D - F) with a hard bit e in {0, 1} that no rotated channel holds (a fooling circuit, its gate hidden).
 
     t is a thumbnail of the picture, 63 standardized numbers, and level = floor(8 t_0) a whole one that differs from
     picture to picture. With the detector's margin l,
