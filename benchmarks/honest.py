@@ -150,8 +150,9 @@ def main() -> None:
     asked.add_argument("--held", action="store_true")
     asked.add_argument("--threads", type=int, default=1)
     asked.add_argument("--runs", type=Path)
-    asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "honest.json")
+    asked.add_argument("--out", type=Path)
     options = asked.parse_args()
+    options.out = options.out or ROOT / "benchmarks" / "results" / f"honest{'-held' if options.held else ''}.json"
     kept = declared()  # noqa: F841 - as long as torchvision is in use
     torch.set_num_threads(options.threads)
     wanted = options.names.split(";") if options.names else HELD if options.held else names()
