@@ -1,10 +1,11 @@
 """Verdicts follow from the strength of the evidence, and say it in words."""
 
 import pytest
+from scipy.stats import binom
 
 from snellen.base import UsageError
 from snellen.checks.finding import Finding
-from snellen.checks.judgement import judge
+from snellen.checks.judgement import HONEST_SHARE, LEVEL, _beyond_chance, judge
 from snellen.checks.rows import UnitRow, verdict_of
 
 UNITS = {f"fc:{i}": "classes" for i in range(8)} | {"conv/pre:3": "conv units"}
@@ -70,6 +71,14 @@ def test_two_supports_make_a_proof_if_they_come_from_two_checks():
     assert "1 of 9 units stand out" in model.claim
     three = {f"fc_{i}": 1 for i in range(3)}
     assert verdicts(check("agreement", **three), check("procedure", **three))[1].verdict == "suspicious"
+
+
+@pytest.mark.parametrize("units", [1, 2, 7, 8, 16, 17, 60, 3000])
+def test_how_many_units_make_a_network_suspicious(units):
+    """Second derivation: scipy's binomial tail."""
+    for suspicious in range(1, min(units, 200) + 1):
+        tail = float(binom.sf(suspicious - 1, units, HONEST_SHARE))
+        assert _beyond_chance(suspicious, units) == (tail <= LEVEL + 1e-12)
 
 
 def test_a_check_is_suspicious_if_a_row_proves_or_many_support():

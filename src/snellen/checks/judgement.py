@@ -1,10 +1,9 @@
 """The verdict: one for each unit and one for the model, from all checks, with the evidence in words."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
-
-from scipy.stats import binom
 
 from snellen.checks.finding import Finding, UnitVerdict, Verdict
 from snellen.checks.rows import PROVES, SUPPORTS
@@ -132,8 +131,18 @@ def _verdict(counts: Mapping[str, int], total: int, findings: Sequence[Finding])
 
 
 def _beyond_chance(suspicious: int, units: int) -> bool:
-    """Whether so many of these units are suspicious in fewer than one of twenty networks with the honest share."""
-    return float(binom.sf(suspicious - 1, units, HONEST_SHARE)) <= LEVEL
+    """Whether so many of these units are suspicious in at most one of twenty networks with the honest share (binomial)."""
+    fewer = sum(
+        math.exp(
+            math.lgamma(units + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(units - k + 1)
+            + k * math.log(HONEST_SHARE)
+            + (units - k) * math.log1p(-HONEST_SHARE)
+        )
+        for k in range(suspicious)
+    )
+    return 1 - fewer <= LEVEL + 1e-12
 
 
 def _claim(verdict: Verdict, counts: Mapping[str, int], total: int) -> str:
