@@ -131,7 +131,7 @@ def _verdict(counts: Mapping[str, int], total: int, findings: Sequence[Finding])
 
 
 def _beyond_chance(suspicious: int, units: int) -> bool:
-    """Whether so many of these units are suspicious in at most one of twenty networks with the honest share (binomial)."""
+    """Whether so many units are suspicious in at most one of twenty networks of the honest share (binomial)."""
     fewer = sum(
         math.exp(
             math.lgamma(units + 1)
