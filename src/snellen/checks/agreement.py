@@ -161,7 +161,13 @@ class Agreement(Check):
             for layer, members in by_layer(entries).items()
         ]
         even = evenly(len(world.images), world.request.scale.compared)
-        spec = {"world": world.identity, "families": families, "even": even, "seed": world.request.seed}
+        spec = {
+            "world": world.identity,
+            "families": families,
+            "even": even,
+            "seed": world.request.seed,
+            "check": {"version": 2},
+        }
         return (found(study, Job("agree", spec, title="agreement", cost=2.0 * own * len(study.shown))),)
 
     def finding(self, families: Sequence[Family], *, seed: Seed, resamples: int = 200) -> Finding:

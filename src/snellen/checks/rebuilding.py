@@ -138,7 +138,7 @@ class Rebuilding(Check):
             "units": entries,
             "labels": [rows.get(unit, -1) if unit is not None else -1 for unit in units],
             "seed": world.request.seed,
-            "check": {"version": 1},
+            "check": {"version": 2},
         }
         return (found(study, Job("rebuild", spec, title=self.short, cost=self.cost(world, len(entries)))),)
 
