@@ -219,9 +219,9 @@ class SilentScan(Check):
             noise = Noise(generator(Seed(spec["seed"])), seen)
             loud = rests(world, (images for _, images in batches(world, natural[:SHAKEN])), noise=noise)
             gates = [
-                Gate(name, rest, drawn[name], loud[name] if _fits(rest, loud.get(name)) else None)
+                Gate(name, rest, drawn[name], loud[name] if rest.fits(loud.get(name)) else None)
                 for name, rest in seen.items()
-                if _fits(rest, drawn.get(name))
+                if rest.fits(drawn.get(name))
             ]
             units = [Unit.parse(entry["unit"]) for entry in entries]
             free, tied = (held_responses(world, units, pictures, held) for held in ({}, hold(gates, world)))
@@ -239,10 +239,6 @@ def hold(found: Sequence[Gate], world: World) -> Held:
         return torch.tensor(part, device=device)
 
     return {name: (moved(chosen), moved(low), moved(high)) for name, (chosen, low, high) in held.items()}
-
-
-def _fits(first: Rest, second: Rest | None) -> bool:
-    return second is not None and len(first.low) == len(second.low)
 
 
 def _ends(responses: Responses, seed: Seed, resamples: int = 200) -> tuple[np.ndarray, np.ndarray]:

@@ -86,7 +86,7 @@ def resting(known: Mapping[str, Rest], drawn: Mapping[str, Rest]) -> Held:
         known: of photographs.
         drawn: of pictures.
     """
-    moved = {name: rest.excursions(drawn[name]) for name, rest in known.items() if _fit(rest, drawn.get(name))}
+    moved = {name: rest.excursions(drawn[name]) for name, rest in known.items() if rest.fits(drawn.get(name))}
     woken = any(np.isinf(excursions).any() for excursions in moved.values())
     far = {name: excursions >= FAR.value for name, excursions in moved.items()}
     first = None if woken else next((name for name, channels in far.items() if channels.any()), None)
@@ -99,10 +99,6 @@ def resting(known: Mapping[str, Rest], drawn: Mapping[str, Rest]) -> Held:
         if chosen.any():
             held[name] = (torch.tensor(chosen), torch.tensor(low), torch.tensor(high))
     return held
-
-
-def _fit(one: Rest, other: Rest | None) -> bool:
-    return other is not None and len(one.low) == len(other.low)
 
 
 def compared(

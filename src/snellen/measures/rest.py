@@ -87,6 +87,10 @@ class Rest:
         resting = np.where(upper, self.at_high, self.at_low)
         return (self.images - resting) <= tolerance * self.images, np.where(upper, self.high, self.low)
 
+    def fits(self, other: "Rest | None") -> bool:
+        """Whether others were seen, of as many channels."""
+        return other is not None and len(self.low) == len(other.low)
+
     def excursions(self, other: "Rest") -> Float[np.ndarray, " c"]:
         """How far others leave the band, in widths of the band: 0 inside, inf where it has none to speak of.
 
