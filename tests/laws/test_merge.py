@@ -13,8 +13,8 @@ images = st.lists(st.tuples(*[few] * (CHANNELS * POSITIONS)), max_size=20).map(
 )
 
 
-def rest_of(table):
-    return Rest.of(table.min(2), table.max(2)) if len(table) else Rest.empty(CHANNELS)
+def rest_of(table, spare=0):
+    return Rest.of(table.min(2), table.max(2), spare) if len(table) else Rest.empty(CHANNELS, spare)
 
 
 @st.composite
@@ -46,6 +46,17 @@ def same(a, b):
 def test_any_partition_rests_as_the_whole_does(case):
     table, pieces, random = case
     same(merged([rest_of(table[p]) for p in pieces], random), rest_of(table))
+
+
+@given(partitions(), st.integers(0, 3))
+def test_any_partition_has_the_band_of_the_whole(case, spare):
+    """Second derivation: every channel sorted, and cut at either end."""
+    table, pieces, random = case
+    low, high = merged([rest_of(table[p], spare) for p in pieces], random).band
+    for c in range(CHANNELS):
+        least, most = sorted(table[:, c].min(1)), sorted(table[:, c].max(1))
+        assert low[c] == (least[spare] if spare < len(table) else np.inf)
+        assert high[c] == (most[-1 - spare] if spare < len(table) else -np.inf)
 
 
 @given(images, images)

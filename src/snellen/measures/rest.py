@@ -103,7 +103,7 @@ class Rest:
         width = np.where(known, high - low, np.inf)
         rounding = 1e-6 * np.where(known, np.maximum(np.abs(low), np.abs(high)), 0.0)  # of what is constant but for it
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(far > rounding, far / np.maximum(width, 0.0), 0.0)
+            return np.where(far > rounding, far / width, 0.0)
 
 
 def _first(values: Float[np.ndarray, "n c"], count: int) -> Float[np.ndarray, "s c"]:
