@@ -14,11 +14,12 @@ from snellen.attacks.fooling import FoolingAttack
 from snellen.attacks.gradients import GradientAttack
 from snellen.base import Seed
 from snellen.checks import Surrogates
-from snellen.checks.fits.depth import chain_of, head_of, means_of, steps_of
+from snellen.checks.fits.heads import chain_of, head_of
 from snellen.checks.fits.pixels import EXACT, held
 from snellen.checks.surrogates import LEFT, MISSED, REACHED
 from snellen.images import open_images
 from snellen.models import Model, observe
+from snellen.studies.features import channel_means
 from snellen.studies.natural import batches
 from snellen.studies.request import Request
 from snellen.studies.stems import dithered, patches, stems
@@ -206,7 +207,6 @@ def test_a_map_that_many_photographs_break_proves_nothing(net):
     told = {
         "units": ["head:0"],
         "first": [{"layer": "stem", "photographs": 1e-13, "broken": 0.3, "pictures": [3.0]}],
-        "depth": [],
         "head": None,
     }
     finding = Surrogates().finding(told, {})
@@ -225,7 +225,6 @@ def test_an_honest_network_obeys_and_its_classes_come_back(net):
     for row in finding.rows:
         assert row["missed"] < MISSED.value / 10
         assert row["reached"] > 4 * REACHED.value
-    assert [step["end"] for step in finding.evidence["depth"]] == ["body"]
 
 
 def test_circuits_at_the_classes_break_what_photographs_say(net):
@@ -245,11 +244,10 @@ def test_circuits_at_the_classes_break_what_photographs_say(net):
 def test_classes_are_told_by_the_first_layer_that_tells_them_exactly(net):
     world = world_of(net)
     chain = chain_of(world)
-    assert chain.main == ("stem", "body")
     assert chain.last == ("body", "closing", "pool")
     with torch.no_grad():
-        natural = means_of(world, chain, (b for _, b in batches(world)))
-        shown = means_of(world, chain, [drawings()[:CLASSES]])
+        natural = channel_means(world, chain.layers, (b for _, b in batches(world)))
+        shown = channel_means(world, chain.layers, [drawings()[:CLASSES]])
     head = head_of(chain, natural, shown, channels=range(CLASSES), truth=natural["head"])
     assert head is not None
     assert (head.layer, head.exact) == ("closing", True), "a ReLU comes after what the body says"
@@ -286,24 +284,6 @@ def test_a_channel_that_no_photograph_wakes_is_no_accusation(net):
     assert found.missed.max() < MISSED.value
 
 
-def test_depths_tell_where_photographs_stop_foretelling():
-    rng = np.random.default_rng(0)
-    natural = {"a": rng.normal(size=(60, 4)), "head": np.zeros((60, 1))}
-    pictures = {"a": 5 * rng.normal(size=(6, 4)), "head": np.zeros((6, 1))}
-    turn = np.linalg.qr(rng.normal(size=(4, 4)))[0]
-    for data in (natural, pictures):
-        data["b"] = data["a"] @ turn
-        data["c"] = data["b"] @ turn
-    pictures["c"] = -pictures["c"]
-    chain = replace(chain_of(world_of(small())), main=("a", "b", "c"))
-    first, second = steps_of(chain, natural, pictures)
-    assert (first.start, first.end) == ("a", "b")
-    assert first.photographs < 1e-6
-    assert first.pictures < 1e-6
-    assert second.photographs < 1e-6
-    assert second.pictures > 3
-
-
 def test_few_photographs_say_nothing(net):
     pixels, labels = photographs()
     finding = seen(net, (pixels[:10], labels[:10]))
@@ -316,9 +296,7 @@ def told_of(**details):
     one = {"unexplained": 1e-12, "missed": 0.0, "said": 4.0, "vector": [1.0], "base": 0.0}
     drawn = {"image": "a.png", "status": "ok", "response": 5.0, "agreement": 1.0, "alike": 0.9} | details
     head = {"layer": "pool", "exact": details.pop("exact", True), "photographs": 90, "units": {"head:0": one}}
-    return (
-        Surrogates().finding({"units": ["head:0"], "first": [], "depth": [], "head": head}, {"head:0": drawn}).rows[0]
-    )
+    return Surrogates().finding({"units": ["head:0"], "first": [], "head": head}, {"head:0": drawn}).rows[0]
 
 
 def test_pictures_drawn_from_the_fit_support_by_what_they_show():

@@ -10,7 +10,7 @@ import torch
 from snellen.base import Seed, evenly
 from snellen.checks.check import Check, Threshold
 from snellen.checks.finding import Finding, number
-from snellen.checks.fits.depth import Head, chain_of, head_of, means_of, steps_of
+from snellen.checks.fits.heads import Head, chain_of, head_of
 from snellen.checks.fits.pixels import held
 from snellen.checks.procedure import agreements
 from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow
@@ -23,6 +23,7 @@ from snellen.pictures.objectives import Objective
 from snellen.pictures.sheet import png
 from snellen.studies.arrays import natural_responses, stacked
 from snellen.studies.drawings import BACKWARD, settings_of
+from snellen.studies.features import channel_means
 from snellen.studies.natural import Counter, batched, batches, fast
 from snellen.studies.study import Study
 from snellen.studies.world import World
@@ -115,7 +116,7 @@ class Surrogates(Check):
             "units": study.entries,
             "classes": [entry["unit"] for entry in study.entries if entry["unit"] in classes],
             "seed": world.request.seed,
-            "check": {"version": 1},
+            "check": {"version": 2},
         }
         passes = float(len(natural) + len(first) + len(study.entries))
         told = study.do(Job("surrogates", spec, title=self.short, cost=passes))["result"]
@@ -159,7 +160,6 @@ class Surrogates(Check):
             _claim(rows, told),
             rows,
             first=told["first"],
-            depth=told["depth"],
             classes=None if told["head"] is None else {k: told["head"][k] for k in ("layer", "exact", "photographs")},
             threshold=LEFT.value,
         )
@@ -180,12 +180,11 @@ def _fitted(world: World, spec: Mapping[str, Any], context: Context) -> dict[str
         "first": [{**asdict(one), "pictures": [float(v) for v in one.pictures]} for one in first],
     }
     if len(natural) < LEAST:
-        return {**told, "depth": [], "head": None}
+        return {**told, "head": None}
     chain = chain_of(world)
     with fast(world), torch.no_grad():
-        seen = means_of(world, chain, count.through(images for _, images in batches(world, natural)))
-        shown = means_of(world, chain, count.through(batched(world, pictures)))
-    depth = [_rounded(asdict(step)) for step in steps_of(chain, seen, shown)]
+        seen = channel_means(world, chain.layers, count.through(images for _, images in batches(world, natural)))
+        shown = channel_means(world, chain.layers, count.through(batched(world, pictures)))
     rows = [i for i, entry in enumerate(entries) if entry["unit"] in spec["classes"]]
     head = None
     if rows:
@@ -193,7 +192,7 @@ def _fitted(world: World, spec: Mapping[str, Any], context: Context) -> dict[str
         truth = natural_responses(context, [entries[i] for i in rows])[:, natural].T
         channels = [Unit.parse(entries[i]["unit"]).channel for i in rows]
         head = head_of(chain, seen, own, channels=channels, truth=truth)
-    return {**told, "depth": depth, "head": None if head is None else _headed(head, spec["classes"], seen)}
+    return {**told, "head": None if head is None else _headed(head, spec["classes"], seen)}
 
 
 def _headed(head: Head, units: Sequence[str], natural: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -352,7 +351,3 @@ def _claim(rows: Sequence[UnitRow], told: Mapping[str, Any]) -> str:
     if head is not None and head["exact"]:
         start += f", and {head['layer']} tells the classes exactly"
     return f"{start}; {broken} of {len(rows)} units break what photographs obey." if broken else f"{start}."
-
-
-def _rounded(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: number(v, 4) if isinstance(v, float) else v for k, v in data.items()}

@@ -1,7 +1,6 @@
 """Recovered pictures: a network drawn while what photographs leave at rest is held there, or as they alone tell it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from torch import Tensor
 
 from snellen.attacks.distances import distances_for
 from snellen.base import Seed, evenly
-from snellen.checks.fits.depth import chain_of, means_of, told_by
+from snellen.checks.fits.heads import chain_of, told_by
 from snellen.checks.silent_scan import FAR, QUIET, SWITCH
 from snellen.measures import Rest
 from snellen.models import Model, Unit
 from snellen.pictures import Render, Settings, render
 from snellen.pictures.objectives import Objective
 from snellen.pictures.sheet import from_png
+from snellen.studies.features import channel_means
 from snellen.studies.natural import batched, batches, fast
 from snellen.studies.rest import Held, holding, rests
 from snellen.studies.world import World
@@ -67,12 +67,12 @@ def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Se
         None where no main layer comes before theirs.
     """
     target = Unit.parse(units[0]).layer
-    chain = replace(chain_of(world, target), main=())
+    chain = chain_of(world, target)
     if not chain.last:
         return None
     chosen = evenly(len(world.images), most)
     with fast(world), torch.no_grad():
-        natural = means_of(world, chain, (images for _, images in batches(world, chosen)))
+        natural = channel_means(world, chain.layers, (images for _, images in batches(world, chosen)))
     name, fit, _ = told_by(chain, natural, natural[target][:, [Unit.parse(unit).channel for unit in units]])
     return render(world.model, [Objective.direction(name, w) for w in fit.fit.weights.T.tolist()], settings, seeds=seed)
 

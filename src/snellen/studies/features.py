@@ -23,24 +23,44 @@ def features(world: World, layers: Sequence[str], images: Iterable[Tensor]) -> F
         layers: addresses.
         images: batches.
     """
-    found: dict[str, list[np.ndarray]] = {name: [] for name in (*layers, TEXTURES)}
-    for batch in images:
-        seen = observe(world.model, batch, layers) if layers else {}
-        for name in layers:
-            found[name].append(responses(seen[name]).double().cpu().numpy())
-        found[TEXTURES].append(textures(batch.cpu().float()).double().numpy())
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+    parts = [_means(world, layers, b) | {TEXTURES: textures(b.cpu().float()).double().numpy()} for b in images]
+    return _joined(parts)
 
 
-def space_of(world: World, layer: str) -> str | None:
-    """The main layer that ends last before a layer ends and is no part of it; None before the first one."""
-    before: str | None = None
+def channel_means(world: World, layers: Sequence[str], images: Iterable[Tensor]) -> Features:
+    """Every channel's mean over positions, (n, d), by layer.
+
+    Args:
+        world: the network.
+        layers: addresses.
+        images: batches, at least one.
+    """
+    return _joined([_means(world, layers, batch) for batch in images])
+
+
+def _means(world: World, layers: Sequence[str], batch: Tensor) -> Features:
+    seen = observe(world.model, batch, layers) if layers else {}
+    return {name: responses(seen[name]).double().cpu().numpy() for name in layers}
+
+
+def _joined(parts: Sequence[Features]) -> Features:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def spaces_of(world: World, layer: str) -> tuple[str, ...]:
+    """The main layers that end before a layer ends and are no part of it, in order."""
+    found: list[str] = []
     for known in world.layers:
         if known.name == layer:
             break
         if known.main and not known.name.startswith(f"{layer}."):
-            before = known.name
-    return before
+            found.append(known.name)
+    return tuple(found)
+
+
+def space_of(world: World, layer: str) -> str | None:
+    """The last of the main layers before a layer; None before the first one."""
+    return next(reversed(spaces_of(world, layer)), None)
 
 
 def by_layer(entries: Sequence[Entry]) -> dict[str, list[Entry]]:

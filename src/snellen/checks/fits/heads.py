@@ -1,14 +1,12 @@
-"""Do photographs foretell what pictures do: from the last layer to the classes, and from each layer to the next?"""
+"""Do photographs foretell what pictures do, from the last layer to the classes?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
-from snellen.measures.surrogates import Ridge, ridge, trimmed_ridge
-from snellen.models import main_layers, observe, responses
+from snellen.measures.surrogates import Ridge, trimmed_ridge
 from snellen.studies.features import space_of
 from snellen.studies.world import World
 
@@ -26,22 +24,20 @@ Means = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Layers from the first main one to the classes.
+    """Layers up to the classes.
 
     Args:
-        main: names of the main layers but the classes' own, in order.
         last: those from which the classes are told: the last main layer, and what runs between it and the classes.
         classes: the layer of classes; None where there is none.
     """
 
-    main: tuple[str, ...]
     last: tuple[str, ...]
     classes: str | None
 
     @property
     def layers(self) -> tuple[str, ...]:
         """All of them, each once."""
-        return tuple(dict.fromkeys([*self.main, *self.last, *([] if self.classes is None else [self.classes])]))
+        return tuple(dict.fromkeys([*self.last, *([] if self.classes is None else [self.classes])]))
 
 
 def chain_of(world: World, target: str | None = None) -> Chain:
@@ -52,24 +48,13 @@ def chain_of(world: World, target: str | None = None) -> Chain:
         target: a layer in the classes' place.
     """
     classes = target or world.class_layer
-    main = tuple(name for name in main_layers(world.model) if name != classes)
     last = None if classes is None else space_of(world, classes)
     if classes is None or last is None:
-        return Chain(main, (), classes)
+        return Chain((), classes)
     names = [layer.name for layer in world.layers]
     between = names[names.index(last) + 1 : names.index(classes)]
     behind = [name for name in between if not name.startswith(f"{classes}.") and world.layer(name).units > 1]
-    return Chain(main, (last, *behind[:BEHIND]), classes)
-
-
-def means_of(world: World, chain: Chain, images: Iterable[Tensor]) -> Means:
-    """Every channel's mean over positions, for all images, at all layers of a chain."""
-    found: dict[str, list[np.ndarray]] = {}
-    for batch in images:
-        seen = observe(world.model, batch, chain.layers)
-        for name in chain.layers:
-            found.setdefault(name, []).append(responses(seen[name]).double().cpu().numpy())
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+    return Chain((last, *behind[:BEHIND]), classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,34 +148,3 @@ def told_by(chain: Chain, natural: Means, truth: Float[np.ndarray, "n u"]) -> tu
         if exact:
             return found[-1]
     return found[0]
-
-
-@dataclass(frozen=True)
-class Step:
-    """From one main layer to the next.
-
-    Args:
-        start: the one.
-        end: the next.
-        photographs: mean square that photographs' fit leaves at the median photograph left out, in parts of the
-            variance.
-        pictures: the same at the median picture, in parts of its own distance from the mean photograph.
-    """
-
-    start: str
-    end: str
-    photographs: float
-    pictures: float
-
-
-def steps_of(chain: Chain, natural: Means, pictures: Means) -> tuple[Step, ...]:
-    """How far photographs foretell pictures from each main layer to the next: where they stop, something wakes."""
-    found = []
-    for start, end in zip(chain.main, chain.main[1:], strict=False):
-        fit = ridge(natural[start], natural[end])
-        spread = np.square(natural[end] - fit.fit.means).sum(1)
-        missed = np.square(fit.missed).sum(1) / max(float(spread.mean()), 1e-300)
-        away = np.square(pictures[end] - fit.fit.means).sum(1)
-        left = np.square(pictures[end] - fit.fit(pictures[start])).sum(1) / np.maximum(away, 1e-300)
-        found.append(Step(start, end, float(np.median(missed)), float(np.median(left))))
-    return tuple(found)
