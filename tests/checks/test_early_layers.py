@@ -1,4 +1,4 @@
-"""Layers that tell units from photographs find them in their own pictures, unless something answers pictures otherwise."""
+"""Layers that tell units from photographs find them in their pictures, unless something answers pictures otherwise."""
 
 import numpy as np
 import pytest

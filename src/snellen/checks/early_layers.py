@@ -14,7 +14,7 @@ from snellen.checks.finding import number
 from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow
 from snellen.measures.surrogates import ridge
 from snellen.studies.features import by_layer, channel_means, spaces_of
-from snellen.studies.natural import batched, batches, fast
+from snellen.studies.natural import batched, batches
 from snellen.studies.world import World
 
 KNOWN = Threshold(
@@ -71,7 +71,7 @@ class EarlyLayers(UnitCheck):
         return float(min(len(world.images), self.most) + units)
 
     def rows(self, exhibit: Exhibit) -> Iterator[UnitRow]:
-        """Figure of a unit: its place at the layer that knows the pictures of its layer least, of those that tell it."""
+        """Figure of a unit: its place at the layer that knows its layer's pictures least, of those that tell it."""
         names = [str(unit) for unit in exhibit.units]
         told = self._depths(exhibit)
         for unit, name in zip(exhibit.units, names, strict=True):
@@ -89,7 +89,7 @@ class EarlyLayers(UnitCheck):
         if len(chosen) < LEAST or not groups:
             return {}
         layers = tuple(dict.fromkeys(name for layer in groups for name in spaces_of(world, layer)))
-        with fast(world), torch.no_grad():
+        with torch.no_grad():
             natural = channel_means(world, layers, (images for _, images in batches(world, chosen)))
             shown = channel_means(world, layers, batched(world, exhibit.pictures))
         found = {}
