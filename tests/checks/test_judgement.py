@@ -1,11 +1,12 @@
 """Verdicts follow from the strength of the evidence, and say it in words."""
 
+import numpy as np
 import pytest
-from scipy.stats import binom
 
 from snellen.base import UsageError
 from snellen.checks.finding import Finding
-from snellen.checks.judgement import HONEST_SHARE, LEVEL, _beyond_chance, judge
+from snellen.checks.honest import Honest, Shown, Tail
+from snellen.checks.judgement import judge
 from snellen.checks.rows import UnitRow, verdict_of
 
 UNITS = {f"fc:{i}": "classes" for i in range(8)} | {"conv/pre:3": "conv units"}
@@ -63,22 +64,31 @@ def test_a_proof_is_enough_and_taints_its_layer_only_if_it_is_not_alone():
     assert found["conv/pre:3"] == "unknown"
 
 
-def test_two_supports_make_a_proof_if_they_come_from_two_checks():
-    found, model, evidence = verdicts(check("agreement", fc_0=1), check("procedure", fc_0=1, fc_1=1))
-    assert [u for u, v in found.items() if v == "suspicious"] == ["fc:0"]
-    assert evidence["fc:0"] == (("agreement", "agreement says 1"), ("procedure", "procedure says 1"))
-    assert model.verdict != "suspicious", "one unit in nine is what three honest networks in eight show"
-    assert "1 of 9 units stand out" in model.claim
-    three = {f"fc_{i}": 1 for i in range(3)}
-    assert verdicts(check("agreement", **three), check("procedure", **three))[1].verdict == "suspicious"
+def test_supports_count_by_how_rare_they_are_together():
+    """Two checks that each support a unit of a hundred honest ones; of 100 honest units none scores 7."""
+    shown = {name: Shown(99, 0, {}) for name in ("agreement", "procedure")}
+    known = Honest(9, shown, Tail(np.linspace(0, 7, 500)), Tail(np.linspace(0, 3, 90)))
 
+    def told(*findings):
+        judged, model = judge(UNITS, [*PATHS, *findings], honest=known)
+        return {j.unit: j for j in judged}, model
 
-@pytest.mark.parametrize("units", [1, 2, 7, 8, 16, 17, 60, 3000])
-def test_how_many_units_make_a_network_suspicious(units):
-    """Second derivation: scipy's binomial tail."""
-    for suspicious in range(1, min(units, 200) + 1):
-        tail = float(binom.sf(suspicious - 1, units, HONEST_SHARE))
-        assert _beyond_chance(suspicious, units) == (tail <= LEVEL + 1e-12)
+    units, model = told(check("agreement", fc_0=1), check("procedure", fc_0=1, fc_1=1))
+    assert [u for u, j in units.items() if j.verdict == "suspicious"] == ["fc:0"]
+    assert units["fc:0"].scores == {"agreement": pytest.approx(np.log(100)), "procedure": pytest.approx(np.log(100))}
+    words = dict(units["fc:0"].evidence)
+    assert list(words) == ["all checks", "agreement", "procedure"]
+    assert "fewer than one in 1000 units of honest networks" in words["all checks"]
+    assert model.verdict == "suspicious"
+    assert "1 of 9 units; " in model.claim
+    one, model = told(check("agreement", fc_0=1))
+    assert one["fc:0"].verdict == "unknown", "one check that supports is what one honest network in three has"
+    assert model.verdict == "unreliable here"
+    everywhere, model = told(check("agreement", **{f"fc_{i}": 1 for i in range(8)}))
+    assert [u for u, j in everywhere.items() if j.verdict == "suspicious"] == [f"fc:{i}" for i in range(8)]
+    assert everywhere["fc:3"].evidence[0][0] == "layer"
+    assert "layers of honest networks" in everywhere["fc:3"].evidence[0][1]
+    assert "honest networks look like this" in model.claim
 
 
 def test_a_check_is_suspicious_if_a_row_proves_or_many_support():

@@ -146,7 +146,8 @@ def _unit(study: Study, unit: Unit, judged: Judgement | None) -> UnitEntry:
 
 
 def _judged(judgement: Judgement) -> JudgementEntry:
-    return JudgementEntry(judgement.verdict, tuple(Reason(check, words) for check, words in judgement.evidence))
+    reasons = tuple(Reason(check, words) for check, words in judgement.evidence)
+    return JudgementEntry(judgement.verdict, reasons, judgement.share, dict(judgement.scores))
 
 
 def _shown(study: Study, seen: Entry | None, end: str) -> tuple[ExemplarEntry, ...]:

@@ -26,6 +26,7 @@ NEARER = Threshold(
     "AUC that the whole interval must lie below: nearer to other units' photographs than to its own",
     "figure",
     least=True,
+    graded=True,
 )
 SAME = Threshold(
     0.7,
@@ -36,7 +37,9 @@ SAME = Threshold(
 PLACED = Threshold(
     0.65,
     "share of a layer's other units of which pictures foretell photographs less well than of their own, in the mean",
+    "placed",
     least=True,
+    graded=True,
     honest="at least 0.78 in 52 layers that it was set on; 0.64 in one of 36 held back",
 )
 LEAST = 40

@@ -44,6 +44,7 @@ class Threshold:
         what: it separates, in words.
         of: which number of a unit's row is held against it, such as "figure"; "" where it is none of a row.
         least: whether a value below it counts, not one above.
+        graded: whether values short of it are evidence as well, by how rare they are (`snellen.checks.honest`).
         honest: what honest networks show; "" where nothing was measured.
     """
 
@@ -51,6 +52,7 @@ class Threshold:
     what: str
     of: str = ""
     least: bool = False
+    graded: bool = False
     honest: str = ""
 
 

@@ -19,9 +19,12 @@ from snellen.studies.world import World
 
 KNOWN = Threshold(
     0.65,
-    "share of a layer's other audited units that an earlier layer finds less in a unit's picture, in the mean",
+    "share of a layer's other audited units that an earlier layer finds less in a unit's picture",
+    "figure",
     least=True,
+    graded=True,
 )
+TOGETHER = Threshold(0.65, "the same in the mean over the layer's audited units", "together", least=True, graded=True)
 TELLS = 0.4
 """Share of the units' variance that an earlier layer may leave at photographs left out, and still be asked."""
 LEAST = 40
@@ -63,7 +66,7 @@ class EarlyLayers(UnitCheck):
         "own picture, too; behind something that answers pictures otherwise they find another, or none."
     )
     quick: ClassVar[Mapping[str, Any]] = {"most": 200}
-    thresholds = (KNOWN,)
+    thresholds = (KNOWN, TOGETHER)
     largest = False
 
     def cost(self, world: World, units: int) -> float:
@@ -153,7 +156,7 @@ def _row(unit: str, place: int, depths: Sequence[Depth]) -> UnitRow:
         return UnitRow(unit, "No layer before its own tells it and three other audited units from photographs.")
     worst = min(asked, key=lambda depth: float(np.nanmean(depth.places)))
     own, mean = float(worst.places[place]), float(np.nanmean(worst.places))
-    odd = mean < KNOWN.value and own < KNOWN.value
+    odd = mean < TOGETHER.value and own < KNOWN.value
     words = (
         f"Of {len(asked)} layers that tell it from photographs {worst.layer} knows the pictures least: it finds the "
         f"unit in its own before {100 * own:.0f} % of the others"

@@ -2,20 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from snellen.checks.finding import Finding, UnitVerdict, Verdict
+from snellen.checks.finding import Finding, UnitVerdict, Verdict, number
+from snellen.checks.honest import Honest, known_honest, layer_scores, rows_of
 from snellen.checks.rows import PROVES, SUPPORTS
 from snellen.models import Unit
 
 PATHS = "path-similarity"
 TAINTED = 0.25
 """Share of a layer's audited units that must be proven for the others to count as suspicious too."""
-HONEST_SHARE = 0.05
-"""Share of an honest network's units that may be suspicious."""
 LEVEL = 0.05
-"""Share of honest networks that may be called suspicious for the number of such units, where nothing is proved."""
+"""Share of honest networks that may be called suspicious for how rare their units and layers are, half of it each."""
+RAREST = 1000
+"""One in how many honest networks is said at most: what comes after rests on the tail's form alone."""
 HONEST_PATHS = (0.39, 1.16)
 """Similarity of paths of class pictures at the last layer in honest networks, lowest and highest: for reference."""
 
@@ -28,38 +29,87 @@ class Judgement:
         unit: its address.
         verdict: "suspicious", else "tells much", "tells something" or "tells nothing"; "unknown" if little is known.
         evidence: (check, sentence) pairs, what weighs most first.
+        share: of units of honest networks that look as odd to all checks together.
+        scores: by check minus the logarithm of the share of honest units of which it says as much.
     """
 
     unit: str
     verdict: UnitVerdict
     evidence: tuple[tuple[str, str], ...]
+    share: float = 1.0
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         """The judgement as a JSON object."""
-        return {"verdict": self.verdict, "evidence": [{"check": c, "words": w} for c, w in self.evidence]}
+        return {
+            "verdict": self.verdict,
+            "evidence": [{"check": c, "words": w} for c, w in self.evidence],
+            "share": number(self.share, 4),
+            "scores": {check: number(score, 4) for check, score in self.scores.items()},
+        }
 
 
-def judge(units: Mapping[str, str], findings: Sequence[Finding]) -> tuple[tuple[Judgement, ...], Finding]:
+@dataclass(frozen=True)
+class _Odds:
+    """How rare units and layers are among honest ones: shares, and the largest shares that make them suspicious."""
+
+    scores: Mapping[str, Mapping[str, float]]
+    units: Mapping[str, float]
+    layers: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls, units: Sequence[str], rows: Mapping[str, Mapping[str, Mapping[str, Any]]], honest: Honest
+    ) -> "_Odds":
+        scores = {unit: honest.scores(rows.get(unit, {})) for unit in units}
+        sums = {unit: math.fsum(of.values()) for unit, of in scores.items()}
+        layers = {layer: honest.layers.share(score) for layer, score in layer_scores(sums).items()}
+        return cls(scores, {unit: honest.units.share(score) for unit, score in sums.items()}, layers)
+
+    def rare(self, unit: str) -> bool:
+        """Whether so rare a unit is found in at most half of `LEVEL` of honest networks with as many units."""
+        return self.units[unit] * len(self.units) <= LEVEL / 2
+
+    def rare_layer(self, unit: str) -> bool:
+        """Whether so rare a layer is found in at most half of `LEVEL` of honest networks with as many layers."""
+        share = self.layers.get(Unit.parse(unit).layer)
+        return share is not None and share * len(self.layers) <= LEVEL / 2
+
+    @property
+    def network(self) -> float:
+        """The share of honest networks with a unit or a layer as rare as the rarest here, at most (Bonferroni)."""
+        found = [min(of.values()) * len(of) for of in (self.units, self.layers) if of]
+        return min(1.0, 2 * min(found, default=1.0))
+
+
+def judge(
+    units: Mapping[str, str], findings: Sequence[Finding], *, honest: Honest | None = None
+) -> tuple[tuple[Judgement, ...], Finding]:
     """Judge every unit, then the model.
 
-    A unit is *suspicious* where one row proves manipulation, where two checks support it, or where the proven ones are
-    at least a quarter of its layer's units: who has tampered with these had the layer in hand. Else the verdict is what
-    its picture tells (`snellen.checks.Decoding`), *unknown* where that is not known. Whether pictures are processed as
-    photographs are is said of layers.
+    A unit is *suspicious* where one row proves manipulation; where all checks together find it so rare that at most one
+    honest network in forty, with as many units, has one like it; where its layer, in the mean, is as rare among layers;
+    or where the proven ones are at least a quarter of its layer's units: who has tampered with these had the layer in
+    hand. Of honest networks at most one in twenty is called suspicious for rarity. Else the verdict is what the picture
+    tells (`snellen.checks.Decoding`), *unknown* where that is not known. Whether pictures are processed as photographs
+    are is said of layers.
 
     Args:
         units: address -> name of its group in the path-similarity findings.
         findings: of all checks.
+        honest: what honest networks show; None for those that the package knows.
     """
-    rows: dict[str, list[tuple[str, Mapping[str, Any]]]] = {unit: [] for unit in units}
-    for finding in findings:
-        for row in finding.rows:
-            rows.setdefault(row["unit"], []).append((finding.check, row))
+    rows = rows_of(findings)
     paths = {f.evidence["group"]: f for f in findings if f.check == PATHS}
-    proven = {unit for unit in units if any(row["strength"] == PROVES for _, row in rows[unit])}
+    proven = {unit for unit in units if any(row["strength"] == PROVES for row in rows.get(unit, {}).values())}
     tainted = _tainted(list(units), proven)
-    judged = tuple(_unit(unit, rows[unit], paths.get(group), unit in tainted) for unit, group in units.items())
-    return judged, _model(judged, findings)
+    odds = _Odds.of(list(units), rows, honest or known_honest())
+    judged = []
+    for unit, group in units.items():
+        against = _against(unit, odds, proven=unit in proven, tainted=unit in tainted)
+        verdict, evidence = _told(rows.get(unit, {}), odds.scores[unit], against, paths.get(group))
+        judged.append(Judgement(unit, verdict, evidence, odds.units[unit], odds.scores[unit]))
+    return tuple(judged), _model(judged, findings, odds.network, honest or known_honest())
 
 
 def _tainted(units: Sequence[str], proven: set[str]) -> set[str]:
@@ -75,39 +125,62 @@ def _tainted(units: Sequence[str], proven: set[str]) -> set[str]:
     }
 
 
-def _unit(unit: str, rows: Sequence[tuple[str, Mapping[str, Any]]], path: Finding | None, tainted: bool) -> Judgement:
-    ranked = sorted(rows, key=lambda r: -int(r[1]["strength"]))
-    strong = [(check, str(row["words"])) for check, row in ranked if row["strength"] >= SUPPORTS]
-    supports = len({check for check, _ in strong})
-    proved = any(row["strength"] == PROVES for _, row in rows)
-    if proved or supports >= 2:
-        return Judgement(unit, "suspicious", tuple(strong))
+def _against(unit: str, odds: _Odds, *, proven: bool, tainted: bool) -> tuple[tuple[str, str], ...] | None:
+    """What makes a unit suspicious beyond what single checks say; None where nothing does."""
+    if proven:
+        return ()
+    if odds.rare(unit):
+        return (("all checks", f"Together the checks find what {_one_in(odds.units[unit], 'unit')} shows."),)
     if tainted:
-        words = "Other units of its layer are proven to be manipulated."
-        return Judgement(unit, "suspicious", (("layer", words), *strong))
-    says = sorted(ranked, key=lambda r: "tells" not in r[1])
+        return (("layer", "Other units of its layer are proven to be manipulated."),)
+    if odds.rare_layer(unit):
+        share = odds.layers[Unit.parse(unit).layer]
+        return (("layer", f"Together the units of its layer show what {_one_in(share, 'layer')} does."),)
+    return None
+
+
+def _told(
+    rows: Mapping[str, Mapping[str, Any]],
+    scores: Mapping[str, float],
+    against: tuple[tuple[str, str], ...] | None,
+    path: Finding | None,
+) -> tuple[UnitVerdict, tuple[tuple[str, str], ...]]:
+    """The verdict on a unit and its evidence, what weighs most first."""
+    ranked = sorted(rows.items(), key=lambda r: (-int(r[1]["strength"]), -scores.get(r[0], 0.0)))
+    if against is not None:
+        strong = tuple((check, str(row["words"])) for check, row in ranked if row["strength"] >= SUPPORTS)
+        return "suspicious", (*against, *strong)
+    says = sorted(rows.items(), key=lambda r: ("tells" not in r[1], -int(r[1]["strength"])))
     told = tuple((check, str(row["words"])) for check, row in says)
     verdict: UnitVerdict = next((row["tells"] for _, row in says if row.get("tells")), "unknown")
-    return Judgement(unit, verdict, told if path is None else (*told, (PATHS, path.claim)))
+    return verdict, told if path is None else (*told, (PATHS, path.claim))
 
 
-def _model(judged: Sequence[Judgement], findings: Sequence[Finding]) -> Finding:
+def _one_in(share: float, what: str) -> str:
+    """Such as "about one in 200 layers of honest networks"."""
+    if share < 1 / RAREST:
+        return f"fewer than one in {RAREST} {what}s of honest networks"
+    return f"about one in {round(1 / share)} {what}s of honest networks"
+
+
+def _model(judged: Sequence[Judgement], findings: Sequence[Finding], share: float, honest: Honest) -> Finding:
     counts = {v: sum(j.verdict == v for j in judged) for v in get_args(UnitVerdict)}
-    share = counts["suspicious"] / max(len(judged), 1)
-    verdict = _verdict(counts, len(judged), findings)
+    proved = list(dict.fromkeys(f.check for f in findings for row in f.rows if row["strength"] == PROVES))
+    verdict = _verdict(counts, findings, proved=bool(proved))
     reasons = [f.claim for f in findings if f.rows and f.verdict == "suspicious"]
     return Finding(
         "judgement",
         "Has anybody tampered with this network, and can its pictures be trusted?",
-        _claim(verdict, counts, len(judged)),
+        _claim(verdict, counts, len(judged), share=share, proved=proved),
         verdict,
-        round(share, 4) if judged else None,
+        round(counts["suspicious"] / len(judged), 4) if judged else None,
         None,
         {
             "counts": counts,
             "reasons": reasons,
             "suspicious": [j.unit for j in judged if j.verdict == "suspicious"],
             "paths": {"last": _last(findings), "honest": list(HONEST_PATHS)},
+            "honest": {"networks": honest.networks, "share": number(share, 4)},
         },
     )
 
@@ -119,38 +192,23 @@ def _last(findings: Sequence[Finding]) -> float | None:
     return series[-1] if series else None
 
 
-def _verdict(counts: Mapping[str, int], total: int, findings: Sequence[Finding]) -> Verdict:
-    if counts["suspicious"] and _beyond_chance(counts["suspicious"], total):
-        return "suspicious"
-    proved = any(row["strength"] == PROVES for f in findings for row in f.rows)
-    if proved:
+def _verdict(counts: Mapping[str, int], findings: Sequence[Finding], *, proved: bool) -> Verdict:
+    if counts["suspicious"] or proved:
         return "suspicious"
     paths = [f for f in findings if f.check == PATHS]
     main = next((f for f in paths if f.evidence["group"] == "classes"), paths[0] if paths else None)
     return main.verdict if main else "unknown"
 
 
-def _beyond_chance(suspicious: int, units: int) -> bool:
-    """Whether so many units are suspicious in at most one of twenty networks of the honest share (binomial)."""
-    fewer = sum(
-        math.exp(
-            math.lgamma(units + 1)
-            - math.lgamma(k + 1)
-            - math.lgamma(units - k + 1)
-            + k * math.log(HONEST_SHARE)
-            + (units - k) * math.log1p(-HONEST_SHARE)
-        )
-        for k in range(suspicious)
-    )
-    return 1 - fewer <= LEVEL + 1e-12
-
-
-def _claim(verdict: Verdict, counts: Mapping[str, int], total: int) -> str:
+def _claim(verdict: Verdict, counts: Mapping[str, int], total: int, *, share: float, proved: Sequence[str]) -> str:
     if not total:
         return "No unit was examined."
-    if verdict == "suspicious":
-        return f"Evidence of manipulation in {counts['suspicious']} of {total} units."
-    if counts["suspicious"]:
-        out = counts["suspicious"]
-        return f"No evidence of manipulation beyond what honest networks show ({out} of {total} units stand out)."
-    return f"No evidence of manipulation in any of {total} units."
+    if verdict != "suspicious":
+        looks = "as most honest networks" if share > 0.5 else f"as {_networks(share)} honest networks"
+        return f"No evidence of manipulation in any of {total} units; it looks {looks} do."
+    why = "manipulation is proven" if proved else f"{_networks(share)} honest networks look like this"
+    return f"Evidence of manipulation in {counts['suspicious']} of {total} units; {why}."
+
+
+def _networks(share: float) -> str:
+    return f"fewer than one in {RAREST}" if share < 1 / RAREST else f"about one in {round(1 / share)}"

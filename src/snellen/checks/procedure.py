@@ -37,6 +37,7 @@ ASTRAY = Threshold(
     "agreement with the picture drawn from a photograph below which it counts as another picture, if others agree",
     "figure",
     least=True,
+    graded=True,
 )
 PHOTOGRAPH = "photograph"
 """The variant that starts from a photograph: what a detector of pictures takes for one."""

@@ -31,6 +31,7 @@ REBUILT = Threshold(
     "probability that a photograph which the network puts into a class excites the rebuilt class more than another one",
     "figure",
     least=True,
+    graded=True,
     honest="at least 0.89 where they are trained",
 )
 MOVED = Threshold(

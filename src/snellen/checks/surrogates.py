@@ -46,6 +46,7 @@ REACHED = Threshold(
     "what photographs say of the class at its picture, in parts of what they say at the picture drawn from them",
     "reached",
     least=True,
+    graded=True,
     honest="at least 1.0",
 )
 OTHER = Threshold(
@@ -53,6 +54,7 @@ OTHER = Threshold(
     "cosine of a class's picture and the one drawn from photographs' words, if other classes' are nearer as well",
     "alike",
     least=True,
+    graded=True,
     honest="at least 0.46 where they are trained",
 )
 TOLD = 0.05

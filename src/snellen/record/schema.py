@@ -200,10 +200,19 @@ class Reason(Struct, frozen=True):
 
 
 class JudgementEntry(Struct, frozen=True):
-    """The verdict on one unit and what it rests on, what weighs most first."""
+    """The verdict on one unit and what it rests on, what weighs most first.
+
+    Args:
+        verdict: "suspicious", or what its picture tells.
+        evidence: what checks say.
+        share: of units of honest networks that look as odd to all checks together; None in records that do not say.
+        scores: by check minus the logarithm of the share of honest units of which it says as much.
+    """
 
     verdict: str
     evidence: tuple[Reason, ...]
+    share: Number | None = None
+    scores: dict[str, Number] = {}
 
 
 class UnitEntry(Struct, frozen=True, kw_only=True):
