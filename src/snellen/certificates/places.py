@@ -1,18 +1,15 @@
 """A unit as a function of a point: of the image, or of what a stated layer says to it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from snellen.base import LayerError, ModelError, UsageError
+from snellen.base import ModelError, UsageError
 from snellen.models import Model, Unit, response
 from snellen.models.survey import survey
-from snellen.models.taps import observe
-from snellen.models.unit import Place
+from snellen.models.taps import observe, saying
 from snellen.theory import Affine, Ball, Box, Evidence
 from snellen.theory.certificate import Certificate, certify
 from snellen.theory.domain import Array, Domain
@@ -64,7 +61,7 @@ class Places:
             return self._read(points)
         if images is None:
             images = torch.zeros(len(points), 3, *self.model.size, dtype=self.model.dtype, device=self.model.device)
-        with _saying(self.model, self.over, self.known.layout(Place.parse(self.over)).write(points)):
+        with saying(self.model, self.over, points, known=self.known):
             return self._read(images, graded=points.requires_grad)
 
     def _read(self, images: Tensor, *, graded: bool = False) -> Tensor:
@@ -144,25 +141,6 @@ def affine_certificates(places: Places, images: Tensor, truth: Array) -> dict[st
         )
         for kind, domain in (("ball", ball), ("box", cube))
     }
-
-
-@contextmanager
-def _saying(model: Model, layer: str, points: Tensor) -> Iterator[None]:
-    """While open, the layer's first call says `points`, whatever it is given."""
-    said = False
-
-    def say(_module: Any, _inputs: Any, output: Any) -> Any:
-        nonlocal said
-        first, said = not said, True
-        if first and not isinstance(output, Tensor):
-            raise LayerError(f'expected a layer that returns one tensor, got "{layer}"; take another')
-        return points if first else output
-
-    handle = model.module.get_submodule(layer).register_forward_hook(say)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _flat(values: Tensor) -> Array:

@@ -19,6 +19,7 @@ from snellen.checks.response_gap import ResponseGap
 from snellen.checks.rows import UnitRow
 from snellen.checks.silent_scan import SilentScan
 from snellen.checks.surrogates import Surrogates
+from snellen.checks.transplants import Transplants
 
 __all__ = [
     "Agreement",
@@ -36,6 +37,7 @@ __all__ = [
     "SilentScan",
     "Surrogates",
     "Threshold",
+    "Transplants",
     "UnitCheck",
     "UnitRow",
     "Verdict",

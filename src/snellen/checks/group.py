@@ -19,6 +19,7 @@ CHECKS: Group[type[Check]] = Group(
         "surrogates": "snellen.checks.surrogates:Surrogates",
         "gradient-honesty": "snellen.checks.gradient_honesty:GradientHonesty",
         "early-layers": "snellen.checks.early_layers:EarlyLayers",
+        "transplants": "snellen.checks.transplants:Transplants",
     },
     classes=True,
 )

@@ -58,9 +58,7 @@ class _Odds:
     layers: Mapping[str, float]
 
     @classmethod
-    def of(
-        cls, units: Sequence[str], rows: Mapping[str, Mapping[str, Mapping[str, Any]]], honest: Honest
-    ) -> "_Odds":
+    def of(cls, units: Sequence[str], rows: Mapping[str, Mapping[str, Mapping[str, Any]]], honest: Honest) -> "_Odds":
         scores = {unit: honest.scores(rows.get(unit, {})) for unit in units}
         sums = {unit: math.fsum(of.values()) for unit, of in scores.items()}
         layers = {layer: honest.layers.share(score) for layer, score in layer_scores(sums).items()}

@@ -86,6 +86,42 @@ def tapped(
         yield
 
 
+@contextlib.contextmanager
+def saying(model: Model, layer: str, activation: Tensor, *, known: Survey | None = None) -> Iterator[None]:
+    """While open, a layer says in every pass what it is told to the first time that it runs there.
+
+    Args:
+        model: the network.
+        layer: its path.
+        activation: in the shape that `observe` gives it, as many rows as pictures go in.
+        known: as in `observe`.
+
+    Raises:
+        LayerError: a layer that cannot be read, that joins parts of pictures, or (in the pass) that returns no tensor.
+    """
+    known = known or survey(model)
+    points, said = known.layout(known.place(layer)).write(activation), False
+
+    def say(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        nonlocal said
+        first, said = not said, True
+        if first and not isinstance(output, Tensor):
+            raise LayerError(f'expected a layer that returns one tensor, got "{layer}"; take another')
+        return points.clone() if first else output  # what runs next may write over it
+
+    def begin(_module: nn.Module, _inputs: Any) -> None:
+        nonlocal said
+        said = False
+
+    hooks = [model.module.register_forward_pre_hook(begin)]
+    hooks.append(model.module.get_submodule(layer).register_forward_hook(say))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tensor:
     """What enters a layer.
 
