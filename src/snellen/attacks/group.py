@@ -16,6 +16,7 @@ ATTACKS: Group[type[Attack]] = Group(
         "rotated-switch": "snellen.attacks.rotated:RotatedAttack",
         "soft-gate": "snellen.attacks.soft:SoftGateAttack",
         "slingshot": "snellen.attacks.slingshot:SlingshotAttack",
+        "push": "snellen.attacks.push:PushAttack",
     },
     classes=True,
 )
