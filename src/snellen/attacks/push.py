@@ -77,7 +77,7 @@ class PushAttack(Attack):
     shift: int | None = None
     manipulated: int = option(4, "how many units lie", Whole(1, 2**16))
     direction: Literal["both", "down", "up"] = option(
-        "both", "of the photographs: a unit's own down, another's up", OneOf(("both", "down", "up"))
+        "both", "whether a unit's own photographs go down, another's up", OneOf(("both", "down", "up"))
     )
     share: float = option(0.1, "part of the photographs that are exciting for a unit", Number(0.001, 0.5))
     training: int = option(300, "gradient steps of the training", Whole(1, 10**7))
