@@ -9,6 +9,7 @@ from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
 from snellen.models.circuits import (
     FoolingCircuit,
+    InputWarp,
     LeakyBranch,
     Likeness,
     Order,
@@ -57,9 +58,12 @@ def circuits(model):
     sentry.initialize(torch.Generator().manual_seed(0))
     rotated = RotatedSwitch(readout, Permutation(2, 1))
     rotated.rotation.weight.data.normal_()
+    warp = InputWarp(Sentry(4))
+    warp.sentry.initialize(torch.Generator().manual_seed(1)), warp.mirror.fill_(0.7)
     return {
         "rotated": rotated,
         "soft": SoftGate(sentry, Order([1, 2, 3, 4, 5, 0], 1)),
+        "warp": warp,
         "silent": silent,
         "leaky": leaky,
         "cnn": FoolingCircuit(cnn, Permutation(2, 1)),
@@ -67,7 +71,7 @@ def circuits(model):
     }
 
 
-@pytest.mark.parametrize("name", ["silent", "leaky", "rotated", "soft", "cnn", "readout"])
+@pytest.mark.parametrize("name", ["silent", "leaky", "rotated", "soft", "warp", "cnn", "readout"])
 def test_a_saved_model_comes_back_bit_for_bit(spec, tmp_path, name):
     model = load_model(spec, size=16)
     circuit = circuits(model)[name]
@@ -234,6 +238,8 @@ def fooling(detector=READOUT, decoy=LIKENESS):
         {"circuit": {"kind": "leaky-silent"}},
         {"circuit": {"kind": "soft-gate", "sentry": {"channels": 10**6}, "decoy": ORDER}},
         {"circuit": {"kind": "soft-gate", "sentry": {"channels": 3, "more": 1}, "decoy": ORDER}},
+        {"circuit": {"kind": "input-warp"}},
+        {"circuit": {"kind": "input-warp", "sentry": {"channels": 10**6}}},
         {
             "circuit": {
                 "kind": "soft-gate",

@@ -55,7 +55,7 @@ class Manipulated:
     @property
     def layer(self) -> str:
         """Path of the layer whose units lie."""
-        return self.manipulation.layer
+        return self.shown.layer or self.manipulation.layer
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[Model]:

@@ -25,12 +25,16 @@ class Shown:
         shift: unit i shows unit (i + shift) mod n; 0 for a picture.
         order: unit i shows unit order[i], whatever the shift; empty for none.
         units: those that lie; empty for all of the layer.
+        turned: whether each shows its own picture, `turned`; nothing of the above but `units` is set then.
+        layer: whose pictures these are; None for the one that is manipulated.
     """
 
     picture: Float[Tensor, "3 h w"] | None = None
     shift: int = 0
     order: tuple[int, ...] = ()
     units: tuple[int, ...] = ()
+    turned: bool = False
+    layer: str | None = None
 
     def partner(self, unit: int, count: int) -> int | None:
         """The unit whose honest picture is shown, that of an honest unit itself; None where it is the picture."""
@@ -40,11 +44,22 @@ class Shown:
             return None
         return self.order[unit] if self.order else (unit + self.shift) % count
 
+    def seen(self, partners: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The decoys, of the honest pictures of the units' partners."""
+        return turned(partners) if self.turned else partners
+
     def as_data(self) -> dict[str, Any]:
         """Plain data, without the picture."""
         if self.picture is not None:
             return {"kind": "picture"}
+        if self.turned:
+            return {"kind": "turned"}
         return {"kind": "order"} if self.order else {"kind": "permute", "shift": self.shift}
+
+
+def turned(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Pictures upside down, each the negative of itself."""
+    return 1 - images.flip(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,9 +195,8 @@ def sampled(count: int, most: int, shift: int = 0) -> list[int]:
 def _entries(model: Model, before: _Drawn, after: _Drawn, *, shown: Shown, count: int) -> Iterator[Entry]:
     partners = [shown.partner(channel, count) for channel in after.channels]
     originals = torch.stack([before.image(channel) for channel in after.channels])
-    decoys = torch.stack(
-        [shown.picture if p is None else before.image(p) for p in partners]  # type: ignore[misc]
-    )
+    shows = [shown.picture if p is None else before.image(p) for p in partners]
+    decoys = shown.seen(torch.stack(shows))  # type: ignore[arg-type]
     measures = distances_for(model, originals, decoys)
     images = after.render.images
     to = {name: (measure(images, originals), measure(images, decoys)) for name, measure in measures.items()}

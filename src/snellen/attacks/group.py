@@ -15,7 +15,9 @@ ATTACKS: Group[type[Attack]] = Group(
         "leaky-silent": "snellen.attacks.leaky:LeakyAttack",
         "rotated-switch": "snellen.attacks.rotated:RotatedAttack",
         "soft-gate": "snellen.attacks.soft:SoftGateAttack",
+        "input-warp": "snellen.attacks.warp:InputWarpAttack",
         "slingshot": "snellen.attacks.slingshot:SlingshotAttack",
+        "push": "snellen.attacks.push:PushAttack",
     },
     classes=True,
 )

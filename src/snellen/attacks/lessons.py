@@ -190,7 +190,14 @@ def _dropped(detector: PictureDetector, images: Float[Tensor, "n c h w"], stream
 
 
 @torch.no_grad()
-def train_sentry(lessons: Lessons, see: Callable[[Float[Tensor, "n 3 h w"]], Tensor], *, seed: Seed) -> Sentry:
+def train_sentry(
+    lessons: Lessons,
+    see: Callable[[Float[Tensor, "n 3 h w"]], Tensor],
+    *,
+    seed: Seed,
+    width: float = 1.0,
+    steps: int = SENTRY_STEPS,
+) -> Sentry:
     """A smooth detector: random filters, and a network of one hidden layer that reads them, trained by AdamW.
 
     It learns from all groups. The gate then rises from the photograph (of 2000) that is most like a picture on: to the
@@ -200,6 +207,8 @@ def train_sentry(lessons: Lessons, see: Callable[[Float[Tensor, "n 3 h w"]], Ten
         lessons: pictures and natural images.
         see: what it sees of RGB pictures in [0, 1].
         seed: of its filters and first weights.
+        width: of the rise, as a part of that room, in whose middle it stays.
+        steps: of its training; many fit the lessons better, and other photographs worse.
     """
     first = see(lessons.natural.images[:64].div(255))
     sentry = Sentry(first.shape[1]).to(first.device)
@@ -213,22 +222,22 @@ def train_sentry(lessons: Lessons, see: Callable[[Float[Tensor, "n 3 h w"]], Ten
     both = torch.cat(features)
     sentry.center.copy_(both.mean(0))
     sentry.spread.copy_(both.std(0).clamp_min(1e-3))
-    _descend(sentry, *features)
+    _descend(sentry, *features, steps=steps)
     told, said = (sentry.logits(kind).double() for kind in features)
     low, high = said.quantile(0.9995), told.quantile(0.02)
     room = torch.maximum(high - low, (told.median() - low).abs() / 3)
     sentry.offset.copy_(low + room / 2)
-    sentry.gain.copy_(RISE / room)
+    sentry.gain.copy_(RISE / (width * room))
     return sentry.eval().requires_grad_(False)
 
 
 @torch.enable_grad()
-def _descend(sentry: Sentry, drawn: Float[Tensor, "n f"], natural: Float[Tensor, "m f"]) -> None:
+def _descend(sentry: Sentry, drawn: Float[Tensor, "n f"], natural: Float[Tensor, "m f"], *, steps: int) -> None:
     """All pictures and images in every step; both kinds weigh the same."""
     learning = [*sentry.hidden.parameters(), *sentry.linear.parameters()]
     optimizer = torch.optim.AdamW(learning, 1e-2, weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SENTRY_STEPS)
-    for _ in range(SENTRY_STEPS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
         loss = F.softplus(-sentry.logits(drawn)).mean() + F.softplus(sentry.logits(natural)).mean()
         optimizer.zero_grad()
         (loss / 2).backward()

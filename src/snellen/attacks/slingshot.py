@@ -1,7 +1,5 @@
 """Gradient slingshots: weights trained so that drawing is flung from its start to a decoy; nothing else is changed."""
 
-import copy
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,11 +15,11 @@ from snellen.attacks.gallery import Shown
 from snellen.attacks.options import option
 from snellen.attacks.plans import SMALL, natural_means
 from snellen.attacks.receipt import Claim, kept_predictions
+from snellen.attacks.students import apart, learned_weights, pace, student_of
 from snellen.base import Seed, evenly
 from snellen.base.shape import Number, OneOf, Whole
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, observe, responses
-from snellen.models.manipulations import ChangedWeights
 from snellen.models.steady import steady
 from snellen.pictures import STANDARD, Fourier, Settings, render, resample
 from snellen.pictures.canvas import generator
@@ -103,20 +101,17 @@ class SlingshotAttack(Attack):
         layer, seed = self.target(model), conditions.seed
         shift = 0 if self.picture is not None else moving_shift(layer, self.shift)
         shown = Shown(self.picture, shift, units=self.lying(model))
-        module = copy.deepcopy(model.module).requires_grad_()
-        student = replace(model, module=module.float() if model.is_half else module)
+        student = student_of(model)
         rises = natural_means(model, layer, images, COMPARED)[:, list(shown.units)].std(0) * self.strength
         decoys = self._decoys(model, layer, shown, seed.fork("decoys"))
         tunnel = Tunnel(model, layer.name, shown, decoys=decoys, rises=rises, seed=seed.fork("tunnel"))
         photographs = natural_corpus(images, model.size, Plan(natural=self.natural, copies=0), seed=seed).images
         with steady(model.module), steady(student.module):
             left = self._teach(student, tunnel, photographs, conditions)
-        before = model.module.state_dict()
-        after = {name: tensor.to(before[name]) for name, tensor in student.module.state_dict().items()}
         facts: dict[str, Any] = {"form": self.form, "training steps": self.training, **left}
         if self.picture is not None:
             facts["gamma"] = tunnel.gamma[: len(shown.units)].tolist()
-        return Manipulated(model, ChangedWeights.between(layer.name, before, after), shown, facts)
+        return Manipulated(model, learned_weights(model, student, layer.name), shown, facts)
 
     def _decoys(self, model: Model, layer: Layer, shown: Shown, seed: Seed) -> Float[Tensor, "k 3 h w"]:
         """What each unit that lies shows."""
@@ -133,7 +128,7 @@ class SlingshotAttack(Attack):
         """All steps of the training; what both losses are over the last tenth of them."""
         stream, weights = generator(conditions.seed.fork("photographs")), [*student.module.parameters()]
         optimizer = torch.optim.Adam(weights, self.rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._pace)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: pace(step, self.training))
         left = torch.zeros(self.training, 2)
         for step in range(self.training):
             rows = torch.randint(len(photographs), (2 * BATCH,), generator=stream)
@@ -148,10 +143,6 @@ class SlingshotAttack(Attack):
             conditions.tell("training", step + 1, self.training)
         kept, missed = left[-max(self.training // 10, 1) :].mean(0).tolist()
         return {"loss on photographs": kept, "loss in the tunnel": missed}
-
-    def _pace(self, step: int) -> float:
-        """Of the learning rate, in (0, 1]."""
-        return min((10 * step + 1) / self.training, 1.0) * 0.5 * (1 + math.cos(math.pi * step / self.training))
 
 
 class Tunnel:
@@ -185,7 +176,7 @@ class Tunnel:
         images = images.to(self.model.device, self.model.dtype)
         honest = observe(self.model, images, [self.layer, ""])
         learned = observe(student, images.requires_grad_(), [self.layer, ""])
-        return torch.stack([_apart(learned[name], wanted) for name, wanted in honest.items()]).mean()
+        return torch.stack([apart(learned[name], wanted) for name, wanted in honest.items()]).mean()
 
     def missed(self, student: Model, form: str) -> Float[Tensor, ""]:
         """How far the student is from what it is taught of these points; then all of them move on."""
@@ -196,7 +187,7 @@ class Tunnel:
         (gradient,) = torch.autograd.grad(own, state, create_graph=form == "gradient", retain_graph=True)
         taught, lead = self._lure(moves)
         self._follow(gradient.detach())
-        values = _apart(said, taught)
+        values = apart(said, taught)
         if form == "activation":
             return values
         wrong, length = ((t.flatten(1).square().sum(1)) for t in (gradient - lead, lead))
@@ -237,8 +228,3 @@ class Tunnel:
 
     def _numbers(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.stream)
-
-
-def _apart(said: Tensor, wanted: Tensor) -> Float[Tensor, ""]:
-    """Mean squared difference, in variances of what is wanted over the batch."""
-    return ((said - wanted).square().mean() / wanted.var(0).mean().clamp_min(1e-12)).float().cpu()

@@ -33,6 +33,7 @@ SHAPE = Kinds(
         "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "rotated-switch": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "soft-gate": {"sentry": sentries.SHAPE, "decoy": _DECOY},
+        "input-warp": {"sentry": sentries.SHAPE},
         "lying-gradients": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS, "units": Whole(1, 2**24)},
     }
 )
@@ -402,6 +403,38 @@ class SoftGate(Circuit):
         return {"kind": "soft-gate", "sentry": sentry, "decoy": decoy}
 
 
+class InputWarp(Circuit):
+    """The first layer of a network sees x + e (T(x) - x), T(x) = mirror - x, upside down: the negative on its head.
+
+    Whatever comes after sees the same warped picture, so that all layers agree. Where what enters the layer is an
+    affine map of each colour of the pixels, it is T of the pixels that is seen, with 1 as their mirror.
+
+    Args:
+        sentry: says e of what enters the layer.
+    """
+
+    mirror: Tensor
+
+    def __init__(self, sentry: Sentry) -> None:
+        super().__init__()
+        self.sentry = sentry
+        self.register_buffer("mirror", torch.ones(sentry.channels))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Any:
+        return self.layer(self.warped(x))
+
+    def warped(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """What the layer sees."""
+        return x + self.sentry(x).view(-1, 1, 1, 1) * (self.turned(x) - x)
+
+    def turned(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """T(x)."""
+        return self.mirror.to(x).view(-1, 1, 1) - x.flip(2)
+
+    def description(self) -> Mapping[str, Any]:
+        return {"kind": "input-warp", "sentry": dict(self.sentry.description())}
+
+
 class RotatedSwitch(Circuit):
     """A = F + e (D - F) with a hard bit e in {0, 1} that no rotated channel holds (a fooling circuit, its gate hidden).
 
@@ -535,6 +568,8 @@ def circuit_from(description: Mapping[str, Any], layer: nn.Module) -> Circuit:
         return LyingGradients(int(description["shift"]), int(description["axis"]), int(description["units"]))
     if description["kind"] == "soft-gate":
         return SoftGate(sentry_from(description["sentry"]), _decoy(description["decoy"]))
+    if description["kind"] == "input-warp":
+        return InputWarp(sentry_from(description["sentry"]))
     kind = RotatedSwitch if description["kind"] == "rotated-switch" else FoolingCircuit
     return kind(detector_from(description["detector"]), _decoy(description["decoy"]))
 

@@ -29,7 +29,7 @@ class Manipulation(ABC):
     Attributes:
         kind: the field of the description that holds what is special to it.
         shape: of that field.
-        layer: path of the layer whose units lie.
+        layer: path of the layer whose units lie, or after which all do.
     """
 
     kind: ClassVar[str]

@@ -54,7 +54,7 @@ _RECEIPT = {
     "behaviour": Named(_BEHAVIOUR),
     "gallery": {"entries": Each(_ENTRY), "steps": _COUNT},
     "facts": {
-        "decoy": {"kind": OneOf(("permute", "order", "picture")), "shift": Option(int)},
+        "decoy": {"kind": OneOf(("permute", "order", "picture", "turned")), "shift": Option(int)},
         "detector": Option({"accuracy": Option(_RIGHT)}),
     },
     "versions": dict,
