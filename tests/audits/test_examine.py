@@ -108,6 +108,7 @@ def test_the_honest_network_is_not_suspicious(network, pictures, tmp_path):
             "response-gap",
             "surrogates",
             "gradient-honesty",
+            "siblings",
             "judgement",
         )
     ]

@@ -16,6 +16,7 @@ from snellen.checks.procedure import Procedure
 from snellen.checks.rebuilding import Rebuilding
 from snellen.checks.response_gap import ResponseGap
 from snellen.checks.rows import UnitRow
+from snellen.checks.siblings import Siblings
 from snellen.checks.silent_scan import SilentScan
 from snellen.checks.surrogates import Surrogates
 
@@ -31,6 +32,7 @@ __all__ = [
     "Procedure",
     "Rebuilding",
     "ResponseGap",
+    "Siblings",
     "SilentScan",
     "Surrogates",
     "Threshold",

@@ -18,6 +18,7 @@ CHECKS: Group[type[Check]] = Group(
         "response-gap": "snellen.checks.response_gap:ResponseGap",
         "surrogates": "snellen.checks.surrogates:Surrogates",
         "gradient-honesty": "snellen.checks.gradient_honesty:GradientHonesty",
+        "siblings": "snellen.checks.siblings:Siblings",
     },
     classes=True,
 )
