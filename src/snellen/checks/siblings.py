@@ -51,7 +51,7 @@ LAYOUT = Threshold(
     0.7,
     "median correlation of layouts over seeds",
     "layout",
-    honest="up to 0.92, so that it decides nothing alone",
+    honest="up to 0.91, so that it decides nothing alone",
 )
 
 
