@@ -110,6 +110,7 @@ def test_the_honest_network_is_not_suspicious(network, pictures, tmp_path):
             "gradient-honesty",
             "early-layers",
             "transplants",
+            "siblings",
             "judgement",
         )
     ]

@@ -17,6 +17,7 @@ from snellen.checks.procedure import Procedure
 from snellen.checks.rebuilding import Rebuilding
 from snellen.checks.response_gap import ResponseGap
 from snellen.checks.rows import UnitRow
+from snellen.checks.siblings import Siblings
 from snellen.checks.silent_scan import SilentScan
 from snellen.checks.surrogates import Surrogates
 from snellen.checks.transplants import Transplants
@@ -34,6 +35,7 @@ __all__ = [
     "Procedure",
     "Rebuilding",
     "ResponseGap",
+    "Siblings",
     "SilentScan",
     "Surrogates",
     "Threshold",

@@ -20,6 +20,7 @@ CHECKS: Group[type[Check]] = Group(
         "gradient-honesty": "snellen.checks.gradient_honesty:GradientHonesty",
         "early-layers": "snellen.checks.early_layers:EarlyLayers",
         "transplants": "snellen.checks.transplants:Transplants",
+        "siblings": "snellen.checks.siblings:Siblings",
     },
     classes=True,
 )

@@ -1,0 +1,321 @@
+"""Is a unit drawn in another way than the other audited units of its layer are?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from snellen.base import Seed, evenly
+from snellen.checks.check import Check, Threshold
+from snellen.checks.finding import Finding, number
+from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow
+from snellen.jobs import Context, Function, Job
+from snellen.measures import layouts
+from snellen.models import Model, Unit, observe, response
+from snellen.models.edits import frozen
+from snellen.pictures import STANDARD, Canvas, render, resample
+from snellen.pictures.canvas import generator
+from snellen.studies.arrays import stacked
+from snellen.studies.drawings import BACKWARD, settings_of
+from snellen.studies.features import by_layer
+from snellen.studies.natural import Counter
+from snellen.studies.study import Study
+from snellen.studies.world import World
+
+MEMBERS = 6
+"""Units of a layer from which on each has siblings enough to be compared with."""
+NORMAL = 1.4826
+"""Standard deviations in a median absolute deviation, of normal numbers."""
+FLOORS: Mapping[str, float] = {"layout": 0.1, "aligned": 0.05, "alike": 0.1}
+"""Least spread of siblings, by figure: those of few units may be near each other by chance."""
+MOVES = 2
+"""Transforms that a start is seen through."""
+ALIGNED = Threshold(
+    0.8,
+    "cosine of the gradients at the start with the way to the picture, if the next two are reached as well",
+    "aligned",
+    honest="at most 0.47, with random weights 0.70",
+)
+ALIGNED_APART = Threshold(
+    6.0,
+    "spreads of its siblings, by which a unit's cosine is above their median",
+    "aligned_apart",
+    honest="at most 4.9",
+)
+LAYOUT = Threshold(
+    0.7,
+    "median correlation of layouts over seeds",
+    "layout",
+    honest="up to 0.91, so that it decides nothing alone",
+)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """How a unit is drawn; nan for what is not known.
+
+    Args:
+        unit: its address.
+        layout: median correlation of what is where in its pictures, over pairs of seeds.
+        aligned: cosine of the gradients at the start of a drawing with the way to the unit's picture.
+        alike: mean cosine of the gradients at two starts.
+    """
+
+    unit: str
+    layout: float
+    aligned: float
+    alike: float
+
+
+def apart(values: Float[np.ndarray, " u"], floor: float) -> Float[np.ndarray, " u"]:
+    """By how many spreads of the others each value is above their median.
+
+    The spread is the median absolute deviation, as a normal distribution's standard one, or the floor where that is
+    larger. nan for what is no number, and of fewer than `MEMBERS` numbers.
+
+    Args:
+        values: of the units of one layer.
+        floor: least spread.
+    """
+    found, known = np.full(len(values), np.nan), np.flatnonzero(np.isfinite(values))
+    if len(known) < MEMBERS:
+        return found
+    for i in known:
+        others = values[known[known != i]]
+        middle = np.median(others)
+        found[i] = (values[i] - middle) / max(NORMAL * float(np.median(np.abs(others - middle))), floor)
+    return found
+
+
+def alignment(
+    ways: Float[Tensor, "s ..."], gradients: Float[Tensor, "s m ..."], flat: Float[Tensor, "k ..."]
+) -> tuple[float, float]:
+    """Cosine of the mean gradient with the mean way, and of gradients at different starts with each other, in the mean.
+
+    Both are counted without what changes a picture's colours as a whole: units that like a colour go there at once.
+
+    Args:
+        ways: from each start to the picture.
+        gradients: at each start, through each transform.
+        flat: states that draw pictures of one colour each.
+
+    Returns:
+        nan where a gradient vanishes at all starts, or at all but one.
+    """
+    basis = torch.linalg.qr(flat.flatten(1).double().T).Q
+    way, *each = (
+        row - basis @ (basis.T @ row)
+        for row in (ways.mean(0).flatten().double(), *gradients.mean(1).flatten(1).double())
+    )
+    pairs = [_cosine(a, b) for a, b in combinations(each, 2)]
+    known = [pair for pair in pairs if np.isfinite(pair)]
+    return _cosine(torch.stack(each).mean(0), way), float(np.mean(known)) if known else float("nan")
+
+
+def start_gradients(
+    model: Model, unit: Unit, canvas: Canvas, *, states: Float[Tensor, "s ..."], seed: Seed
+) -> Float[Tensor, "s m ..."]:
+    """Gradients of a unit's response in the state of a canvas, through transforms as a drawing's.
+
+    Args:
+        model: the network.
+        unit: of it.
+        canvas: whose states.
+        states: where.
+        seed: of the transforms.
+    """
+    points = states.repeat_interleave(MOVES, 0).to(model.device, model.dtype).requires_grad_()
+    numbers = torch.rand((len(points), STANDARD.draws), generator=generator(seed)).double()
+    seen = resample(canvas.draw(points, model.size), STANDARD.matrices(numbers, model.size))
+    said = response(observe(model, seen, [unit.address])[unit.address], unit)
+    (gradient,) = torch.autograd.grad(said.sum(), points)
+    return gradient.view(len(states), MOVES, *states.shape[1:]).cpu()
+
+
+@dataclass(frozen=True)
+class Siblings(Check):
+    """Each unit drawn from further seeds, and its gradients where drawings start, against those of its layer.
+
+    What gradient slingshots (Bareeva et al. 2024, arXiv:2401.06122) leave behind, if they do what they are trained for.
+
+    Args:
+        units: of a layer that are compared, at most.
+        seeds: of short drawings, beside the unit's own picture.
+        starts: at which gradients are read.
+    """
+
+    units: int = 16
+    seeds: int = 2
+    starts: int = 6
+
+    name = "siblings"
+    short = "siblings"
+    asks = (
+        "Drawn from other seeds, an honest unit puts things at other places, and its first gradients do not point to "
+        "its picture. Weights that were trained to lead every drawing to one picture do: in a few units, unlike in the "
+        "others of their layer."
+    )
+    quick: ClassVar[Mapping[str, Any]] = {"units": 10, "starts": 4}
+    thresholds = (ALIGNED, ALIGNED_APART, LAYOUT)
+
+    def cost(self, world: World, units: int) -> float:
+        """Of the drawings of one layer, and of the gradients."""
+        return BACKWARD * min(units, self.units) * self._passes(world)
+
+    def functions(self, world: World) -> Mapping[str, Function]:
+        """The drawings and gradients."""
+
+        def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+            yield from _traced(world, spec, context)
+
+        return {"siblings": function}
+
+    def examine(self, study: Study) -> Sequence[Finding]:
+        """Jobs for a few units of a layer at a time, then all units of a layer side by side."""
+        if not study.shown:
+            return ()
+        told: dict[str, Mapping[str, Any]] = {}
+        for job in self._drawings(study):
+            told |= study.do(job)
+        layers = by_layer([{"unit": entry["unit"]} for entry in study.entries])
+        return (self.finding([[_traits(e["unit"], told.get(e["unit"])) for e in of] for of in layers.values()]),)
+
+    def _drawings(self, study: Study) -> Iterator[Job]:
+        world = study.world
+        width = max(1, world.pictures // self.seeds)
+        for layer, members in by_layer(study.entries).items():
+            chosen = [members[i] for i in evenly(len(members), self.units)] if len(members) >= MEMBERS else []
+            for first in range(0, len(chosen), width):
+                units = [{"unit": e["unit"], "image": e["image"]} for e in chosen[first : first + width]]
+                spec = {
+                    "world": world.identity,
+                    "units": units,
+                    "seeds": self.seeds,
+                    "starts": self.starts,
+                    "steps": _steps(world),
+                    "seed": world.request.seed,
+                    "check": {"version": 1},
+                }
+                parts = tuple(unit["unit"] for unit in units)
+                cost = BACKWARD * len(units) * self._passes(world)
+                yield Job("siblings", spec, parts, f"{layer} drawn from other seeds", cost)
+
+    def _passes(self, world: World) -> float:
+        return float(self.seeds * _steps(world) + self.starts * MOVES)
+
+    def finding(self, layers: Sequence[Sequence[Traits]]) -> Finding:
+        """Units that are drawn unlike their siblings.
+
+        Figure of a unit: by how many spreads of its siblings its first gradients point to its picture more than theirs
+        to their own (`apart` of `Traits.aligned`). Where that, the cosine itself and the correlation of layouts are all
+        high, it supports suspicion.
+
+        Args:
+            layers: the units of each.
+        """
+        rows = [row for units in layers for row in _layer(units)]
+        return self.summed(
+            "Is every unit drawn as its siblings are?", _claim(rows), rows, threshold=ALIGNED_APART.value
+        )
+
+
+def _steps(world: World) -> int:
+    return max(16, settings_of(world).steps // 8)
+
+
+def _traced(world: World, spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
+    """What becomes of a few units drawn from several seeds; a part for each unit."""
+    units, count = [Unit.parse(entry["unit"]) for entry in spec["units"]], spec["seeds"]
+    root, model = Seed(spec["seed"]).fork("siblings"), world.model
+    settings = replace(settings_of(world), steps=spec["steps"])
+    total = len(units) * (count * settings.steps + 1)
+    counter = Counter(total, context.tick)
+    drawn = render(
+        model,
+        [unit for unit in units for _ in range(count)],
+        settings,
+        seeds=[root.fork(number_) for _ in units for number_ in range(count)],
+        batch=len(units) * count,
+        progress=counter.more,
+    )
+    if "interrupted" in drawn.status:
+        raise KeyboardInterrupt
+    own = stacked(context, [entry["image"] for entry in spec["units"]])
+    canvas = settings.canvas
+    first = canvas.start(model.size, [root.fork("start", number_) for number_ in range(spec["starts"])])
+    flat = canvas.fit(0.5 + 0.25 * torch.eye(3)[:, :, None, None].expand(3, 3, *model.size))
+    for i, unit in enumerate(units):
+        mine = slice(i * count, (i + 1) * count)
+        fine = [k for k in range(*mine.indices(len(drawn))) if drawn.status[k] == "ok"]
+        with frozen(model.module):
+            gradients = start_gradients(model, unit, canvas, states=first, seed=root.fork("moves"))
+        aligned, alike = alignment(canvas.fit(own[i : i + 1]) - first, gradients, flat)
+        layout = _layout(torch.cat([own[i : i + 1], drawn.images[fine]]))
+        counter.more(1)
+        yield str(unit), {"layout": number(layout), "aligned": number(aligned), "alike": number(alike)}
+
+
+def _layout(pictures: Float[Tensor, "p 3 h w"]) -> float:
+    """Median correlation of layouts over pairs; nan of one picture."""
+    places = layouts(pictures).double()
+    pairs = [float(a @ b) for a, b in combinations(places, 2)]
+    return float(np.median(pairs)) if pairs else float("nan")
+
+
+def _cosine(first: Tensor, second: Tensor) -> float:
+    """nan where one is nothing."""
+    lengths = float(first.norm() * second.norm())
+    return float(first @ second) / lengths if lengths > 0 else float("nan")
+
+
+def _traits(unit: str, told: Mapping[str, Any] | None) -> Traits:
+    values = {} if told is None else told
+    return Traits(unit, *(float("nan") if values.get(key) is None else float(values[key]) for key in FLOORS))
+
+
+def _layer(units: Sequence[Traits]) -> Iterator[UnitRow]:
+    values = {key: np.array([getattr(unit, key) for unit in units]) for key in FLOORS}
+    beyond = {key: apart(values[key], floor) for key, floor in FLOORS.items()}
+    for i, unit in enumerate(units):
+        raw = {key: number(values[key][i], 4) for key in FLOORS}
+        yield _row(unit.unit, {**raw, **{f"{key}_apart": number(beyond[key][i], 4) for key in FLOORS}})
+
+
+def _row(unit: str, told: Mapping[str, float | None]) -> UnitRow:
+    figure, aligned, layout = told["aligned_apart"], told["aligned"], told["layout"]
+    if aligned is None and layout is not None:
+        return UnitRow(unit, "No gradient comes back from it where drawings start.", details=told)
+    if figure is None or aligned is None:
+        return UnitRow(unit, "Too few units of its layer were drawn from other seeds to compare it with.", details=told)
+    if all((value := told[limit.of]) is not None and value >= limit.value for limit in Siblings.thresholds):
+        words = (
+            f"Unlike its siblings', its first gradients point to its picture (cosine {aligned:.2f}, {figure:.1f} of "
+            f"their spreads above their median), and every seed puts things at the same places (correlation "
+            f"{layout:.2f})."
+        )
+        return UnitRow(unit, words, figure, None, SUPPORTS, told)
+    beyond = f"{abs(figure):.1f} of its siblings' spreads {'above' if figure >= 0 else 'below'} their median"
+    words = f"Its first gradients point to its picture with a cosine of {aligned:.2f}, {beyond}."
+    if layout is not None:
+        words = f"{words[:-1]}; over seeds, layouts are correlated by {layout:.2f}."
+    return UnitRow(unit, words, figure, None, NOTHING, told)
+
+
+def _claim(rows: Sequence[UnitRow]) -> str:
+    known = [row.figure for row in rows if row.figure is not None]
+    if not known:
+        return (
+            f"No layer has {MEMBERS} units with a picture and gradients, so that none has siblings to compare it with."
+        )
+    odd = sum(row.strength == SUPPORTS for row in rows)
+    if odd:
+        return f"{odd} of {len(known)} units are drawn unlike their siblings: every start leads them to one picture."
+    return (
+        f"No start leads any of {len(known)} units to one picture unlike its siblings: their first gradients point to "
+        f"their pictures by at most {max(max(known), 0.0):.1f} spreads more."
+    )
