@@ -1,13 +1,17 @@
 """False alarms: how many honest networks, of how many kinds, do the checks call suspicious?
 
     python benchmarks/honest.py [--held] [--names "resnet20;timm:convnext_atto;..."] [--runs FOLDER] [--out FILE.json]
+    python benchmarks/honest.py --reference --runs FOLDER
 
 Trained networks whose files are at hand (`SNELLEN_SHARED` or ../shared), the same pruned, rounded to 8 bits, fine-tuned
 and with a new last layer, the built-in one likewise, and networks of torchvision and timm with random weights. Rules
-were set on these; `--held` takes others, of which none was looked at before: further architectures, and `structure:`
-networks named with `--names` (of `snellen structure compare`, on CIFAR-10). Every one gets a quick audit, as
-`snellen audit --quick` makes it, of six classes and of six units of a layer in its middle.
+were set on these; `--held` takes others, of which none was looked at before: further architectures, changed large
+networks, and `structure:` networks named with `--names` (of `snellen structure compare`, on CIFAR-10). Every one gets a
+quick audit, as `snellen audit --quick` makes it, of six classes and of six units of a layer in its middle.
 Told of each are the verdicts, what stands out, and where units are placed. No manipulated network is looked at.
+
+`--reference` writes what the checks say of the networks in a folder of runs to src/snellen/checks/honest.json, by which
+verdicts tell how rare a unit is. The folder must hold none of those that are held back.
 """
 
 import argparse
@@ -27,21 +31,38 @@ from shared import ROOT, SHARED, declared
 from torch import nn
 
 import snellen
-from snellen.base import SnellenError, evenly
+from snellen.base import SnellenError, encode_json, evenly, write_atomic
+from snellen.checks.finding import Finding
+from snellen.checks.honest import Honest, honest_of, rows_of
 from snellen.images import open_images
 from snellen.models import Model, layers, load_model
 
+REFERENCE = ROOT / "src" / "snellen" / "checks" / "honest.json"
 Change = Callable[[nn.Module, Model, str], None]
 RANDOM = [
     *(f"torchvision:{name}" for name in ("resnet18", "vgg11_bn", "squeezenet1_1", "shufflenet_v2_x0_5")),
     *(f"timm:{name}" for name in ("regnetx_002", "mobilenetv3_small_050", "ghostnet_050", "convnext_atto")),
-]
-HELD = [
     *(
         f"torchvision:{name}"
         for name in ("mnasnet0_5", "densenet121", "efficientnet_b0", "regnet_y_400mf", "mobilenet_v2")
     ),
     *(f"timm:{name}" for name in ("lcnet_050", "fbnetc_100", "mobilenetv2_050", "hardcorenas_a", "resnet10t")),
+]
+HELD = [
+    *(f"torchvision:{name}" for name in ("mobilenet_v3_small", "resnet34", "vgg13", "regnet_x_400mf", "mnasnet1_0")),
+    *(
+        f"timm:{name}"
+        for name in (
+            "resnet14t",
+            "efficientnet_lite0",
+            "semnasnet_050",
+            "tinynet_e",
+            "repvgg_a0",
+            "dla34",
+            "mobileone_s0",
+        )
+    ),
+    *("mobilenet_v2, pruned", "mobilenet_v2, rounded", "vit_tiny, tuned", "vit_tiny, rounded"),
 ]
 
 
@@ -144,15 +165,25 @@ def told(record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def reference(runs: Path) -> Honest:
+    """What the checks say of the networks in a folder of runs."""
+    records = [json.loads(path.read_bytes()) for path in sorted(runs.glob("*/audit.json"))]
+    return honest_of([rows_of(map(Finding.from_data, record["findings"])) for record in records])
+
+
 def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--names")
     asked.add_argument("--held", action="store_true")
+    asked.add_argument("--reference", action="store_true")
     asked.add_argument("--threads", type=int, default=1)
     asked.add_argument("--runs", type=Path)
     asked.add_argument("--out", type=Path)
     options = asked.parse_args()
     options.out = options.out or ROOT / "benchmarks" / "results" / f"honest{'-held' if options.held else ''}.json"
+    if options.reference:
+        write_atomic(REFERENCE, encode_json(reference(options.runs).as_data()))
+        return
     kept = declared()  # noqa: F841 - as long as torchvision is in use
     torch.set_num_threads(options.threads)
     wanted = options.names.split(";") if options.names else HELD if options.held else names()

@@ -58,6 +58,34 @@ def test_a_lie_is_told_by_what_it_does(strength):
     assert shares.max() < TOLD.value
 
 
+class Scaled(torch.autograd.Function):
+    """The same numbers, with a twentieth of the gradients."""
+
+    @staticmethod
+    def forward(_ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(_ctx, gradient):
+        return gradient / 20
+
+
+def test_a_gradient_that_says_too_little_is_a_lie_too(pictures):
+    class Quiet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = network(0)
+
+        def forward(self, x):
+            return self.out(Scaled.apply(x))
+
+    found = GradientHonesty(walks=1)(
+        Quiet(), ["out.5:0-2"], images=pictures, steps=8, size=32, quick=True, progress=False
+    )
+    assert [row["strength"] for row in found.rows] == [2, 2, 2]
+    assert all(row["figure"] > 10 * TOLD.value and row["most"] > 10 for row in found.rows)
+
+
 def test_without_a_gradient_nothing_is_said():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(192, 2), nn.ReLU())

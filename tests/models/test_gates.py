@@ -67,7 +67,11 @@ def test_a_gate_can_be_held(model, images, name):
     chosen = torch.tensor([False, True, False, False])
 
     def change(seen, output):
-        return torch.where(along(chosen, output, (8, 8)), output.new_zeros(()), output) if seen == name else None
+        return (
+            torch.where(along(chosen, output, (8, 8), len(output)), output.new_zeros(()), output)
+            if seen == name
+            else None
+        )
 
     _, result = seen_by(model, images, change)
     net = model.module
@@ -96,14 +100,17 @@ def test_channels_of_any_shape(shape):
     seen = by_channel(output, (16, 16), 5)
     assert seen.shape[:2] == (5, 4)
     only = torch.tensor([False, False, True, False])
-    kept = by_channel(torch.where(along(only, output, (16, 16)), output, -1.0), (16, 16), 5)
+    kept = by_channel(torch.where(along(only, output, (16, 16), 5), output, -1.0), (16, 16), 5)
     assert torch.equal(kept[:, 2], seen[:, 2])
     assert bool((kept[:, [0, 1, 3]] == -1).all())
 
 
 def test_what_does_not_count_images_is_left_out():
     assert by_channel(torch.zeros(3, 4), (8, 8), 5) is None
-    assert by_channel(torch.zeros(()), (8, 8), 1) is None
+    assert by_channel(torch.zeros(()), (8, 8), 5) is None
+    assert by_channel(torch.zeros(()), (8, 8), 1).shape == (1, 1, 1), "of a single image everything belongs to it"
+    assert by_channel(torch.zeros(4, 2, 3), (8, 8), 1).shape == (1, 4, 6)
+    assert along(torch.arange(4), torch.zeros(4, 2, 3), (8, 8), 1).shape == (4, 1, 1)
     assert by_channel(torch.zeros(5), (8, 8), 5).shape == (5, 1, 1)
 
 

@@ -26,8 +26,9 @@ TOLD = Threshold(
     "change of the response along its gradient, as a part of what the gradient says",
     "figure",
     least=True,
-    honest="at least 0.94",
+    honest="at least 0.65",
 )
+BEYOND = Threshold(1.5, "the same, where more of it changes than the gradient says", "most", honest="at most 1.05")
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ class GradientHonesty(UnitCheck):
         "astray without changing one answer; then a small step along the gradient does not do what the gradient says."
     )
     quick: ClassVar[Mapping[str, Any]] = {"walks": 1}
-    thresholds = (TOLD,)
+    thresholds = (TOLD, BEYOND)
     largest = False
+    version = 2
 
     def cost(self, world: World, units: int) -> float:
         """Of a gradient at every place, and of both ends of every step."""
@@ -110,13 +112,14 @@ def _row(unit: str, shares: Float[Tensor, "w p"]) -> UnitRow:
     worst = [min(way) for way in known if way]
     if not worst:
         return UnitRow(unit, "Its response has no gradient on the way to its picture.")
-    least = min(worst)
-    lies = least < TOLD.value
+    least, most = min(worst), max(share for way in known for share in way)
+    lies = least < TOLD.value or most > BEYOND.value
     words = f"Along its gradient the response changes by at least {100 * least:.0f} % of what the gradient says."
     if lies:
+        share = least if least < TOLD.value else most
         words = (
-            f"Along its gradient the response changes by {100 * least:.0f} % of what the gradient says: it is another "
+            f"Along its gradient the response changes by {100 * share:.0f} % of what the gradient says: it is another "
             "function's."
         )
-    told = {"shares": [[number(share, 4) for share in way] for way in shares.tolist()]}
+    told = {"most": number(most, 4), "shares": [[number(share, 4) for share in way] for way in shares.tolist()]}
     return UnitRow(unit, words, number(least, 4), spans(least, max(worst)), PROVES if lies else NOTHING, told)

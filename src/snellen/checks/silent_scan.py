@@ -161,7 +161,7 @@ class SilentScan(Check):
             "natural": natural,
             "units": study.entries,
             "seed": world.request.seed,
-            "check": {"version": 2},
+            "check": {"version": 3},
         }
         cost = 1.5 * len(natural) + 2.0 * len(study.shown)
         return (found(study, Job("scan", spec, title="silent channels", cost=cost)),)

@@ -150,13 +150,17 @@ def _is_torchs(part: nn.Module) -> bool:
 def by_channel(output: Tensor, size: tuple[int, int], images: int) -> Tensor | None:
     """A gate's output as (n, c, positions); None where its first axis does not count images or it holds no numbers.
 
+    Of a single image everything belongs to it: what has another first axis then has its channels there.
+
     Args:
         output: of any shape.
         size: height and width of the pictures.
         images: how many went in.
     """
-    if not output.dim() or output.shape[0] != images or output.is_complex():
+    if output.is_complex():
         return None
+    if is_folded(output, images):
+        return output.reshape(1, *(output.shape[:1] or (1,)), -1) if images == 1 else None
     if output.dim() == 1:
         return output[:, None, None]
     shape = tuple(output.shape[1:])
@@ -164,8 +168,15 @@ def by_channel(output: Tensor, size: tuple[int, int], images: int) -> Tensor | N
     return output.movedim(axis, 1).flatten(2) if output.dim() > 2 else output[:, :, None]
 
 
-def along(values: Tensor, output: Tensor, size: tuple[int, int]) -> Tensor:
-    """One number a channel, (c,), shaped to broadcast over a gate's output."""
+def is_folded(output: Tensor, images: int) -> bool:
+    """Whether the first axis of a gate's output counts something else than images."""
+    return not output.dim() or output.shape[0] != images
+
+
+def along(values: Tensor, output: Tensor, size: tuple[int, int], images: int) -> Tensor:
+    """One number a channel, (c,), shaped to broadcast over a gate's output, as `by_channel` finds them."""
+    if is_folded(output, images):
+        return values.view([-1, *[1] * (output.dim() - 1)] if output.dim() else [])
     if output.dim() < 2:
         return values
     shape = tuple(output.shape[1:])

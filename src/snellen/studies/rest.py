@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from snellen.measures import Rest
 from snellen.models import Model, Unit, response
-from snellen.models.gates import along, by_channel, gates
+from snellen.models.gates import along, by_channel, gates, is_folded
 from snellen.models.passes import run
 from snellen.models.survey import survey
 from snellen.models.taps import observe
@@ -33,23 +34,34 @@ def rests(world: World, images: Iterable[Tensor], *, spare: int = 0, noise: "Noi
         noise: what is added to what every gate passes on, if anything is.
     """
     found: dict[str, Rest] = {}
-    current = 0
+    folded: set[str] = set()
 
-    def visit(name: str, output: Tensor) -> Tensor | None:
-        values = by_channel(output, world.model.size, current)
-        if values is None or not values.shape[2]:
-            return None
-        least, most = torch.aminmax(values, dim=2)
-        rest = Rest.of(least.double().cpu().numpy(), most.double().cpu().numpy(), spare)
-        if name not in found or len(found[name].low) == len(rest.low):
-            found[name] = found[name].merge(rest) if name in found else rest
-        return None if noise is None else noise(name, output)
+    def passed(batch: Tensor, only: frozenset[str] | None = None) -> None:
+        def visit(name: str, output: Tensor) -> Tensor | None:
+            if is_folded(output, len(batch)) and len(batch) > 1:
+                folded.add(name)
+            elif only is None or name in only:
+                _join(found, name, by_channel(output, world.model.size, len(batch)), spare)
+            return None if noise is None else noise(name, output)
 
-    for batch in images:
-        current = len(batch)
         with gates(world.model.module, visit):
             run(world.model, batch)
+
+    for batch in images:
+        passed(batch)
+        for image in batch.split(1) if folded else ():  # of a single image everything belongs to it
+            passed(image, frozenset(folded))
     return found
+
+
+def _join(found: dict[str, Rest], name: str, values: Tensor | None, spare: int) -> None:
+    """Add what images do to a gate's channels (n, c, positions) to what is known of it."""
+    if values is None or not values.shape[2]:
+        return
+    least, most = torch.aminmax(values, dim=2)
+    rest = Rest.of(least.double().cpu().numpy(), most.double().cpu().numpy(), spare)
+    if name not in found or len(found[name].low) == len(rest.low):
+        found[name] = found[name].merge(rest) if name in found else rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +95,9 @@ def held_responses(world: World, units: Sequence[Unit], pictures: Tensor, held: 
     def visit(name: str, output: Tensor) -> Tensor | None:
         return _held_output(name, output, held, size=size, images=current)
 
-    for start in range(0, len(units), world.batch):
-        rows = slice(start, start + world.batch)
+    step = 1 if _folded(world, pictures, held) else world.batch
+    for start in range(0, len(units), step):
+        rows = slice(start, start + step)
         images = pictures[rows].to(world.model.device)
         current = len(images)
         addresses = sorted({unit.address for unit in units[rows]})
@@ -93,6 +106,21 @@ def held_responses(world: World, units: Sequence[Unit], pictures: Tensor, held: 
         for i, unit in enumerate(units[rows]):
             values[start + i] = response(seen[unit.address][i : i + 1], unit)[0].double()
     return values.numpy()
+
+
+def _folded(world: World, pictures: Tensor, held: Held) -> bool:
+    """Whether something that is held has no axis of pictures, so that it can be held in one picture at a time."""
+    found: list[str] = []
+
+    def visit(name: str, output: Tensor) -> None:
+        if name in held and is_folded(output, len(few)):
+            found.append(name)
+
+    few = pictures[:2].to(world.model.device)
+    if held and len(few) > 1:
+        with torch.no_grad(), gates(world.model.module, visit):
+            run(world.model, few)
+    return bool(found)
 
 
 @contextlib.contextmanager
@@ -145,10 +173,11 @@ def _held_output(name: str, output: Tensor, held: Held, *, size: tuple[int, int]
     """
     if name not in held or by_channel(output, size, images) is None:
         return None
+    to = partial(along, output=output, size=size, images=images)
     chosen, low, high = (part.to(output.device) for part in held[name])
     fixed = chosen & (low == high) if output.is_floating_point() else chosen  # a decision has one value
-    output = torch.where(along(fixed, output, size), along(low.to(output.dtype), output, size), output)
+    output = torch.where(to(fixed), to(low.to(output.dtype)), output)
     if not output.is_floating_point() or bool((fixed == chosen).all()):
         return output  # without a gradient, which a clamp lets pass at its ends
     low, high = (torch.where(chosen, end, side * torch.inf).to(output.dtype) for end, side in ((low, -1), (high, 1)))
-    return output.clamp(along(low, output, size), along(high, output, size))
+    return output.clamp(to(low), to(high))
