@@ -10,7 +10,7 @@ from snellen.checks import Transplants
 from snellen.checks.transplants import EXACT, OTHER, Edge, Seen, _changes, _Pairs
 from snellen.models import Model
 from snellen.models.survey import survey
-from snellen.models.taps import observe, saying
+from snellen.models.taps import hosted, observe, saying
 from snellen.studies.request import Request
 from snellen.studies.world import Given, open_world
 
@@ -184,6 +184,26 @@ def test_a_layer_says_what_it_is_told_once_in_every_pass():
             again = observe(model, images, ["three"], known=known)["three"]
             torch.testing.assert_close(again, said["three"].roll(1, 0))
     torch.testing.assert_close(observe(model, images, ["three"])["three"], said["three"])
+
+
+def test_a_host_is_seen_by_all_but_a_layer_and_what_follows():
+    pixels = torch.tensor(photographs()[0]).permute(0, 3, 1, 2).float() / 255
+    coloured = torch.rand(3, 3, SIDE, SIDE)
+    for where, same in (("", True), ("two", False)):
+        net = Net(where).eval()
+        model = Model(net, size=(SIDE, SIDE))
+        own = observe(model, coloured, ["three"])["three"]
+        with hosted(model, "one", pixels[:1]), torch.no_grad():
+            after = observe(model, coloured, ["three"])["three"]
+            expected = net.three(net.two(net.one(coloured)))  # the gate sees the photograph, and stays shut
+        torch.testing.assert_close(after, expected)
+        assert torch.allclose(after, own) is same
+        torch.testing.assert_close(observe(model, coloured, ["three"])["three"], own)
+    points = coloured.clone().requires_grad_()
+    with hosted(model, "one", pixels[:1]):
+        observe(model, points, ["head"])["head"].sum().backward()
+    slope = torch.autograd.grad(net.head(net.three(net.two(net.one(points))).mean((2, 3))).sum(), points)[0]
+    torch.testing.assert_close(points.grad, slope)
 
 
 def test_one_photograph_says_nothing():

@@ -11,6 +11,8 @@ from snellen.checks.rows import PROVES, SUPPORTS
 from snellen.models import Unit
 
 PATHS = "path-similarity"
+ALL = "all checks"
+"""What a reason is ascribed to that no check gives alone."""
 TAINTED = 0.25
 """Share of a layer's audited units that must be proven for the others to count as suspicious too."""
 LEVEL = 0.05
@@ -105,8 +107,9 @@ def judge(
     judged = []
     for unit, group in units.items():
         against = _against(unit, odds, proven=unit in proven, tainted=unit in tainted)
-        verdict, evidence = _told(rows.get(unit, {}), odds.scores[unit], against, paths.get(group))
-        judged.append(Judgement(unit, verdict, evidence, odds.units[unit], odds.scores[unit]))
+        said, scores, share = rows.get(unit, {}), odds.scores[unit], odds.units[unit]
+        verdict, evidence = _told(said, scores, against, share=share, path=paths.get(group))
+        judged.append(Judgement(unit, verdict, evidence, share, scores))
     return tuple(judged), _model(judged, findings, odds.network, honest or known_honest())
 
 
@@ -128,12 +131,12 @@ def _against(unit: str, odds: _Odds, *, proven: bool, tainted: bool) -> tuple[tu
     if proven:
         return ()
     if odds.rare(unit):
-        return (("all checks", f"Together the checks find what {_one_in(odds.units[unit], 'unit')} shows."),)
+        return ((ALL, f"Together the checks find what {_honest(odds.units[unit], 'unit')}."),)
     if tainted:
         return (("layer", "Other units of its layer are proven to be manipulated."),)
     if odds.rare_layer(unit):
         share = odds.layers[Unit.parse(unit).layer]
-        return (("layer", f"Together the units of its layer show what {_one_in(share, 'layer')} does."),)
+        return (("layer", f"Together the units of its layer show what {_honest(share, 'layer')}."),)
     return None
 
 
@@ -141,6 +144,8 @@ def _told(
     rows: Mapping[str, Mapping[str, Any]],
     scores: Mapping[str, float],
     against: tuple[tuple[str, str], ...] | None,
+    *,
+    share: float,
     path: Finding | None,
 ) -> tuple[UnitVerdict, tuple[tuple[str, str], ...]]:
     """The verdict on a unit and its evidence, what weighs most first."""
@@ -149,16 +154,20 @@ def _told(
         strong = tuple((check, str(row["words"])) for check, row in ranked if row["strength"] >= SUPPORTS)
         return "suspicious", (*against, *strong)
     says = sorted(rows.items(), key=lambda r: ("tells" not in r[1], -int(r[1]["strength"])))
-    told = tuple((check, str(row["words"])) for check, row in says)
+    told = [(check, str(row["words"])) for check, row in says]
     verdict: UnitVerdict = next((row["tells"] for _, row in says if row.get("tells")), "unknown")
-    return verdict, told if path is None else (*told, (PATHS, path.claim))
+    if path is not None:
+        told.append((PATHS, path.claim))
+    if scores:
+        told.append((ALL, f"Together the checks find what {_honest(share, 'unit')}."))
+    return verdict, tuple(told)
 
 
-def _one_in(share: float, what: str) -> str:
-    """Such as "about one in 200 layers of honest networks"."""
-    if share < 1 / RAREST:
-        return f"fewer than one in {RAREST} {what}s of honest networks"
-    return f"about one in {round(1 / share)} {what}s of honest networks"
+def _honest(share: float, what: str) -> str:
+    """Such as "about one in 200 layers of honest networks shows"."""
+    if share > 0.5:
+        return f"most {what}s of honest networks show"
+    return f"{_one_in(share)} {what}s of honest networks shows"
 
 
 def _model(judged: Sequence[Judgement], findings: Sequence[Finding], share: float, honest: Honest) -> Finding:
@@ -202,11 +211,11 @@ def _claim(verdict: Verdict, counts: Mapping[str, int], total: int, *, share: fl
     if not total:
         return "No unit was examined."
     if verdict != "suspicious":
-        looks = "as most honest networks" if share > 0.5 else f"as {_networks(share)} honest networks"
+        looks = "as most honest networks" if share > 0.5 else f"as {_one_in(share)} honest networks"
         return f"No evidence of manipulation in any of {total} units; it looks {looks} do."
-    why = "manipulation is proven" if proved else f"{_networks(share)} honest networks look like this"
+    why = "manipulation is proven" if proved else f"{_one_in(share)} honest networks look like this"
     return f"Evidence of manipulation in {counts['suspicious']} of {total} units; {why}."
 
 
-def _networks(share: float) -> str:
+def _one_in(share: float) -> str:
     return f"fewer than one in {RAREST}" if share < 1 / RAREST else f"about one in {round(1 / share)}"

@@ -1,6 +1,7 @@
 """Recovered pictures: a network drawn while what photographs leave at rest is held there, or as they alone tell it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.attacks.distances import distances_for
-from snellen.base import Seed, evenly
+from snellen.base import Seed, SnellenError, evenly
 from snellen.checks.fits.heads import chain_of, told_by
 from snellen.checks.silent_scan import FAR, QUIET, SWITCH
+from snellen.checks.transplants import EXACT
 from snellen.measures import Rest
 from snellen.models import Model, Unit
+from snellen.models.taps import hosted, observe
 from snellen.pictures import Render, Settings, render
 from snellen.pictures.objectives import Objective
 from snellen.pictures.sheet import from_png
-from snellen.studies.features import channel_means
+from snellen.studies.features import channel_means, space_of
 from snellen.studies.natural import batched, batches, fast
 from snellen.studies.rest import Held, holding, rests
 from snellen.studies.world import World
 
 
-def recover(world: World, units: Iterable[str], settings: Settings, *, seed: Seed, most: int = 256) -> Render:
+def recover(world: World, units: Sequence[str], settings: Settings, *, seed: Seed, most: int = 256) -> Render:
     """Draw units as the network would have it that photographs see.
 
     What no photograph does cannot matter to photographs. Every channel that (almost) all photographs leave at one value
@@ -33,9 +36,13 @@ def recover(world: World, units: Iterable[str], settings: Settings, *, seed: See
     nothing at rest, but move channels out of all proportion (`snellen.checks.silent_scan.FAR`), the first of these that
     runs are held to what photographs do: the gate, not what follows from it, which gradients have to pass.
 
+    Nor does it matter what a unit sees past the main layer before its own, if for photographs all of it passes there.
+    Then the network sees a photograph all the while, and that layer alone the picture
+    (`snellen.models.taps.hosted`): a gate that reads the picture elsewhere reads the photograph.
+
     Args:
         world: the network and the auditor's photographs.
-        units: addresses.
+        units: addresses of one layer's units.
         settings: of the pictures.
         seed: of the pictures.
         most: photographs looked at, chosen evenly.
@@ -47,8 +54,30 @@ def recover(world: World, units: Iterable[str], settings: Settings, *, seed: See
     shown = render(world.model, list(units), settings, seeds=seed).images
     with fast(world), torch.no_grad():
         drawn = rests(world, batched(world, shown))
-    with holding(world.model, resting(known, drawn)):
+    with contextlib.ExitStack() as stack:
+        through = passage(world, Unit.parse(units[0]).layer)
+        if through is not None:
+            stack.enter_context(hosted(world.model, through, world.images.load(chosen[0], world.model.size)[None]))
+        stack.enter_context(holding(world.model, resting(known, drawn)))
         return render(world.model, list(units), settings, seeds=seed)
+
+
+def passage(world: World, layer: str) -> str | None:
+    """The main layer before a layer, if all that photographs do to it passes there; None where it does not."""
+    start = space_of(world, layer)
+    if start is None or len(world.images) < 2:
+        return None
+    first, second = (
+        world.images.load(i, world.model.size)[None].to(world.model.device) for i in (0, -1 % len(world.images))
+    )
+    with torch.no_grad():
+        own = observe(world.model, first, [layer])[layer]
+        try:
+            with hosted(world.model, start, second):
+                after = observe(world.model, first, [layer])[layer]
+        except SnellenError:  # several outputs, windows
+            return None
+    return start if float((after - own).square().mean()) <= EXACT * float(own.var()) else None
 
 
 def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Seed, most: int = 400) -> Render | None:

@@ -122,6 +122,61 @@ def saying(model: Model, layer: str, activation: Tensor, *, known: Survey | None
             hook.remove()
 
 
+@contextlib.contextmanager
+def hosted(model: Model, layer: str, host: Float[Tensor, "1 3 h w"]) -> Iterator[None]:
+    """While open, the network sees one picture whatever goes in; a layer and what follows see what goes in.
+
+    Every pass runs twice: to the layer, with what goes in, and through the whole network, with the host, where the
+    layer says what it said first. Gradients go the same way. A network all of which passes through the layer answers as
+    it always does; what looks past it sees the host.
+
+    Args:
+        model: the network.
+        layer: path of one that returns one tensor, with the pictures first.
+        host: RGB in [0, 1].
+    """
+    seen: list[Tensor] = []
+    said: list[Tensor] = []
+    first = True
+
+    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.append(inputs[0].detach())
+        raise Reached
+
+    def begin(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        nonlocal first
+        if not first:
+            return None
+        first = False
+        said.clear()
+        try:
+            module(*inputs)
+        except Reached:
+            pass
+        finally:
+            first = True
+        return (seen[0].expand(len(inputs[0]), *seen[0].shape[1:]).clone(), *inputs[1:])
+
+    def say(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        if not first:
+            said.append(output)
+            raise Reached
+        return said[0].clone() if said else output
+
+    catching = model.module.register_forward_pre_hook(keep)
+    try:
+        run(model, host.to(model.device, model.dtype))
+    finally:
+        catching.remove()
+    hooks = [model.module.register_forward_pre_hook(begin, prepend=True)]
+    hooks.append(model.module.get_submodule(layer).register_forward_hook(say, prepend=True))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tensor:
     """What enters a layer.
 
