@@ -266,9 +266,10 @@ def _read(folder: Path) -> Table:
         missing = [name for name in missing if name not in names]
         if missing:
             raise ShapeError(f"expected a cell {missing[0][:60]!r}, got none")
+        return msgspec.convert(table, Table)
     except OSError as error:
         raise RecordError(f"expected a table at {path}, got {why(error)}; run snellen matrix again") from None
-    except ShapeError as error:
-        told = f"{path} of another version" if error.where == "format" else f"{path}, which is damaged: {error}"
+    except (ShapeError, msgspec.ValidationError) as error:
+        of_another = isinstance(error, ShapeError) and error.where == "format"
+        told = f"{path} of another version" if of_another else f"{path}, which is damaged: {error}"
         raise RecordError(f"expected a table of format {FORMAT}, got {told}; run snellen matrix again") from None
-    return msgspec.convert(table, Table)
