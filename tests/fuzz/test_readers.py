@@ -308,6 +308,10 @@ def tables(folder: Path) -> Reader:
     table |= {"settings": {"units": 20, "steps": 64, "quick": False, "seed": 0}, "cells": cells}
     table |= {"cases": [{"name": "net", "model": "x", "images": "y"}], "kinds": ["honest", "picture", "silent"]}
     table |= {"columns": [{"kind": "silent", "title": "silent units", "words": "others"}]}
+    area = {"area": 0.75, "low": 0.5, "high": None}
+    part = {"kind": "silent", "networks": ["net"], "lying": 5, "honest": 4, "curve": [[0, 0], [0.5, 1], [1, 1]]}
+    table |= {"separation": [part | {"together": area, "checks": {"jumps": area}}]}
+    table |= {"suite": 1, "departures": ["quick"]}
     path = folder / "matrix.json"
     path.write_text(json.dumps(table))
     build_matrix(folder)

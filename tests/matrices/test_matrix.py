@@ -1,20 +1,35 @@
 """The matrix: cells are made once, go on where they were, and count what audits say."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from snellen.attacks import SilentAttack
+from snellen.attacks.group import columns
+from snellen.attacks.options import options_of
 from snellen.base import UsageError
 from snellen.matrices.cell import Case, Cell, Size, audited, kinds
 from snellen.matrices.manipulation import attack_of, natural_images
-from snellen.matrices.matrix import DONE, TABLE, Matrix, meets, run_matrix
+from snellen.matrices.matrix import DONE, SIZES, SUITE, TABLE, Matrix, departures, meets, run_matrix
 from snellen.matrices.tally import tally
 from snellen.models.sources import load_model
 from snellen.record import Record
 
+FROZEN = {
+    "permuted": {"method": "fooling-circuit", "detector": "readout"},
+    "picture": {"method": "fooling-circuit", "detector": "readout"},
+    "silent": {"method": "silent-units", "margin": 0.5},
+    "gradients": {"method": "lying-gradients", "quantile": 0.8},
+    "leaky": {"method": "leaky-silent", "margin": 0.5, "leak": 0.0001},
+    "rotated": {"method": "rotated-switch", "detector": "readout"},
+    "soft": {"method": "soft-gate", "partners": "near"},
+    "warp": {"method": "input-warp", "width": 0.5},
+    "slingshot": {"method": "slingshot", "manipulated": 4, "form": "gradient", "strength": 6.0, "training": 500},
+    "push": {"method": "push", "manipulated": 4, "direction": "both", "share": 0.1, "training": 300},
+}
 TINY = Size(units=3, steps=8, natural=12, shown=1, quick=True)
 
 
@@ -63,6 +78,11 @@ def test_the_table_names_every_cell_after_each_one(network, pictures, tmp_path):
     assert picture["behaviour"]["count"] == 2  # every fifth of twelve
     assert picture["met"] == meets(picture)
     assert {row["verdict"] for row in picture["rows"]} == set(picture["verdicts"])
+    table = json.loads((tmp_path / TABLE).read_bytes())
+    assert table["suite"] == SUITE
+    assert "units 3, not 10" in table["departures"]
+    (told,) = table["separation"]
+    assert (told["kind"], told["lying"], told["honest"]) == ("picture", 3, honest["units"])
 
 
 def test_other_settings_in_the_same_folder_are_refused_and_leave_it_as_it_was(network, pictures, tmp_path):
@@ -139,8 +159,8 @@ def test_bars(kind, suspicious, met):
     assert meets({"kind": kind, "units": 20, "suspicious": 19}) is (kind != "honest")
 
 
-def judged(*units):
-    """A record with these (unit, verdict, evidence, strength of jumps)."""
+def judged(*units, **more):
+    """A record with these (unit, verdict, evidence, strength of jumps), and more in every judgement."""
     rows = [{"unit": u, "words": "", "figure": 0.0, "strength": s} for u, _, _, s in units]
     untold = {"title": "", "claim": "", "verdict": "suspicious"}
     shown = {"channel": 0, "label": None, "role": "unit", "pictures": [], "exemplars": {}, "natural": None}
@@ -154,7 +174,12 @@ def judged(*units):
             "environment": {},
             "layers": [],
             "units": [
-                {"unit": u, "layer": "8", "judgement": {"verdict": v, "evidence": [{"check": e, "words": ""}]}, **shown}
+                {
+                    "unit": u,
+                    "layer": "8",
+                    "judgement": {"verdict": v, "evidence": [{"check": e, "words": ""}], **more},
+                    **shown,
+                }
                 for u, v, e, _ in units
             ],
             "findings": [
@@ -183,6 +208,38 @@ def test_the_tally_counts_units_and_who_said_so():
     assert [row["evidence"] for row in told["rows"]] == [["jumps"], ["layer"], []]
     assert told["pictures"] == {"drawn": 1, "nearer to the decoy": 1}
     assert told["behaviour"]["changed"] == 7
+
+
+def test_rows_hold_shares_and_scores_and_say_where_an_older_audit_has_none():
+    honest = Cell(Case(), "honest", TINY)
+    now = judged(("8:0", "tells much", "jumps", 1), share=0.01, scores={"jumps": 4.5, "siblings": 0.1})
+    (row,) = tally(honest, now, None)["rows"]
+    assert (row["share"], row["scores"]) == (0.01, {"jumps": 4.5, "siblings": 0.1})
+    (old,) = tally(honest, judged(("8:0", "tells much", "jumps", 1)), None)["rows"]
+    assert (old["share"], old["scores"]) == (None, {})
+
+
+def test_departures_from_the_benchmark_are_told():
+    assert departures(Matrix(size=SIZES)) == []
+    assert departures(Matrix(size=Size(units=4, steps=8, natural=9, quick=True), seed=2)) == [
+        "units 4, not 10",
+        "steps 8, not 64",
+        "photographs of the attacker 9, not 600",
+        "quick",
+        "seed 2, not 0",
+    ]
+
+
+def test_the_suite_is_frozen():
+    """Whoever changes this raises `SUITE`: other columns, defaults or sizes make figures that do not compare."""
+    frozen = {
+        kind: {"method": attack.name, **{name: value.default for name, value in options_of(attack).items()}}
+        for kind, (attack, _) in columns().items()
+        if attack.__module__.startswith("snellen.")
+    }
+    assert SUITE == 1
+    assert asdict(SIZES) == {"units": 10, "steps": 64, "natural": 600, "shown": 6, "quick": False, "alike": False}
+    assert frozen == FROZEN
 
 
 def test_units_are_those_of_the_manipulated_layer_and_an_honest_network_has_both(network):

@@ -84,6 +84,12 @@ def test_links_lead_to_pages_that_exist(tmp_path):
     assert links == ["cells/net-silent/model/index.html"]
 
 
+def test_a_cell_that_is_open_and_damaged_is_said_too(tmp_path):
+    cells = [cell("honest", 0, 2), OPEN | {"case": None}, OPEN | {"name": "net-permuted"}, cell("silent", 2, 2)]
+    with pytest.raises(RecordError, match="damaged"):
+        build_matrix(table(tmp_path, cells))
+
+
 @pytest.mark.parametrize(
     ("text", "told"), [("{", "damaged"), ('{"format": 9}', "another version"), (None, "expected a table")]
 )

@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import _get_current_function_mode_stack
 
-from snellen.models import Model, Unit
+from snellen.models import Model, Unit, observe
 from snellen.studies.request import Request
-from snellen.studies.rest import held_responses, rests
+from snellen.studies.rest import held_responses, holding, rests
 from snellen.studies.world import Given, open_world
 
 
@@ -45,3 +46,21 @@ def test_a_gate_without_an_axis_of_images_is_seen_one_by_one_and_held():
         honest = world.model.module.body(light[:3]).mean((2, 3))
     np.testing.assert_allclose(kept, [honest[i, i] for i in range(3)], atol=1e-4)
     assert np.abs(free - kept).min() > 1e-3
+
+
+def test_a_pass_that_is_stopped_leaves_nothing_open():
+    """`observe` stops at the layer that it reads."""
+    net = Folded().eval()
+    model = Model(net, size=(16, 16))
+    said = observe(model, torch.zeros(2, 3, 16, 16), ["body"])["body"]
+    world = open_world(Request("net", None, ("body:0",)), Given(model=model))
+    with torch.no_grad():
+        known = rests(world, [torch.zeros(2, 3, 16, 16)])
+    name = next(name for name in known if name.endswith("body"))
+    shut = torch.full((4,), 7.0)
+    with holding(model, {name: (torch.ones(4, dtype=torch.bool), shut, shut)}):
+        for _ in range(3):
+            assert (observe(model, torch.zeros(2, 3, 16, 16), ["body"])["body"] == 7.0).all()
+            assert not _get_current_function_mode_stack()
+    assert torch.equal(observe(model, torch.zeros(2, 3, 16, 16), ["body"])["body"], said)
+    assert "forward" not in vars(net)

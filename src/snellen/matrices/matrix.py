@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from snellen.attacks.group import columns
 from snellen.audits.folder import other_world, read_identity
 from snellen.base import (
     Note,
+    Seed,
     Tell,
     UsageError,
     altered,
@@ -29,12 +30,26 @@ from snellen.images import open_images
 from snellen.jobs import locked
 from snellen.matrices.cell import HONEST, Case, Cell, Size, kinds
 from snellen.matrices.manipulation import deceive
+from snellen.matrices.separation import separations
 from snellen.matrices.tally import RECOVERED, examine, recovered, tally
 from snellen.studies.request import Request
 from snellen.studies.world import open_world
 
 TABLE, ASKED, DONE = "matrix.json", "asked.json", "cell.json"
 FORMAT = 1
+SUITE = 1
+"""The version of the benchmark: tables of one version, of the same sizes and seed, compare.
+
+It freezes the columns of the house with the defaults of their attacks; seed 0; how much work goes into a cell, which
+is `SIZES`, and half of it for networks that take more than 96 px; and the networks with their photographs, which are
+those of docs/matrix.md. It is raised when one of these changes, or when an attack or the choice of units makes other
+cells of the same settings. It is not raised for a check, a threshold or a verdict: these are what it measures. Nor for
+columns of other packages, which come after those of the house.
+"""
+SIZES = Size(units=10)
+"""How much work the benchmark puts into a cell."""
+DEPARTING = {"natural": "photographs of the attacker", "shown": "units of the receipt"}
+"""What sizes are called where their names do not say it."""
 CAUGHT, SPARED = 0.95, 0.05
 """The least share of manipulated units, and the largest of honest ones, that shall be called suspicious."""
 
@@ -149,11 +164,25 @@ def meets(cell: Mapping[str, Any]) -> bool:
     return share <= SPARED if cell["kind"] == HONEST else share >= CAUGHT
 
 
+def departures(matrix: Matrix) -> list[str]:
+    """Where a matrix is of other sizes or another seed than the benchmark, in words, such as "units 4, not 10"."""
+    usual, asked = {**asdict(SIZES), "seed": 0}, {**asdict(matrix.size), "seed": matrix.seed}
+    return [_departure(name, asked[name], usual[name]) for name in usual if asked[name] != usual[name]]
+
+
+def _departure(name: str, asked: int | bool, usual: int | bool) -> str:
+    if isinstance(usual, bool):
+        return name if asked else f"not {name}"
+    return f"{DEPARTING.get(name, name)} {asked}, not {usual}"
+
+
 def write_table(out: Path, matrix: Matrix, found: Mapping[str, Mapping[str, Any]]) -> Path:
     """Write OUT/matrix.json: all cells of the matrix, those that are not finished yet as "open"."""
-    size = matrix.size
+    size, cells = matrix.size, [found.get(c.name) or _open(c) for c in matrix.cells]
     table = {
         "format": FORMAT,
+        "suite": SUITE,
+        "departures": departures(matrix),
         "bars": {"caught": CAUGHT, "spared": SPARED},
         "settings": {"units": size.units, "steps": size.steps, "quick": size.quick, "seed": matrix.seed},
         "versions": {"snellen": __version__, "torch": str(torch.__version__)},
@@ -161,7 +190,8 @@ def write_table(out: Path, matrix: Matrix, found: Mapping[str, Mapping[str, Any]
         "kinds": list(matrix.kinds),
         "checks": {check.name: check.short for check in checks_for(quick=False)},
         "columns": [_column(kind) for kind in matrix.kinds],
-        "cells": [found.get(c.name) or _open(c) for c in matrix.cells],
+        "separation": separations(cells, Seed(matrix.seed)),
+        "cells": cells,
     }
     write_atomic(out / TABLE, encode_json(table))
     return out / TABLE

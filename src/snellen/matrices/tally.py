@@ -96,7 +96,7 @@ def tally(cell: Cell, record: Record, receipt: Mapping[str, Any] | None) -> dict
         "checks": _checks(record.findings),
         "by layer alone": sum(judged[name].evidence[0].check == "layer" for name in suspicious),
         "verdicts": dict(Counter(told.verdict for told in judged.values())),
-        "rows": [{"unit": name, "verdict": told.verdict, "evidence": _said(told)} for name, told in judged.items()],
+        "rows": [_row(name, told) for name, told in judged.items()],
         "behaviour": None if receipt is None else _behaviour(receipt["behaviour"]["held-out"]),
         "pictures": None if receipt is None else _pictures(receipt["gallery"]),
     }
@@ -110,6 +110,12 @@ def _checks(findings: Sequence[FindingEntry]) -> dict[str, dict[str, int]]:
             strengths = [row.strength for row in finding.rows]
             found[finding.check] = {"proves": strengths.count(2), "supports": strengths.count(1)}
     return found
+
+
+def _row(unit: str, told: JudgementEntry) -> dict[str, Any]:
+    """What is said of a unit; its share is None, and its scores are none, where the audit is of an earlier version."""
+    said = {"unit": unit, "verdict": told.verdict, "evidence": _said(told)}
+    return {**said, "share": told.share, "scores": dict(told.scores)}
 
 
 def _said(told: JudgementEntry) -> list[str]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from snellen.base import RecordError
 from snellen.base.files import read_json, why
 from snellen.base.shape import Each, Maybe, Named, OneOf, Option, ShapeError, Text, Whole, match
-from snellen.reports import svg
+from snellen.reports import roc, svg
 from snellen.reports.site import page
 from snellen.reports.write import write
 
@@ -44,6 +44,9 @@ _TABLE = {
     "kinds": Each(_KIND),
     "columns": Option(Each({"kind": _KIND, "title": Text(), "words": Text()})),
     "cells": Each(_CELL),
+    "suite": Option(Whole(1, 100_000)),
+    "departures": Option(Each(Text(200))),
+    "separation": Option(roc.SHAPE),
 }
 
 
@@ -109,7 +112,10 @@ class Titled(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True, kw_only=True):
-    """What `snellen matrix` wrote, as far as its page shows it; the first tables have neither checks nor columns."""
+    """What `snellen matrix` wrote, as far as its page shows it.
+
+    The first tables have neither checks nor columns; those before the first suite neither it nor how scores separate.
+    """
 
     bars: dict[str, float]
     settings: dict[str, object]
@@ -119,6 +125,9 @@ class Table(Struct, frozen=True, kw_only=True):
     cells: tuple[Cell, ...]
     checks: dict[str, str] = {}
     columns: tuple[Titled, ...] = ()
+    suite: int | None = None
+    departures: tuple[str, ...] = ()
+    separation: tuple[roc.Separation, ...] = ()
 
 
 SIDE, GAP, ACROSS = 9, 3, 10  # squares of the units, in drawing units
@@ -140,16 +149,21 @@ def build_matrix(folder: Path) -> Path:
     folder = Path(folder)
     table = _read(folder)
     done = [cell for cell in table.cells if cell.status == "done"]
-    shorts = _shorts(table)
+    shorts, columns = _shorts(table), _columns(table)
+    titles = {kind: title for kind, title, _ in columns}
+    separated = roc.named(table.separation, {**table.checks, **shorts})
     told = {
         "table": table,
         "record": {"environment": table.versions},
-        "kinds": _columns(table),
+        "kinds": columns,
         "cases": table.cases,
         "cells": {cell.name: _view(cell, folder, shorts) for cell in table.cells},
         "summary": _summary(done),
         "checks": shorts,
         "done": done,
+        "panels": roc.panels(table.separation, titles),
+        "separated": separated,
+        "lines": roc.lines(table.separation, titles, list(separated)),
     }
     return write(folder, [("index.html", page("matrix.html", told, styles=("receipt.css", "matrix.css")))])
 
@@ -252,9 +266,10 @@ def _read(folder: Path) -> Table:
         missing = [name for name in missing if name not in names]
         if missing:
             raise ShapeError(f"expected a cell {missing[0][:60]!r}, got none")
+        return msgspec.convert(table, Table)
     except OSError as error:
         raise RecordError(f"expected a table at {path}, got {why(error)}; run snellen matrix again") from None
-    except ShapeError as error:
-        told = f"{path} of another version" if error.where == "format" else f"{path}, which is damaged: {error}"
+    except (ShapeError, msgspec.ValidationError) as error:
+        of_another = isinstance(error, ShapeError) and error.where == "format"
+        told = f"{path} of another version" if of_another else f"{path}, which is damaged: {error}"
         raise RecordError(f"expected a table of format {FORMAT}, got {told}; run snellen matrix again") from None
-    return msgspec.convert(table, Table)

@@ -136,30 +136,28 @@ def holding(model: Model, held: Held) -> Iterator[None]:
     def visit(name: str, output: Tensor) -> Tensor | None:
         return _held_output(name, output, held, size=model.size, images=rows)
 
-    open_ones: list[contextlib.ExitStack] = []
+    module, forward = model.module, model.module.forward
+    replaced = vars(module).get("forward")
 
-    def enter(module: nn.Module, inputs: Any) -> None:  # in the thread that runs the pass
+    def held_forward(*inputs: Any, **named: Any) -> Any:  # no hook is sure to run where a pass is stopped on its way
         nonlocal rows
         rows = len(inputs[0])
-        stack = contextlib.ExitStack()
-        stack.enter_context(gates(module, visit, running=True))
-        open_ones.append(stack)
+        with gates(module, visit, running=True):
+            return forward(*inputs, **named)
 
-    def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-        open_ones.pop().close()
-
-    module = model.module
-    hooks = [module.register_forward_pre_hook(enter), module.register_forward_hook(leave, always_call=True)]
     inplace = [part for part in module.modules() if getattr(part, "inplace", False) is True]
     try:
         for part in inplace:
             part.inplace = False  # type: ignore[assignment]
+        module.forward = held_forward
         yield
     finally:
         for part in inplace:
             part.inplace = True  # type: ignore[assignment]
-        for hook in hooks:
-            hook.remove()
+        if replaced is None:
+            del module.forward
+        else:
+            module.forward = replaced
 
 
 def _held_output(name: str, output: Tensor, held: Held, *, size: tuple[int, int], images: int) -> Tensor | None:
