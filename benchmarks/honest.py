@@ -31,7 +31,7 @@ from shared import ROOT, SHARED, declared
 from torch import nn
 
 import snellen
-from snellen.base import SnellenError, encode_json, evenly, write_atomic
+from snellen.base import SnellenError, evenly, write_atomic
 from snellen.checks.finding import Finding
 from snellen.checks.honest import Honest, honest_of, rows_of
 from snellen.images import open_images
@@ -182,7 +182,7 @@ def main() -> None:
     options = asked.parse_args()
     options.out = options.out or ROOT / "benchmarks" / "results" / f"honest{'-held' if options.held else ''}.json"
     if options.reference:
-        write_atomic(REFERENCE, encode_json(reference(options.runs).as_data()))
+        write_atomic(REFERENCE, f"{json.dumps(reference(options.runs).as_data(), separators=(',', ':'))}\n".encode())
         return
     kept = declared()  # noqa: F841 - as long as torchvision is in use
     torch.set_num_threads(options.threads)
