@@ -2,6 +2,7 @@
 
     python benchmarks/honest.py [--held] [--names "resnet20;timm:convnext_atto;..."] [--runs FOLDER] [--out FILE.json]
     python benchmarks/honest.py --reference --runs FOLDER
+    python benchmarks/honest.py --again --runs FOLDER [...]
 
 Trained networks whose files are at hand (`SNELLEN_SHARED` or ../shared), the same pruned, rounded to 8 bits, fine-tuned
 and with a new last layer, the built-in one likewise, and networks of torchvision and timm with random weights. Rules
@@ -11,7 +12,8 @@ quick audit, as `snellen audit --quick` makes it, of six classes and of six unit
 Told of each are the verdicts, what stands out, and where units are placed. No manipulated network is looked at.
 
 `--reference` writes what the checks say of the networks in a folder of runs to src/snellen/checks/honest.json, by which
-verdicts tell how rare a unit is. The folder must hold none of those that are held back.
+verdicts tell how rare a unit is. The folder must hold none of those that are held back. `--again` audits nothing: it
+judges the audits of a folder by today's reference.
 """
 
 import argparse
@@ -34,6 +36,7 @@ import snellen
 from snellen.base import SnellenError, evenly, write_atomic
 from snellen.checks.finding import Finding
 from snellen.checks.honest import Honest, honest_of, rows_of
+from snellen.checks.judgement import judge
 from snellen.images import open_images
 from snellen.models import Model, layers, load_model
 
@@ -147,10 +150,17 @@ def audited(name: str, folder: Path) -> dict[str, Any]:
 
 
 def told(record: dict[str, Any]) -> dict[str, Any]:
-    """Verdicts, what stands out by check, and of every layer how its units are placed."""
-    verdict = next(f["verdict"] for f in record["findings"] if f["check"] == "judgement")
-    judged = [unit["judgement"]["verdict"] for unit in record["units"] if unit["judgement"]]
-    found: dict[str, Any] = {"verdict": verdict, "units": len(judged), "suspicious": judged.count("suspicious")}
+    """Verdicts by today's reference, what stands out by check, and of every layer how its units are placed."""
+    findings = [Finding.from_data(f) for f in record["findings"] if f["check"] != "judgement"]
+    groups = {
+        u["unit"]: "classes" if u["role"] == "class" else f"{u['layer']} units"
+        for u in record["units"]
+        if u["judgement"]
+    }
+    judged, model = judge(groups, findings)
+    suspicious = [j.unit for j in judged if j.verdict == "suspicious"]
+    found: dict[str, Any] = {"verdict": model.verdict, "units": len(judged), "suspicious": len(suspicious)}
+    found["share"] = model.evidence["honest"]["share"]
     for finding in record["findings"]:
         rows = finding["evidence"].get("units", ())
         standing = [[row["unit"], row["strength"], row["figure"]] for row in rows if row["strength"]]
@@ -176,6 +186,7 @@ def main() -> None:
     asked.add_argument("--names")
     asked.add_argument("--held", action="store_true")
     asked.add_argument("--reference", action="store_true")
+    asked.add_argument("--again", action="store_true")
     asked.add_argument("--threads", type=int, default=1)
     asked.add_argument("--runs", type=Path)
     asked.add_argument("--out", type=Path)
@@ -191,7 +202,8 @@ def main() -> None:
     known = json.loads(options.out.read_text()) if options.out.exists() else {"networks": {}}
     for name in wanted:
         try:
-            found = told(audited(name, folder / Path(name).name.replace(":", "-").replace(", ", "-")))
+            run = folder / Path(name).name.replace(":", "-").replace(", ", "-")
+            found = told(json.loads((run / "audit.json").read_bytes()) if options.again else audited(name, run))
         except (SnellenError, OSError) as error:
             sys.stderr.write(f"{name}: {error}\n")
             continue
