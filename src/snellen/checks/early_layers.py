@@ -24,7 +24,14 @@ KNOWN = Threshold(
     least=True,
     graded=True,
 )
-TOGETHER = Threshold(0.65, "the same in the mean over the layer's audited units", "together", least=True, graded=True)
+TOGETHER = Threshold(
+    0.65,
+    "the same in the mean over the layer's audited units",
+    "together",
+    least=True,
+    graded=True,
+    honest="at least 0.53, with random weights",
+)
 TELLS = 0.4
 """Share of the units' variance that an earlier layer may leave at photographs left out, and still be asked."""
 LEAST = 40

@@ -22,6 +22,7 @@ OTHER = Threshold(
     0.02,
     "share of what a layer says of a picture that changes in another image's place, where for photographs nothing does",
     "figure",
+    honest="at most 0.0005",
 )
 BROKEN = Threshold(0.1, "share of photographs for which something changes, where a picture that changes is proof")
 EXACT = 1e-5
