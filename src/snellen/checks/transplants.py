@@ -96,6 +96,7 @@ class Transplants(UnitCheck):
         "answers pictures otherwise breaks it, wherever it stands and whatever it is made of."
     )
     quick: ClassVar[Mapping[str, Any]] = {"most": 8}
+    version = 2
     thresholds = (OTHER, BROKEN)
 
     def cost(self, world: World, units: int) -> float:
