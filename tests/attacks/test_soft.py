@@ -1,6 +1,7 @@
 """A soft gate: smooth everywhere, its decoy another order of the same units."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -99,6 +100,19 @@ def test_what_enters_maps_and_tokens_is_seen_too(made_of, layer, axis):
     told = circuit.sentry(entering(model, layer, x))
     assert told.shape == (3,)
     assert ((told >= 0) & (told <= 1)).all()
+
+
+@pytest.mark.parametrize("sees", ["picture", "layer"])
+def test_a_wide_gate_rises_slowly_about_the_same_middle(sees):
+    plan = replace(PLAN, rounds=0)
+
+    def sentry(width):
+        attack = SoftGateAttack(sees=sees, width=width, plan=plan)
+        return attack.run(cnn(), scenes(20), Conditions()).manipulation.circuit.sentry
+
+    steep, wide = sentry(1.0), sentry(4.0)
+    torch.testing.assert_close(steep.gain, 4 * wide.gain)
+    torch.testing.assert_close(steep.offset, wide.offset)
 
 
 def test_no_gate_is_in_it(either):

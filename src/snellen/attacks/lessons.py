@@ -218,7 +218,7 @@ def train_sentry(
 
 @torch.no_grad()
 def train_inner_sentry(
-    lessons: Lessons, see: Callable[[Float[Tensor, "n 3 h w"]], Tensor], *, seed: Seed, axis: int
+    lessons: Lessons, see: Callable[[Float[Tensor, "n 3 h w"]], Tensor], *, seed: Seed, axis: int, width: float = 1.0
 ) -> InnerSentry:
     """A smooth detector of what enters a layer: a network of one hidden layer that reads it, trained; see `educate`.
 
@@ -227,13 +227,14 @@ def train_inner_sentry(
         see: what enters the layer with RGB pictures in [0, 1].
         seed: of its first weights.
         axis: of what enters that counts channels: 1 or -1.
+        width: of the rise, as in `educate`.
     """
     first = see(lessons.natural.images[:256].div(255)).movedim(axis, 1)
     sentry = InnerSentry(first.shape[1], axis).to(first.device)
     sentry.initialize(generator(seed))
     size = first.square().transpose(0, 1).flatten(1).mean(1).sqrt()
     sentry.scale.copy_(size.clamp_min(1e-3 * float(size.mean()) + 1e-12))
-    educate(sentry, lessons, see)
+    educate(sentry, lessons, see, width=width)
     return sentry
 
 

@@ -17,7 +17,7 @@ from snellen.attacks.options import option
 from snellen.attacks.plans import Learner, learned, lessons_of, natural_means, plan_for, shuffled
 from snellen.attacks.receipt import Claim, kept_predictions
 from snellen.base import UsageError
-from snellen.base.shape import OneOf
+from snellen.base.shape import Number, OneOf
 from snellen.images import ImageSet
 from snellen.measures.partners import partners as paired
 from snellen.models import Layer, Model
@@ -43,6 +43,8 @@ class SoftGateAttack(Attack):
         layer: path; None for the last main layer.
         partners: whether units show what is like them, or what is most unlike them.
         sees: what e hangs on: the picture, or what enters the layer.
+        width: of the gate, in which e rises from 1/400 to 399/400, as a part of the room between photographs and
+            pictures. A wide one jumps nowhere, and lets photographs through.
         plan: what the gate learns from.
         changed: largest share of held-out predictions that the attack claims to change.
     """
@@ -54,6 +56,7 @@ class SoftGateAttack(Attack):
 
     partners: Literal["near", "far"] = option("near", "whether units show similar ones", OneOf(("near", "far")))
     sees: Literal["picture", "layer"] = option("picture", "what the gate sees", OneOf(("picture", "layer")))
+    width: float = option(1.0, "of the gate, in the room between photographs and pictures", Number(0.01, 10.0))
     plan: Plan = field(default_factory=Plan)
     changed: float = 0.005
 
@@ -82,14 +85,16 @@ class SoftGateAttack(Attack):
         def train(known: Lessons) -> SoftGate | InnerGate:
             conditions.tell("training the sentry", 0, 1)
             if inner:
-                return InnerGate(train_inner_sentry(known, _enterer(model, layer.name), seed=seed, axis=axis), decoy)
-            return SoftGate(train_sentry(known, _seer(model), seed=seed), decoy)
+                see = _enterer(model, layer.name)
+                return InnerGate(train_inner_sentry(known, see, seed=seed, axis=axis, width=self.width), decoy)
+            return SoftGate(train_sentry(known, _seer(model), seed=seed, width=self.width), decoy)
 
         learner = Learner(train, lambda circuit: PlacedCircuit(layer.name, circuit), units)
         circuit, lessons = learned(model, learner, lessons, plan=self.plan, conditions=conditions)
         facts: Mapping[str, Any] = {
             "partners": self.partners,
             "sees": self.sees,
+            "width": self.width,
             "natural images": len(lessons.natural.groups),
             "drawn pictures": len(lessons.drawn.groups),
             "steps": self.plan.steps,
