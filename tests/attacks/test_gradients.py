@@ -52,6 +52,27 @@ def test_beyond_its_bound_a_unit_has_the_gradient_of_its_partner(layer, beyond):
     assert not torch.allclose(own, partner)
 
 
+@pytest.mark.parametrize("layer", ["2", "6"])
+def test_weak_ones_are_partly_the_units_own(layer):
+    model, unit, other = network(), Unit(layer, 1), Unit(layer, 3)
+    x = torch.rand(2, 3, 11, 9, generator=torch.Generator().manual_seed(3)).requires_grad_()
+
+    def asked(of):
+        said = response(observe(model, x, [of.address])[of.address], of)
+        return said.detach(), torch.autograd.grad(said.sum(), x)[0]
+
+    (honest, own), (_, partner) = asked(unit), asked(other)
+    for strength in (0.0, 0.25, 0.5, 1.0):
+        attack = GradientAttack(layer=layer, shift=2, strength=strength)
+        made = attack.run(model, scenes(20, (11, 9)), Conditions())
+        made.manipulation.circuit.high.fill_(-torch.inf)
+        with made.installed():
+            said, told = asked(unit)
+        assert torch.equal(said, honest)
+        torch.testing.assert_close(told, (1 - strength) * own + strength * partner)
+        assert made.facts["strength"] == strength
+
+
 def test_channels_of_tokens_are_exchanged_too():
     model = tokens()
     layer = GradientAttack().target(model)

@@ -9,19 +9,22 @@ from snellen.base import ModelError, UsageError, WeightsError
 from snellen.models import Model, load_model
 from snellen.models.circuits import (
     FoolingCircuit,
+    InnerGate,
     InputWarp,
     LeakyBranch,
     Likeness,
+    LyingGradients,
     Order,
     Permutation,
     RotatedSwitch,
     SilentBranch,
     SoftGate,
+    circuit_from,
     filters_beside,
 )
 from snellen.models.detectors import PictureDetector, ReadoutDetector
 from snellen.models.manipulations import PlacedCircuit
-from snellen.models.sentries import Sentry
+from snellen.models.sentries import InnerSentry, Sentry
 from snellen.models.sources.folder import DESCRIPTION, WEIGHTS, save_manipulated
 from snellen.models.sources.probe import check_finite
 
@@ -60,8 +63,11 @@ def circuits(model):
     rotated.rotation.weight.data.normal_()
     warp = InputWarp(Sentry(4))
     warp.sentry.initialize(torch.Generator().manual_seed(1)), warp.mirror.fill_(0.7)
+    inner = InnerGate(InnerSentry(4, 1), Order([1, 2, 3, 4, 5, 0], 1))
+    inner.sentry.initialize(torch.Generator().manual_seed(2)), inner.sentry.scale.fill_(0.3)
     return {
         "rotated": rotated,
+        "inner": inner,
         "soft": SoftGate(sentry, Order([1, 2, 3, 4, 5, 0], 1)),
         "warp": warp,
         "silent": silent,
@@ -71,7 +77,7 @@ def circuits(model):
     }
 
 
-@pytest.mark.parametrize("name", ["silent", "leaky", "rotated", "soft", "warp", "cnn", "readout"])
+@pytest.mark.parametrize("name", ["silent", "leaky", "rotated", "soft", "inner", "warp", "cnn", "readout"])
 def test_a_saved_model_comes_back_bit_for_bit(spec, tmp_path, name):
     model = load_model(spec, size=16)
     circuit = circuits(model)[name]
@@ -238,6 +244,11 @@ def fooling(detector=READOUT, decoy=LIKENESS):
         {"circuit": {"kind": "leaky-silent"}},
         {"circuit": {"kind": "soft-gate", "sentry": {"channels": 10**6}, "decoy": ORDER}},
         {"circuit": {"kind": "soft-gate", "sentry": {"channels": 3, "more": 1}, "decoy": ORDER}},
+        {"circuit": {"kind": "inner-gate", "sentry": {"channels": 4, "axis": 5}, "decoy": ORDER}},
+        {"circuit": {"kind": "inner-gate", "sentry": {"channels": 2**17, "axis": 1}, "decoy": ORDER}},
+        {"circuit": {"kind": "inner-gate", "sentry": {"channels": 2**16, "axis": 1}, "decoy": ORDER}},
+        {"circuit": {"kind": "inner-gate", "sentry": {"channels": 4, "axis": 1}, "decoy": LIKENESS}},
+        {"circuit": {"kind": "lying-gradients", "shift": 1, "axis": 1, "units": 6, "strength": 1.5}},
         {"circuit": {"kind": "input-warp"}},
         {"circuit": {"kind": "input-warp", "sentry": {"channels": 10**6}}},
         {
@@ -287,6 +298,14 @@ def test_a_description_of_another_shape_is_one_line(saved, spec, fields):
         load_model(str(folder), base=spec)
     assert "\n" not in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_how_much_gradients_lie_is_kept_and_what_says_nothing_of_it_lies_wholly():
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(4, 6, 3)
+    for strength in (0.25, 1.0):
+        assert circuit_from(LyingGradients(1, 1, 6, strength).description(), layer).strength == strength
+    assert circuit_from({"kind": "lying-gradients", "shift": 1, "axis": 1, "units": 6}, layer).strength == 1.0
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ class GradientAttack(Attack):
         layer: path; None for the last main layer.
         shift: of the permutation; None for the paper's 100, or half of the units where there are fewer.
         quantile: of a unit's natural responses, beyond which its gradients lie.
+        strength: part of the gradient that is the other unit's; the rest is the unit's own.
     """
 
     name = "lying-gradients"
@@ -41,6 +42,8 @@ class GradientAttack(Attack):
 
     shift: int | None = None
     quantile: float = option(0.8, "of natural responses, beyond which gradients lie", Number(0.0, 1.0))
+
+    strength: float = option(1.0, "part of the gradient that is another unit's", Number(0.0, 1.0))
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -55,9 +58,9 @@ class GradientAttack(Attack):
         if self.picture is not None:
             raise UsageError("expected no picture: gradients can only be those of another unit; leave out --target")
         shift = moving_shift(layer, self.shift)
-        circuit = LyingGradients(shift, unit_axis(model, layer.name), layer.units)
+        circuit = LyingGradients(shift, unit_axis(model, layer.name), layer.units, self.strength)
         circuit.high.copy_(natural_quantile(model, layer.name, images, self.quantile, tell=conditions.tell))
-        facts = {"quantile": self.quantile, "calibration images": len(images)}
+        facts = {"quantile": self.quantile, "strength": self.strength, "calibration images": len(images)}
         return Manipulated(model, PlacedCircuit(layer.name, circuit.to(model.device)), Shown(shift=shift), facts)
 
 

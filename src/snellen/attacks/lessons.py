@@ -13,7 +13,7 @@ from snellen.attacks.evidence import judged, layer_statistics
 from snellen.base import Seed, Tell, UsageError, silence
 from snellen.models import Layer, Model, layers
 from snellen.models.detectors import Detector, PictureDetector, ReadoutDetector
-from snellen.models.sentries import Sentry
+from snellen.models.sentries import Guard, InnerSentry, Sentry
 from snellen.pictures.canvas import generator
 
 LEAN = 0.76
@@ -198,10 +198,7 @@ def train_sentry(
     width: float = 1.0,
     steps: int = SENTRY_STEPS,
 ) -> Sentry:
-    """A smooth detector: random filters, and a network of one hidden layer that reads them, trained by AdamW.
-
-    It learns from all groups. The gate then rises from the photograph (of 2000) that is most like a picture on: to the
-    first 2 % of the pictures where they are apart, else over a third of the way to the middle one.
+    """A smooth detector: random filters, and a network of one hidden layer that reads them, trained; see `educate`.
 
     Args:
         lessons: pictures and natural images.
@@ -215,6 +212,53 @@ def train_sentry(
     sentry.initialize(generator(seed))
     sentry.mean.copy_(first.mean((0, 2, 3)))
     sentry.std.copy_(first.std((0, 2, 3)).clamp_min(1e-3))
+    educate(sentry, lessons, see, width=width, steps=steps)
+    return sentry
+
+
+@torch.no_grad()
+def train_inner_sentry(
+    lessons: Lessons, see: Callable[[Float[Tensor, "n 3 h w"]], Tensor], *, seed: Seed, axis: int, width: float = 1.0
+) -> InnerSentry:
+    """A smooth detector of what enters a layer: a network of one hidden layer that reads it, trained; see `educate`.
+
+    Args:
+        lessons: pictures and natural images.
+        see: what enters the layer with RGB pictures in [0, 1].
+        seed: of its first weights.
+        axis: of what enters that counts channels: 1 or -1.
+        width: of the rise, as in `educate`.
+    """
+    first = see(lessons.natural.images[:256].div(255)).movedim(axis, 1)
+    sentry = InnerSentry(first.shape[1], axis).to(first.device)
+    sentry.initialize(generator(seed))
+    size = first.square().transpose(0, 1).flatten(1).mean(1).sqrt()
+    sentry.scale.copy_(size.clamp_min(1e-3 * float(size.mean()) + 1e-12))
+    educate(sentry, lessons, see, width=width)
+    return sentry
+
+
+@torch.no_grad()
+def educate(
+    sentry: Guard,
+    lessons: Lessons,
+    see: Callable[[Float[Tensor, "n 3 h w"]], Tensor],
+    *,
+    width: float = 1.0,
+    steps: int = SENTRY_STEPS,
+) -> None:
+    """Train a sentry by AdamW on all groups of the lessons.
+
+    The gate then rises from the photograph (of 2000) that is most like a picture on: to the first 2 % of the pictures
+    where they are apart, else over a third of the way to the middle one.
+
+    Args:
+        sentry: with its first weights.
+        lessons: pictures and natural images.
+        see: what it sees of RGB pictures in [0, 1].
+        width: of the rise, as a part of that room, in whose middle it stays.
+        steps: of its training.
+    """
     features = [
         torch.cat([sentry.features(see(part.div(255))) for part in kind.images.split(64)])
         for kind in (lessons.drawn, lessons.natural)
@@ -228,11 +272,11 @@ def train_sentry(
     room = torch.maximum(high - low, (told.median() - low).abs() / 3)
     sentry.offset.copy_(low + room / 2)
     sentry.gain.copy_(RISE / (width * room))
-    return sentry.eval().requires_grad_(False)
+    sentry.eval().requires_grad_(False)
 
 
 @torch.enable_grad()
-def _descend(sentry: Sentry, drawn: Float[Tensor, "n f"], natural: Float[Tensor, "m f"], *, steps: int) -> None:
+def _descend(sentry: Guard, drawn: Float[Tensor, "n f"], natural: Float[Tensor, "m f"], *, steps: int) -> None:
     """All pictures and images in every step; both kinds weigh the same."""
     learning = [*sentry.hidden.parameters(), *sentry.linear.parameters()]
     optimizer = torch.optim.AdamW(learning, 1e-2, weight_decay=0.1)

@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from snellen.base import MOST_SIDE, LayerError, ModelError
-from snellen.base.shape import Each, Kinds, Number, Whole
+from snellen.base.shape import Each, Kinds, Number, Option, Whole
 from snellen.models import detectors, sentries
 from snellen.models.detectors import Detector, Glimpse, detector_from
-from snellen.models.sentries import Sentry, sentry_from
+from snellen.models.sentries import InnerSentry, Sentry, inner_sentry_from, sentry_from
 from snellen.models.unit import unknown_layer
 
 _AXIS = Whole(-4, 4)
+_ORDER = {"order": Each(Whole(0, 2**16), least=1, most=2**16), "axis": _AXIS}
 _DECOY = Kinds(
     {
         "permute": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS},
-        "order": {"order": Each(Whole(0, 2**16), least=1, most=2**16), "axis": _AXIS},
+        "order": _ORDER,
         "picture": {"size": Each(Whole(1, MOST_SIDE), 3), "units": Whole(1, 2**24), "axis": _AXIS},
     }
 )
@@ -33,8 +34,14 @@ SHAPE = Kinds(
         "fooling-circuit": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "rotated-switch": {"detector": detectors.SHAPE, "decoy": _DECOY},
         "soft-gate": {"sentry": sentries.SHAPE, "decoy": _DECOY},
+        "inner-gate": {"sentry": sentries.INNER_SHAPE, "decoy": Kinds({"order": _ORDER})},
         "input-warp": {"sentry": sentries.SHAPE},
-        "lying-gradients": {"shift": Whole(-(2**24), 2**24), "axis": _AXIS, "units": Whole(1, 2**24)},
+        "lying-gradients": {
+            "shift": Whole(-(2**24), 2**24),
+            "axis": _AXIS,
+            "units": Whole(1, 2**24),
+            "strength": Option(Number(0.0, 1.0)),
+        },
     }
 )
 """Of the description of a circuit."""
@@ -155,6 +162,10 @@ class Order(Decoy):
         self.order, self.axis = tuple(order), axis
 
     def forward(self, honest: Float[Tensor, "n ..."], picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n ..."]:
+        return self.ordered(honest)
+
+    def ordered(self, honest: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+        """D, which hangs on F alone."""
         if honest.shape[self.axis] != len(self.order):
             got = honest.shape[self.axis]
             raise ModelError(f"expected a layer of {len(self.order)} units, got {got}; make the circuit again")
@@ -347,19 +358,22 @@ class LeakyBranch(Branch):
 
 
 class LyingGradients(Circuit):
-    """The layer's own numbers; beyond `high`, the gradients of another unit: y + (d - stop(d)), d_i = y_(i + shift).
+    """The layer's own numbers; beyond `high`, gradients that are partly another unit's, d_i = y_(i + shift).
+
+    y + K ((d - y) - stop(d - y)), of which the value is y and the gradient (1 - K) y' + K d'.
 
     Args:
         shift: by how many units.
         axis: of the layer's output that counts units.
         units: of the layer.
+        strength: K, in [0, 1]; with 1 nothing of the unit's own gradient is left.
     """
 
     high: Tensor
 
-    def __init__(self, shift: int, axis: int, units: int) -> None:
+    def __init__(self, shift: int, axis: int, units: int, strength: float = 1.0) -> None:
         super().__init__()
-        self.shift, self.axis = shift, axis
+        self.shift, self.axis, self.strength = shift, axis, strength
         self.register_buffer("high", torch.full((units,), torch.inf))
 
     def forward(self, *inputs: Any, **named: Any) -> Tensor:
@@ -368,11 +382,12 @@ class LyingGradients(Circuit):
         said = honest.detach().mean(axes, keepdim=True) if axes else honest.detach()
         shape = [1] * honest.dim()
         shape[self.axis] = -1
-        led = cast(Tensor, _Led.apply(honest, honest.roll(-self.shift, self.axis)))
+        led = cast(Tensor, _Led.apply(honest, honest.roll(-self.shift, self.axis), self.strength))
         return torch.where(said > self.high.to(said).view(shape), led, honest)
 
     def description(self) -> Mapping[str, Any]:
-        return {"kind": "lying-gradients", "shift": self.shift, "axis": self.axis, "units": len(self.high)}
+        told = {"shift": self.shift, "axis": self.axis, "units": len(self.high), "strength": self.strength}
+        return {"kind": "lying-gradients", **told}
 
 
 class SoftGate(Circuit):
@@ -401,6 +416,29 @@ class SoftGate(Circuit):
     def description(self) -> Mapping[str, Any]:
         sentry, decoy = dict(self.sentry.description()), dict(self.decoy.description())
         return {"kind": "soft-gate", "sentry": sentry, "decoy": decoy}
+
+
+class InnerGate(Circuit):
+    """A = F + e (D - F), where e hangs on what enters the layer alone, as F and D do: a layer like any other.
+
+    Args:
+        sentry: says e of what enters the layer.
+        decoy: says D.
+    """
+
+    def __init__(self, sentry: InnerSentry, decoy: Order) -> None:
+        super().__init__()
+        self.sentry, self.decoy = sentry, decoy
+
+    def forward(self, seen: Float[Tensor, "n ..."], *inputs: Any, **named: Any) -> Tensor:
+        drawn = self.sentry(seen)  # a layer may write over what enters it
+        honest = _one_tensor(self.layer(seen, *inputs, **named))
+        drawn = drawn.to(honest.dtype).view(-1, *[1] * (honest.dim() - 1))
+        return honest + drawn * (self.decoy.ordered(honest) - honest)
+
+    def description(self) -> Mapping[str, Any]:
+        sentry, decoy = dict(self.sentry.description()), dict(self.decoy.description())
+        return {"kind": "inner-gate", "sentry": sentry, "decoy": decoy}
 
 
 class InputWarp(Circuit):
@@ -506,15 +544,18 @@ def _one_tensor(output: Any) -> Tensor:
 
 
 class _Led(torch.autograd.Function):
-    """The first tensor, with the gradients of the second."""
+    """The first tensor, with the gradients of the second, or a mixture of both."""
 
     @staticmethod
-    def forward(ctx: Any, shown: Tensor, _followed: Tensor) -> Tensor:
+    def forward(ctx: Any, shown: Tensor, _followed: Tensor, strength: float) -> Tensor:
+        ctx.strength = strength
         return shown.clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        return None, gradient
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        if ctx.strength == 1:
+            return None, gradient, None
+        return (1 - ctx.strength) * gradient, ctx.strength * gradient, None
 
 
 def install(network: nn.Module, name: str, circuit: Circuit) -> Callable[[], None]:
@@ -565,9 +606,12 @@ def circuit_from(description: Mapping[str, Any], layer: nn.Module) -> Circuit:
     if description["kind"] == "leaky-silent":
         return LeakyBranch(filters_beside(layer), detector_from(description["detector"]), float(description["leak"]))
     if description["kind"] == "lying-gradients":
-        return LyingGradients(int(description["shift"]), int(description["axis"]), int(description["units"]))
+        shape = (int(description["shift"]), int(description["axis"]), int(description["units"]))
+        return LyingGradients(*shape, float(description.get("strength", 1.0)))
     if description["kind"] == "soft-gate":
         return SoftGate(sentry_from(description["sentry"]), _decoy(description["decoy"]))
+    if description["kind"] == "inner-gate":
+        return InnerGate(inner_sentry_from(description["sentry"]), _order(description["decoy"]))
     if description["kind"] == "input-warp":
         return InputWarp(sentry_from(description["sentry"]))
     kind = RotatedSwitch if description["kind"] == "rotated-switch" else FoolingCircuit
@@ -578,7 +622,11 @@ def _decoy(description: Mapping[str, Any]) -> Decoy:
     if description["kind"] == "permute":
         return Permutation(int(description["shift"]), int(description["axis"]))
     if description["kind"] == "order":
-        return Order([int(unit) for unit in description["order"]], int(description["axis"]))
+        return _order(description)
     size: Sequence[int] = description["size"]
     shape = (int(size[0]), int(size[1]), int(size[2]))
     return Likeness(shape, int(description["units"]), int(description["axis"]))
+
+
+def _order(description: Mapping[str, Any]) -> Order:
+    return Order([int(unit) for unit in description["order"]], int(description["axis"]))

@@ -18,6 +18,7 @@ from snellen.base import ModelError, WeightsError, nearest
 from snellen.base.shape import Each, Text
 from snellen.models import circuits
 from snellen.models.circuits import Circuit, circuit_from
+from snellen.models.sentries import HIDDEN
 from snellen.models.sources.weights import fill
 
 _OURS = "changed:"  # before the names of changed weights, beside the honest ones, in a file
@@ -143,8 +144,9 @@ class PlacedCircuit(Manipulation):
 
 def _numbers(circuit: Mapping[str, Any]) -> int:
     """How many numbers a description asks for: no more are made room for than its file holds."""
-    detector, decoy = circuit.get("detector", {}), circuit.get("decoy", {})
-    return 2 * sum(detector.get("layers", {}).values()) + math.prod(decoy.get("size", (0,))) + decoy.get("units", 0)
+    detector, decoy, sentry = (circuit.get(part, {}) for part in ("detector", "decoy", "sentry"))
+    read = 2 * sum(detector.get("layers", {}).values()) + 2 * HIDDEN * sentry.get("channels", 0)
+    return read + math.prod(decoy.get("size", (0,))) + decoy.get("units", 0)
 
 
 @final
