@@ -12,6 +12,7 @@ from snellen.base import evenly
 from snellen.checks.check import Exhibit, Threshold, UnitCheck
 from snellen.checks.finding import number
 from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow
+from snellen.measures import own_places
 from snellen.measures.surrogates import ridge
 from snellen.studies.features import by_layer, channel_means, spaces_of
 from snellen.studies.natural import batched, batches
@@ -152,9 +153,7 @@ def places(said: Float[np.ndarray, "u u"]) -> Float[np.ndarray, " u"]:
     Args:
         said: of each picture (rows) and unit (columns), in standard deviations of photographs.
     """
-    beyond = said - said.mean(0)
-    own = np.diag(beyond)[:, None]
-    return np.asarray(((beyond < own).sum(1) + 0.5 * ((beyond == own).sum(1) - 1)) / (len(said) - 1))
+    return own_places(said - said.mean(0))
 
 
 def _row(unit: str, place: int, depths: Sequence[Depth]) -> UnitRow:

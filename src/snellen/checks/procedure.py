@@ -14,7 +14,7 @@ from snellen.checks.check import Check, Threshold, found
 from snellen.checks.finding import Finding, number
 from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow, spans
 from snellen.jobs import Context, Function, Job
-from snellen.measures import unit_length
+from snellen.measures import own_places, unit_length
 from snellen.pictures import Settings, canvas_named, render
 from snellen.pictures.gallery import finite
 from snellen.pictures.sheet import png
@@ -93,9 +93,7 @@ def agreements(standard: Float[np.ndarray, "u d"], variant: Float[np.ndarray, "u
     spread = standard[known].std(0) + 1e-6 * (np.abs(standard[known]).max() + 1e-30)
     first, second = ((x[known] - x[known].mean(0)) / spread for x in (standard, variant))
     alike = unit_length(second) @ unit_length(first).T
-    own = np.diag(alike)[:, None]
-    over = (own > alike).sum(1) + 0.5 * ((own == alike).sum(1) - 1)
-    found[known] = over / (known.sum() - 1)
+    found[known] = own_places(alike)
     return found
 
 

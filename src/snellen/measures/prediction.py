@@ -58,6 +58,16 @@ def auc(own: Float[np.ndarray, "... a"], others: Float[np.ndarray, "... b"]) -> 
     return np.asarray(over + 0.5 * (own[..., :, None] == others[..., None, :]).mean((-2, -1)))
 
 
+def own_places(table: Float[np.ndarray, "u u"]) -> Float[np.ndarray, " u"]:
+    """For every row the share of its other numbers that are below the diagonal one; ties half.
+
+    Args:
+        table: at least two rows.
+    """
+    own = np.diag(table)[:, None]
+    return np.asarray(((table < own).sum(1) + 0.5 * ((table == own).sum(1) - 1)) / (len(table) - 1))
+
+
 def forced_choice(
     scores: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"], share: float = 0.1
 ) -> tuple[float, Bool[np.ndarray, " n"]]:
