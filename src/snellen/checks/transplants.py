@@ -124,8 +124,8 @@ class Transplants(UnitCheck):
             return "Of no layer all that follows hangs on it alone, so nothing can be put in another image's place."
         if odd:
             return (
-                f"Put in another image's place, {odd} of {len(known)} pictures get other answers, where photographs get "
-                "the same: something looks at the picture itself."
+                f"Put in another image's place, {odd} of {len(known)} pictures get other answers, where photographs "
+                "get the same: something looks at the picture itself."
             )
         return (
             f"Put in other images' places, all {len(known)} pictures do what they did: up to {max(known):.1g} changes."
