@@ -203,7 +203,10 @@ def main() -> None:
     for name in wanted:
         try:
             run = folder / Path(name).name.replace(":", "-").replace(", ", "-")
-            found = told(json.loads((run / "audit.json").read_bytes()) if options.again else audited(name, run))
+            record = json.loads((run / "audit.json").read_bytes()) if options.again else audited(name, run)
+            if record["status"] != "complete":
+                raise SnellenError(f"expected a finished audit, got one that was stopped at {run}; run it again")
+            found = told(record)
         except (SnellenError, OSError) as error:
             sys.stderr.write(f"{name}: {error}\n")
             continue
