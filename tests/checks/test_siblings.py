@@ -74,6 +74,7 @@ def test_a_lure_is_told_from_its_siblings_and_honest_units_are_not(pictures):
     assert "1 of 7 units are drawn unlike their siblings" in lured.claim
 
 
+@pytest.mark.slow
 def test_seeds_and_starts_matter(pictures):
     few = examined(Lured(), pictures)
     for fields in ({"seeds": 3}, {"starts": 2}):
