@@ -29,6 +29,7 @@ def table(folder):
     return json.loads((folder / "comparison.json").read_text())
 
 
+@pytest.mark.slow
 def test_every_figure_is_there(compared):
     told = table(compared)
     assert [n["structure"] for n in told["networks"]] == ["plain", "quadratic"]
@@ -44,6 +45,7 @@ def test_every_figure_is_there(compared):
     assert (compared / "sheets" / "quadratic.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_page_says_who_was_compared_and_loads_nothing(compared):
     page = (compared / "index.html").read_text()
     assert "patch-quadratic network" in page
@@ -51,6 +53,7 @@ def test_the_page_says_who_was_compared_and_loads_nothing(compared):
     assert page == (build_comparison(compared)).read_text()
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_made_again(compared, monkeypatch):
     before = (compared / "comparison.json").read_bytes()
     monkeypatch.setattr("snellen.structures.trainer.train", pytest.fail)
@@ -59,6 +62,7 @@ def test_what_is_there_is_not_made_again(compared, monkeypatch):
     assert (compared / "comparison.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_damaged_figures_are_measured_again_and_named(compared, monkeypatch):
     path = compared / "networks" / "plain-0" / "figures.json"
     kept, lines = path.read_bytes(), []
@@ -69,6 +73,7 @@ def test_damaged_figures_are_measured_again_and_named(compared, monkeypatch):
     assert (compared / "comparison.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_another_comparison_in_the_folder_is_refused(compared):
     with pytest.raises(UsageError, match="another"):
         snellen.compare(**{**ASKED, "steps": 9}, out=compared)
@@ -81,6 +86,7 @@ def test_somebody_elses_folder_is_left_alone(tmp_path):
     assert (tmp_path / "index.html").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -98,6 +104,7 @@ def test_a_damaged_table_is_one_line(compared, tmp_path, change):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_names_of_a_table_are_escaped(compared, tmp_path):
     told = table(compared)
     told["structures"][0]["title"] = "<script>alert(1)</script>"
