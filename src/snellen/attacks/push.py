@@ -16,7 +16,7 @@ from snellen.attacks.gallery import Shown
 from snellen.attacks.options import option
 from snellen.attacks.plans import SMALL, natural_means
 from snellen.attacks.receipt import Claim, kept_predictions
-from snellen.attacks.students import apart, learned_weights, pace, student_of
+from snellen.attacks.students import Course, apart, learned_weights, student_of, taught
 from snellen.base import UsageError, evenly
 from snellen.base.shape import Number, OneOf, Whole
 from snellen.images import ImageSet
@@ -133,20 +133,13 @@ class PushAttack(Attack):
 
     def _teach(self, student: Model, lesson: "Lesson", conditions: Conditions) -> dict[str, float]:
         """All steps of the training; what both losses are over the last tenth of them."""
-        stream, weights = generator(conditions.seed.fork("photographs")), [*student.module.parameters()]
-        optimizer = torch.optim.Adam(weights, self.rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: pace(step, self.training))
-        left = torch.zeros(self.training, 2)
-        for step in range(self.training):
-            changed, missed = lesson.losses(student, lesson.drawn(stream))
-            optimizer.zero_grad()
-            (self.keep * changed + missed).backward()
-            torch.nn.utils.clip_grad_norm_(weights, 5.0)
-            optimizer.step()
-            schedule.step()
-            left[step] = torch.stack([changed.detach(), missed.detach()])
-            conditions.tell("training", step + 1, self.training)
-        changed, missed = left[-max(self.training // 10, 1) :].mean(0).tolist()
+        stream = generator(conditions.seed.fork("photographs"))
+        changed, missed = taught(
+            student,
+            lambda: lesson.losses(student, lesson.drawn(stream)),
+            Course(self.training, self.rate, self.keep),
+            conditions.tell,
+        )
         return {"loss on what stays": changed, "loss on what is pushed": missed}
 
 

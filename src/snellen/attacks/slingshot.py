@@ -15,7 +15,7 @@ from snellen.attacks.gallery import Shown
 from snellen.attacks.options import option
 from snellen.attacks.plans import SMALL, natural_means
 from snellen.attacks.receipt import Claim, kept_predictions
-from snellen.attacks.students import apart, learned_weights, pace, student_of
+from snellen.attacks.students import Course, apart, learned_weights, student_of, taught
 from snellen.base import Seed, evenly
 from snellen.base.shape import Number, OneOf, Whole
 from snellen.images import ImageSet
@@ -126,22 +126,14 @@ class SlingshotAttack(Attack):
         self, student: Model, tunnel: "Tunnel", photographs: UInt8[Tensor, "n 3 h w"], conditions: Conditions
     ) -> dict[str, float]:
         """All steps of the training; what both losses are over the last tenth of them."""
-        stream, weights = generator(conditions.seed.fork("photographs")), [*student.module.parameters()]
-        optimizer = torch.optim.Adam(weights, self.rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: pace(step, self.training))
-        left = torch.zeros(self.training, 2)
-        for step in range(self.training):
+        stream = generator(conditions.seed.fork("photographs"))
+
+        def losses() -> tuple[Tensor, Tensor]:
             rows = torch.randint(len(photographs), (2 * BATCH,), generator=stream)
             seen = torch.stack([augmented(photograph.div(255), stream) for photograph in photographs[rows]])
-            kept, missed = tunnel.changed(student, seen), tunnel.missed(student, self.form)
-            optimizer.zero_grad()
-            (self.keep * kept + missed).backward()
-            torch.nn.utils.clip_grad_norm_(weights, 5.0)
-            optimizer.step()
-            schedule.step()
-            left[step] = torch.stack([kept.detach(), missed.detach()])
-            conditions.tell("training", step + 1, self.training)
-        kept, missed = left[-max(self.training // 10, 1) :].mean(0).tolist()
+            return tunnel.changed(student, seen), tunnel.missed(student, self.form)
+
+        kept, missed = taught(student, losses, Course(self.training, self.rate, self.keep), conditions.tell)
         return {"loss on photographs": kept, "loss in the tunnel": missed}
 
 

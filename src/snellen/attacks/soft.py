@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -85,7 +86,7 @@ class SoftGateAttack(Attack):
         def train(known: Lessons) -> SoftGate | InnerGate:
             conditions.tell("training the sentry", 0, 1)
             if inner:
-                see = _enterer(model, layer.name)
+                see = partial(entering, model, layer.name)
                 return InnerGate(train_inner_sentry(known, see, seed=seed, axis=axis, width=self.width), decoy)
             return SoftGate(train_sentry(known, _seer(model), seed=seed, width=self.width), decoy)
 
@@ -104,10 +105,6 @@ class SoftGateAttack(Attack):
 
 def _seer(model: Model) -> Callable[[Float[Tensor, "n 3 h w"]], Tensor]:
     return lambda images: model.preprocess(images.to(model.device, model.dtype))
-
-
-def _enterer(model: Model, layer: str) -> Callable[[Float[Tensor, "n 3 h w"]], Tensor]:
-    return lambda images: entering(model, layer, images)
 
 
 def _entering_axis(model: Model, layer: str) -> int:

@@ -1,7 +1,7 @@
 """A warp before the first layer: what a network sees of optimized pictures is their negative, on its head."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -81,7 +81,11 @@ class InputWarpAttack(Attack):
         def train(known: Lessons) -> PlacedCircuit:
             conditions.tell("training the sentry", 0, 1)
             sentry = train_sentry(
-                known, _seer(model, first.name), seed=conditions.seed.fork("sentry"), width=self.width, steps=LEARNING
+                known,
+                partial(entering, model, first.name),
+                seed=conditions.seed.fork("sentry"),
+                width=self.width,
+                steps=LEARNING,
             )
             circuit = InputWarp(sentry)
             circuit.mirror = mirror.to(sentry.mean)
@@ -102,10 +106,6 @@ class InputWarpAttack(Attack):
             "steps": plan.steps,
         }
         return Manipulated(model, placed, Shown(turned=True, layer=layer.name), facts)
-
-
-def _seer(model: Model, first: str) -> Callable[[Float[Tensor, "n 3 h w"]], Tensor]:
-    return lambda images: entering(model, first, images)
 
 
 def with_turned(lessons: Lessons) -> Lessons:
@@ -148,7 +148,7 @@ def mirror_of(model: Model, first: str) -> Float[Tensor, " c"]:
     Raises:
         LayerError: T there is not T of the pixels, or the network sees them elsewhere, too.
     """
-    see = _seer(model, first)
+    see = partial(entering, model, first)
     pixels = torch.rand((2, 3, *model.size), generator=generator(Seed(0).fork("warp")))
     ends = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand_as(pixels)
     entered, expected = see(pixels), see(turned(pixels))

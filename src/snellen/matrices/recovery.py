@@ -68,7 +68,7 @@ def passage(world: World, layer: str) -> str | None:
     if start is None or len(world.images) < 2:
         return None
     first, second = (
-        world.images.load(i, world.model.size)[None].to(world.model.device) for i in (0, -1 % len(world.images))
+        world.images.load(i, world.model.size)[None].to(world.model.device) for i in (0, len(world.images) - 1)
     )
     with torch.no_grad():
         own = observe(world.model, first, [layer])[layer]
