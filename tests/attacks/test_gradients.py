@@ -9,7 +9,7 @@ from torch import nn
 from snellen.attacks import Conditions, Exam
 from snellen.attacks.gradients import GradientAttack, natural_quantile
 from snellen.base import UsageError
-from snellen.checks.gradient_honesty import TOLD, told_shares
+from snellen.checks.gradient_honesty import TOLD, Slopes
 from snellen.models import Unit, load_model, observe, response
 from snellen.models.circuits import LyingGradients
 from snellen.models.sources.folder import save_manipulated
@@ -92,9 +92,9 @@ def test_the_check_of_gradients_sees_it():
     made = GradientAttack(layer="6", shift=2).run(model, images, Conditions())
     made.manipulation.circuit.high.fill_(-torch.inf)
     x = torch.stack([images.load(i, (11, 9)) for i in range(4)])
-    assert (told_shares(model, Unit("6", 1), x) > 0.9).all()
+    assert (Slopes.at(model, Unit("6", 1), x).told() > 0.9).all()
     with made.installed():
-        assert (told_shares(model, Unit("6", 1), x) < TOLD.value).any()
+        assert (Slopes.at(model, Unit("6", 1), x).told() < TOLD.value).any()
 
 
 def test_it_is_saved_and_read_again(tmp_path):

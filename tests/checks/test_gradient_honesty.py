@@ -1,10 +1,13 @@
 """Gradients that are another function's are told from a network's own, whatever the network says."""
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from snellen.checks.gradient_honesty import TOLD, GradientHonesty, told_shares
+from snellen.checks.gradient_honesty import BEYOND, TOLD, UNTOLD, GradientHonesty, Slopes
 from snellen.models import Model, Unit
 
 
@@ -31,7 +34,7 @@ def points(count=6):
 
 
 def test_an_honest_gradient_is_told_in_full():
-    shares = told_shares(Model(network(0), size=(32, 32)), Unit("5", 1), points())
+    shares = Slopes.at(Model(network(0), size=(32, 32)), Unit("5", 1), points()).told()
     assert shares.min() > 0.97
     assert shares.max() < 1.03
 
@@ -39,7 +42,7 @@ def test_an_honest_gradient_is_told_in_full():
 def test_a_linear_unit_is_told_exactly():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2)).double()
-    shares = told_shares(Model(module, size=(8, 8)), Unit("1", 0), points(3)[:, :, :8, :8].double())
+    shares = Slopes.at(Model(module, size=(8, 8)), Unit("1", 0), points(3)[:, :, :8, :8].double()).told()
     assert torch.allclose(shares, torch.ones(3, dtype=torch.float64), atol=1e-9)
 
 
@@ -49,7 +52,7 @@ def test_a_lie_is_told_by_what_it_does(strength):
     model = Model(Lying(honest, decoy, strength), size=(32, 32))
     assert torch.equal(model.module(points()), honest(points()))
     images = points()
-    shares = told_shares(model, Unit("", 1), images)
+    shares = Slopes.at(model, Unit("", 1), images).told()
     x = images.clone().requires_grad_()
     own, lie = (torch.autograd.grad(n(x)[:, 1].sum(), x)[0].flatten(1) for n in (honest, decoy))
     handed_out = own + strength * lie
@@ -86,12 +89,81 @@ def test_a_gradient_that_says_too_little_is_a_lie_too(pictures):
     assert all(row["figure"] > 10 * TOLD.value and row["most"] > 10 for row in found.rows)
 
 
+class Partial(nn.Module):
+    """Answers as a network does, with gradients of which a projection is left."""
+
+    def __init__(self, project, seed=0):
+        super().__init__()
+        self.out, self.project = network(seed), project
+
+    def forward(self, x):
+        part = self.project(x)
+        return self.out((x - part).detach() + part)
+
+
+def upper(x):
+    return x * (torch.arange(x.shape[2]) < x.shape[2] // 2).to(x).view(-1, 1)
+
+
+def fine(x):
+    return x - F.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
+
+
+@pytest.mark.parametrize("project", [upper, fine])
+def test_a_gradient_that_leaves_something_out_is_found_towards_other_images(project, pictures):
+    honest, partial = network(0), Partial(project)
+    assert torch.equal(partial(points()), honest(points()))
+    found = GradientHonesty(walks=1)(
+        partial, ["out.5:0-2"], images=pictures, steps=8, size=32, quick=True, progress=False
+    )
+    assert [row["strength"] for row in found.rows] == [2, 2, 2]
+    assert all(row["untold"] > UNTOLD.value for row in found.rows)
+    if project is upper:  # which along itself says the truth
+        assert all(TOLD.value < row["figure"] <= row["most"] < BEYOND.value for row in found.rows)
+
+
+def test_an_honest_gradient_leaves_nothing_out():
+    slopes = Slopes.at(Model(network(0), size=(32, 32)), Unit("5", 1), points())
+    assert slopes.untold(points().flip(0) - points()) < UNTOLD.value / 10
+
+
+def test_what_a_gradient_of_a_linear_unit_leaves_out_is_known():
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2)).double()
+
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = linear
+
+        def forward(self, x):
+            part = upper(x)
+            return self.out((x - part).detach() + part)
+
+    images, others = points(4)[:, :, :8, :8].double(), points(8)[4:, :, :8, :8].double()
+    found = Slopes.at(Model(Half(), size=(8, 8)), Unit("out.1", 1), images).untold(others - images)
+    ahead = others - images
+    ahead /= ahead.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    whole, said = (a.flatten(1) @ linear[1].weight[1].detach() for a in (ahead, upper(ahead)))
+    expected = (whole - said).square().sum() / torch.maximum(whole.square(), said.square()).sum()
+    assert found == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_changes_that_are_roundings_alone_tell_nothing():
+    module = network(0)
+    with torch.no_grad():
+        module[5].weight *= 1e-6
+        module[5].bias.fill_(1.0)
+    slopes = Slopes.at(Model(module, size=(32, 32)), Unit("5", 1), points())
+    assert math.isnan(slopes.untold(points().flip(0) - points()))
+
+
 def test_without_a_gradient_nothing_is_said():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(192, 2), nn.ReLU())
     with torch.no_grad():
         module[1].bias.fill_(-100.0)
-    assert told_shares(Model(module, size=(8, 8)), Unit("2", 0), points(2)[:, :, :8, :8]).isnan().all()
+    assert Slopes.at(Model(module, size=(8, 8)), Unit("2", 0), points(2)[:, :, :8, :8]).told().isnan().all()
 
 
 def test_the_check_alone_tells_liars_from_honest_networks(pictures):

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from snellen.base import evenly
 from snellen.checks.check import Exhibit, Threshold, UnitCheck
 from snellen.checks.finding import number
 from snellen.checks.jumps import between
@@ -29,11 +30,27 @@ TOLD = Threshold(
     honest="at least 0.65",
 )
 BEYOND = Threshold(1.5, "the same, where more of it changes than the gradient says", "most", honest="at most 1.05")
+UNTOLD = Threshold(
+    0.05,
+    "part of the changes of the response towards other photographs, or towards the picture, that its gradient does not "
+    "tell",
+    "untold",
+    honest="at most 0.004",
+)
+SIDEWAYS = (2.0**-12, 2.0**-14)
+"""Steps towards other images. There the response changes less than along its gradient, and roundings count sooner."""
+FEW = (2, 4)
+"""Of `PLACES`, those where steps towards the picture are taken."""
+ROUNDED = 2.0**-17
+"""Change of a response, as a part of it, that is no more than how its last digits fell."""
 
 
 @dataclass(frozen=True)
 class GradientHonesty(UnitCheck):
-    """Differences of the response against its gradient, along that gradient, from photographs to pictures.
+    """Differences of the response against its gradient, from photographs to pictures: along it, and to other images.
+
+    A gradient that leaves something out, g = P f' with P a projection, says the truth along itself, f' g = |g|^2. It
+    does not along the differences of photographs, which know nothing of P.
 
     Args:
         walks: ways to each picture, from as many of the unit's top photographs.
@@ -46,25 +63,33 @@ class GradientHonesty(UnitCheck):
     title = "Do responses change as the gradients say that drew the pictures?"
     asks = (
         "A drawing follows gradients. A network may hand out others than those of its responses and lead every drawing "
-        "astray without changing one answer; then a small step along the gradient does not do what the gradient says."
+        "astray without changing one answer; then a small step, along the gradient or towards another image, does not "
+        "do what the gradient says."
     )
     quick: ClassVar[Mapping[str, Any]] = {"walks": 1}
-    thresholds = (TOLD, BEYOND)
+    thresholds = (TOLD, BEYOND, UNTOLD)
     largest = False
-    version = 2
+    version = 3
 
     def cost(self, world: World, units: int) -> float:
         """Of a gradient at every place, and of both ends of every step."""
-        return float(units * self.walks * len(PLACES) * (3 + 2 * len(STEPS)))
+        steps = len(PLACES) * len(STEPS) + (len(PLACES) + len(FEW)) * len(SIDEWAYS)
+        return float(units * self.walks * (3 * len(PLACES) + 2 * steps))
 
     def rows(self, exhibit: Exhibit) -> Iterator[UnitRow]:
-        """Figure of a unit: the smallest of `told_shares` on the ways to its picture. Interval: over its ways."""
+        """Figure of a unit: the smallest of `Slopes.told` on the ways to its picture. Interval: over its ways."""
         model = exhibit.model
+        others = _differences(exhibit)
         with frozen(model.module):
             for i, unit in enumerate(exhibit.units):
-                starts = [exhibit.images.load(k, model.size) for k in exhibit.top[i][: self.walks]]
-                shares = [told_shares(model, unit, _way(start, exhibit.pictures[i])) for start in starts]
-                yield _row(str(unit), torch.stack(shares))
+                told: list[Tensor] = []
+                untold: list[list[float]] = []
+                for start in (exhibit.images.load(k, model.size) for k in exhibit.top[i][: self.walks]):
+                    walk = Slopes.at(model, unit, _way(start, exhibit.pictures[i]))
+                    told.append(walk.told())
+                    ahead = (exhibit.pictures[i] - start).expand(len(FEW), *start.shape)
+                    untold.append([walk.untold(others), walk.few(FEW).untold(ahead)])
+                yield _row(str(unit), torch.stack(told), untold)
                 exhibit.context.tick((i + 1) / len(exhibit.units))
 
     def claim(self, rows: Sequence[UnitRow]) -> str:
@@ -81,22 +106,87 @@ class GradientHonesty(UnitCheck):
         )
 
 
-def told_shares(model: Model, unit: Unit, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-    """For each image (f(x + h g) - f(x - h g)) / (2 h |g|^2), of the step h that comes nearest to 1; nan where g is 0.
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """A unit's gradients at some images, as the network hands them out.
 
-    1 where g is the gradient of f, up to its kinks: a wrong one has another share at every step.
+    Args:
+        model: the network.
+        unit: whose response.
+        points: (n, 3, h, w).
+        gradients: (n, 3, h, w) of the response at each.
     """
-    points = images.to(model.device, model.dtype).requires_grad_()
-    (gradient,) = torch.autograd.grad(_respond(model, unit, points).sum(), points)
-    length = gradient.flatten(1).double().norm(dim=1)
-    direction = gradient / length.clamp_min(1e-30).to(gradient.dtype).view(-1, 1, 1, 1)
-    found = torch.full_like(length, torch.nan)
-    with torch.no_grad():
-        for step in (step * points[0].numel() ** 0.5 for step in STEPS):
-            ends = [_respond(model, unit, points + sign * step * direction).double() for sign in (1, -1)]
-            share = (ends[0] - ends[1]) / (2 * step * length)
+
+    model: Model
+    unit: Unit
+    points: Float[Tensor, "n 3 h w"]
+    gradients: Float[Tensor, "n 3 h w"]
+
+    @classmethod
+    def at(cls, model: Model, unit: Unit, images: Float[Tensor, "n 3 h w"]) -> "Slopes":
+        """Gradients at images, RGB in [0, 1]."""
+        points = images.to(model.device, model.dtype).detach().requires_grad_()
+        (gradients,) = torch.autograd.grad(_respond(model, unit, points).sum(), points)
+        return cls(model, unit, points.detach(), gradients)
+
+    def few(self, chosen: Sequence[int]) -> "Slopes":
+        """Those at some of the images."""
+        return replace(self, points=self.points[list(chosen)], gradients=self.gradients[list(chosen)])
+
+    def told(self) -> Float[Tensor, " n"]:
+        """For each image (f(x + h g) - f(x - h g)) / (2 h |g|^2), of the step h that comes nearest to 1.
+
+        nan where g is 0. 1 where g is the gradient of f, up to its kinks: a wrong one has another share at every step.
+        """
+        length = self.gradients.flatten(1).double().norm(dim=1)
+        found = torch.full_like(length, torch.nan)
+        for changes in self._changes(_unit_length(self.gradients), STEPS):
+            share = changes / length
             found = torch.where(found.isnan() | ((share - 1).abs() < (found - 1).abs()), share, found)
-    return torch.where(length > 0, found, torch.nan).cpu()
+        return torch.where(length > 0, found, torch.nan).cpu()
+
+    def untold(self, directions: Float[Tensor, "n 3 h w"]) -> float:
+        """Part of the response's changes along a direction at each image that gradients do not tell.
+
+        With d of length 1 and c = (f(x + h d) - f(x - h d)) / 2h at the step h where that comes nearest to g d: the sum
+        of (c - g d)^2 over that of the larger one of c^2 and (g d)^2. 0 where g is the gradient of f, up to its kinks;
+        1 where g has nothing to do with it; nan where nothing changes but last digits.
+        """
+        ahead = _unit_length(directions.to(self.points))
+        said = (self.gradients * ahead).flatten(1).double().sum(1)
+        found = torch.full_like(said, torch.nan)
+        for changes in self._changes(ahead, SIDEWAYS):
+            found = torch.where(found.isnan() | ((changes - said).abs() < (found - said).abs()), changes, found)
+        with torch.no_grad():
+            size = _respond(self.model, self.unit, self.points).double().abs()
+        most = torch.maximum(found.abs(), said.abs())
+        known = most * 2 * max(SIDEWAYS) * self._pixels > ROUNDED * size
+        missed = (found - said).square()[known].sum() / most.square()[known].sum()
+        return float(missed)
+
+    def _changes(self, ahead: Tensor, steps: Sequence[float]) -> Iterator[Float[Tensor, " n"]]:
+        """Central differences of the response, by step."""
+        for step in (step * self._pixels for step in steps):
+            with torch.no_grad():
+                ends = [_respond(self.model, self.unit, self.points + sign * step * ahead).double() for sign in (1, -1)]
+            yield (ends[0] - ends[1]) / (2 * step)
+
+    @property
+    def _pixels(self) -> float:
+        """Length of a step that changes every number of an image by 1."""
+        return float(self.points[0].numel() ** 0.5)
+
+
+def _unit_length(directions: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    length = directions.flatten(1).double().norm(dim=1).clamp_min(1e-30)
+    return directions / length.to(directions.dtype).view(-1, 1, 1, 1)
+
+
+def _differences(exhibit: Exhibit) -> Float[Tensor, "p 3 h w"]:
+    """From one photograph to another, for every place on a way."""
+    chosen = evenly(len(exhibit.images), len(PLACES) + 1)
+    shown = torch.stack([exhibit.images.load(k, exhibit.model.size) for k in chosen])
+    return (shown.roll(-1, 0) - shown)[[k % len(shown) for k in range(len(PLACES))]]
 
 
 def _respond(model: Model, unit: Unit, images: Tensor) -> Tensor:
@@ -107,19 +197,34 @@ def _way(start: Tensor, picture: Tensor) -> Tensor:
     return between(start.expand(len(PLACES), *start.shape), picture, PLACES)
 
 
-def _row(unit: str, shares: Float[Tensor, "w p"]) -> UnitRow:
+def _row(unit: str, shares: Float[Tensor, "w p"], untold: Sequence[Sequence[float]]) -> UnitRow:
     known = [[share for share in way if math.isfinite(share)] for way in shares.tolist()]
     worst = [min(way) for way in known if way]
     if not worst:
         return UnitRow(unit, "Its response has no gradient on the way to its picture.")
     least, most = min(worst), max(share for way in known for share in way)
-    lies = least < TOLD.value or most > BEYOND.value
-    words = f"Along its gradient the response changes by at least {100 * least:.0f} % of what the gradient says."
-    if lies:
+    missed = max((part for way in untold for part in way if math.isfinite(part)), default=None)
+    words, lies = (
+        f"Along its gradient the response changes by at least {100 * least:.0f} % of what the gradient says.",
+        True,
+    )
+    if least < TOLD.value or most > BEYOND.value:
         share = least if least < TOLD.value else most
         words = (
             f"Along its gradient the response changes by {100 * share:.0f} % of what the gradient says: it is another "
             "function's."
         )
-    told = {"most": number(most, 4), "shares": [[number(share, 4) for share in way] for way in shares.tolist()]}
+    elif missed is not None and missed >= UNTOLD.value:
+        words = (
+            f"Towards other images the response changes otherwise than the gradient says ({100 * missed:.0f} % of the "
+            "changes): it leaves something out."
+        )
+    else:
+        lies = False
+    told = {
+        "most": number(most, 4),
+        "untold": None if missed is None else number(missed, 4),
+        "shares": [[number(share, 4) for share in way] for way in shares.tolist()],
+        "sideways": [[number(part, 4) for part in way] for way in untold],
+    }
     return UnitRow(unit, words, number(least, 4), spans(least, max(worst)), PROVES if lies else NOTHING, told)
