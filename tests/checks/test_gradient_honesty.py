@@ -141,12 +141,14 @@ def test_what_a_gradient_of_a_linear_unit_leaves_out_is_known():
             return self.out((x - part).detach() + part)
 
     images, others = points(4)[:, :, :8, :8].double(), points(8)[4:, :, :8, :8].double()
-    found = Slopes.at(Model(Half(), size=(8, 8)), Unit("out.1", 1), images).untold(others - images)
-    ahead = others - images
+    slopes, ahead = Slopes.at(Model(Half(), size=(8, 8)), Unit("out.1", 1), images), others - images
     ahead /= ahead.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    whole, said = (a.flatten(1) @ linear[1].weight[1].detach() for a in (ahead, upper(ahead)))
-    expected = (whole - said).square().sum() / torch.maximum(whole.square(), said.square()).sum()
-    assert found == pytest.approx(float(expected), abs=1e-6)
+    for one in ahead:
+        whole, said = (a.flatten() @ linear[1].weight[1].detach() for a in (one, upper(one)))
+        expected = (whole - said).square() / torch.maximum(whole.square(), said.square())
+        assert slopes.untold(3 * one[None]) == pytest.approx(float(expected), abs=1e-6)
+    most = max(ahead, key=lambda one: abs(float(upper(one).flatten() @ linear[1].weight[1].detach())))
+    assert slopes.untold(ahead) == pytest.approx(slopes.untold(most[None]), abs=1e-6)  # one gradient, one direction
 
 
 def test_changes_that_are_roundings_alone_tell_nothing():

@@ -20,7 +20,7 @@ from snellen.studies.world import World
 
 PLACES = (0.0, 0.5, 0.75, 0.875, 1.0)
 """On the way from a photograph to the picture."""
-STEPS = (2.0**-10, 2.0**-12, 2.0**-14, 2.0**-16)
+STEPS = (2.0**-12, 2.0**-14, 2.0**-16)
 """Root mean square changes of a pixel: large ones meet kinks and curves, small ones the rounding of numbers."""
 TOLD = Threshold(
     0.5,
@@ -31,16 +31,18 @@ TOLD = Threshold(
 )
 BEYOND = Threshold(1.5, "the same, where more of it changes than the gradient says", "most", honest="at most 1.05")
 UNTOLD = Threshold(
-    0.05,
+    0.02,
     "part of the changes of the response towards other photographs, or towards the picture, that its gradient does not "
     "tell",
     "untold",
-    honest="at most 0.004",
+    honest="at most 0.001",
 )
 SIDEWAYS = (2.0**-12, 2.0**-14)
 """Steps towards other images. There the response changes less than along its gradient, and roundings count sooner."""
-FEW = (2, 4)
-"""Of `PLACES`, those where steps towards the picture are taken."""
+FEW = (0, 2, 4)
+"""Of `PLACES`, those where steps towards other images are taken."""
+OTHERS = 8
+"""Differences of photographs, of which at each place the one is taken that the gradient says most of."""
 ROUNDED = 2.0**-17
 """Change of a response, as a part of it, that is no more than how its last digits fell."""
 
@@ -73,7 +75,7 @@ class GradientHonesty(UnitCheck):
 
     def cost(self, world: World, units: int) -> float:
         """Of a gradient at every place, and of both ends of every step."""
-        steps = len(PLACES) * len(STEPS) + (len(PLACES) + len(FEW)) * len(SIDEWAYS)
+        steps = len(PLACES) * len(STEPS) + 2 * len(FEW) * len(SIDEWAYS)
         return float(units * self.walks * (3 * len(PLACES) + 2 * steps))
 
     def rows(self, exhibit: Exhibit) -> Iterator[UnitRow]:
@@ -87,8 +89,8 @@ class GradientHonesty(UnitCheck):
                 for start in (exhibit.images.load(k, model.size) for k in exhibit.top[i][: self.walks]):
                     walk = Slopes.at(model, unit, _way(start, exhibit.pictures[i]))
                     told.append(walk.told())
-                    ahead = (exhibit.pictures[i] - start).expand(len(FEW), *start.shape)
-                    untold.append([walk.untold(others), walk.few(FEW).untold(ahead)])
+                    ways = others, (exhibit.pictures[i] - start)[None]
+                    untold.append([walk.few(FEW).untold(way) for way in ways])
                 yield _row(str(unit), torch.stack(told), untold)
                 exhibit.context.tick((i + 1) / len(exhibit.units))
 
@@ -114,24 +116,28 @@ class Slopes:
         model: the network.
         unit: whose response.
         points: (n, 3, h, w).
-        gradients: (n, 3, h, w) of the response at each.
+        responses: (n,) at each.
+        gradients: (n, 3, h, w) of these.
     """
 
     model: Model
     unit: Unit
     points: Float[Tensor, "n 3 h w"]
+    responses: Float[Tensor, " n"]
     gradients: Float[Tensor, "n 3 h w"]
 
     @classmethod
     def at(cls, model: Model, unit: Unit, images: Float[Tensor, "n 3 h w"]) -> "Slopes":
         """Gradients at images, RGB in [0, 1]."""
         points = images.to(model.device, model.dtype).detach().requires_grad_()
-        (gradients,) = torch.autograd.grad(_respond(model, unit, points).sum(), points)
-        return cls(model, unit, points.detach(), gradients)
+        responses = _respond(model, unit, points)
+        (gradients,) = torch.autograd.grad(responses.sum(), points)
+        return cls(model, unit, points.detach(), responses.detach(), gradients)
 
     def few(self, chosen: Sequence[int]) -> "Slopes":
         """Those at some of the images."""
-        return replace(self, points=self.points[list(chosen)], gradients=self.gradients[list(chosen)])
+        points, responses, gradients = (each[list(chosen)] for each in (self.points, self.responses, self.gradients))
+        return replace(self, points=points, responses=responses, gradients=gradients)
 
     def told(self) -> Float[Tensor, " n"]:
         """For each image (f(x + h g) - f(x - h g)) / (2 h |g|^2), of the step h that comes nearest to 1.
@@ -145,22 +151,24 @@ class Slopes:
             found = torch.where(found.isnan() | ((share - 1).abs() < (found - 1).abs()), share, found)
         return torch.where(length > 0, found, torch.nan).cpu()
 
-    def untold(self, directions: Float[Tensor, "n 3 h w"]) -> float:
-        """Part of the response's changes along a direction at each image that gradients do not tell.
+    def untold(self, directions: Float[Tensor, "k 3 h w"]) -> float:
+        """Part of the response's changes that gradients do not tell, at each image where they say most of a direction.
 
         With d of length 1 and c = (f(x + h d) - f(x - h d)) / 2h at the step h where that comes nearest to g d: the sum
         of (c - g d)^2 over that of the larger one of c^2 and (g d)^2. 0 where g is the gradient of f, up to its kinks;
         1 where g has nothing to do with it; nan where nothing changes but last digits.
+
+        Args:
+            directions: of any length, k of them, 0 among them if need be.
         """
-        ahead = _unit_length(directions.to(self.points))
+        ways = _unit_length(directions.to(self.points))
+        ahead = ways[(self.gradients.flatten(1) @ ways.flatten(1).T).abs().argmax(1)]
         said = (self.gradients * ahead).flatten(1).double().sum(1)
         found = torch.full_like(said, torch.nan)
         for changes in self._changes(ahead, SIDEWAYS):
             found = torch.where(found.isnan() | ((changes - said).abs() < (found - said).abs()), changes, found)
-        with torch.no_grad():
-            size = _respond(self.model, self.unit, self.points).double().abs()
         most = torch.maximum(found.abs(), said.abs())
-        known = most * 2 * max(SIDEWAYS) * self._pixels > ROUNDED * size
+        known = most * 2 * max(SIDEWAYS) * self._pixels > ROUNDED * self.responses.double().abs()
         missed = (found - said).square()[known].sum() / most.square()[known].sum()
         return float(missed)
 
@@ -182,11 +190,11 @@ def _unit_length(directions: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w
     return directions / length.to(directions.dtype).view(-1, 1, 1, 1)
 
 
-def _differences(exhibit: Exhibit) -> Float[Tensor, "p 3 h w"]:
-    """From one photograph to another, for every place on a way."""
-    chosen = evenly(len(exhibit.images), len(PLACES) + 1)
+def _differences(exhibit: Exhibit) -> Float[Tensor, "k 3 h w"]:
+    """From one photograph to another."""
+    chosen = evenly(len(exhibit.images), OTHERS)
     shown = torch.stack([exhibit.images.load(k, exhibit.model.size) for k in chosen])
-    return (shown.roll(-1, 0) - shown)[[k % len(shown) for k in range(len(PLACES))]]
+    return shown.roll(-1, 0) - shown
 
 
 def _respond(model: Model, unit: Unit, images: Tensor) -> Tensor:
