@@ -71,7 +71,7 @@ class GradientHonesty(UnitCheck):
     quick: ClassVar[Mapping[str, Any]] = {"walks": 1}
     thresholds = (TOLD, BEYOND, UNTOLD)
     largest = False
-    version = 3
+    version = 4
 
     def cost(self, world: World, units: int) -> float:
         """Of a gradient at every place, and of both ends of every step."""
