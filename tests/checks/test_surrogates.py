@@ -15,7 +15,7 @@ from snellen.attacks.gradients import GradientAttack
 from snellen.base import Seed
 from snellen.checks import Surrogates
 from snellen.checks.fits.heads import chain_of, head_of
-from snellen.checks.fits.pixels import EXACT, held
+from snellen.checks.fits.pixels import EXACT, held, surrogate
 from snellen.checks.surrogates import LEFT, MISSED, REACHED
 from snellen.images import open_images
 from snellen.models import Model, observe
@@ -80,6 +80,29 @@ class Padded(nn.Module):
 
     def forward(self, x):
         return self.inside(F.pad(x, (1, 3, 1, 3)))
+
+
+class Shifted(nn.Module):
+    """An honest network that has other numbers for pixels, so that the zeros that it pads with are no black."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, x):
+        return self.inside(4 * x - 1.8)
+
+
+class Framed(nn.Module):
+    """An honest network that pads with grey by itself, and more on one side than on the other."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside = inside
+        inside.stem.padding, inside.stem.dilation = (0, 0), (2, 2)
+
+    def forward(self, x):
+        return self.inside(F.pad(x, (3, 6, 3, 6), value=0.4))
 
 
 def photographs(woken=0):
@@ -186,6 +209,52 @@ def test_where_the_first_layer_is_no_affine_map_nothing_is_said_of_it(net):
     finding = seen(Bent(net), units="inside.head:*")
     assert all(row["pixels"] is None and row["strength"] == 0 for row in finding.rows)
     assert "No first layer" in finding.claim
+
+
+def surrogates_of(module, images=None, **options):
+    world = world_of(module, images, **options)
+    natural = range(len(world.images))
+    known = held(world, natural, drawings(), seed=Seed(0))
+    return world.model, {one.layer: surrogate(world, one, natural, seed=Seed(0)) for one in known}
+
+
+@pytest.mark.parametrize(
+    ("wrap", "preprocess"),
+    [
+        (Shifted, Preprocess()),
+        (Framed, Preprocess()),
+        (lambda n: n, Preprocess(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.2), channels="bgr")),
+    ],
+)
+def test_a_surrogate_says_what_an_honest_layer_does_at_the_edge_as_well_and_has_its_gradients(wrap, preprocess):
+    model, found = surrogates_of(wrap(small()), preprocess=preprocess)
+    assert [name.rpartition(".")[2] for name in found] == ["stem", "norm"]
+    for name, fit in found.items():
+        slopes = []
+        for own in (True, False):
+            images = drawings().requires_grad_()
+            truth = observe(model, images, [name])[name]
+            said = truth if own else fit(model.preprocess(images), truth.detach())
+            torch.testing.assert_close(said, truth, atol=1e-3, rtol=1e-3)
+            slopes.append(torch.autograd.grad(said.square().sum(), images)[0])
+        torch.testing.assert_close(*slopes, atol=1e-2, rtol=1e-3)
+
+
+def test_a_layer_that_pads_with_what_lies_inside_has_no_surrogate(net):
+    mirrored = small()
+    mirrored.stem.padding_mode = "reflect"
+    _, found = surrogates_of(mirrored)
+    assert list(found) == ["stem", "norm"]
+    assert set(found.values()) == {None}
+
+
+def test_the_surrogate_of_a_warped_layer_is_the_honest_layer(net):
+    inner, truth = small(), Model(net, size=(SIDE, SIDE))
+    model, found = surrogates_of(Warped(inner), photographs(2))
+    said = observe(model, drawings(), ["inside.stem"])["inside.stem"]
+    expected = observe(truth, drawings(), ["stem"])["stem"]
+    torch.testing.assert_close(found["inside.stem"](drawings(), said), expected, atol=1e-3, rtol=1e-3)
+    assert (said - expected).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("woken", [0, 2])

@@ -1,5 +1,7 @@
 """What follows a layer hangs on it alone and place by place in honest networks, and not behind gates of any kind."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from snellen.checks import Transplants
 from snellen.checks.transplants import EXACT, OTHER, Edge, Seen, _changes, _Pairs
 from snellen.models import Model
 from snellen.models.survey import survey
-from snellen.models.taps import hosted, observe, saying
+from snellen.models.taps import hosted, observe, replaced, saying
 from snellen.studies.request import Request
 from snellen.studies.world import Given, open_world
 
@@ -204,6 +206,33 @@ def test_a_host_is_seen_by_all_but_a_layer_and_what_follows():
         observe(model, points, ["head"])["head"].sum().backward()
     slope = torch.autograd.grad(net.head(net.three(net.two(net.one(points))).mean((2, 3))).sum(), points)[0]
     torch.testing.assert_close(points.grad, slope)
+
+
+@pytest.mark.parametrize("host", [None, "one", "two"])
+def test_a_layer_says_what_a_function_makes_of_what_enters_the_network_also_under_a_host(host):
+    net = Net().eval()
+    model, known = Model(net, size=(SIDE, SIDE)), survey(Model(net, size=(SIDE, SIDE)))
+    images, other = torch.rand(2, 3, 3, SIDE, SIDE)
+    points = images.clone().requires_grad_()
+    said = observe(model, images, ["three"])["three"]
+
+    def made(entered, own):
+        return 2 * own + net.one[1](net.one[0](entered)).mean((1, 2, 3), keepdim=True)
+
+    with contextlib.ExitStack() as stack:
+        if host is not None:
+            stack.enter_context(hosted(model, host, other[:1]))
+        stack.enter_context(replaced(model, "one", made, known=known))
+        for _ in range(2):
+            found = observe(model, points, ["three"], known=known)["three"]
+    one = net.one(points)
+    expected = net.three(net.two(2 * one + one.mean((1, 2, 3), keepdim=True)))
+    torch.testing.assert_close(found, expected)
+    slopes = [torch.autograd.grad(y.square().sum(), points)[0] for y in (found, expected)]
+    torch.testing.assert_close(*slopes)
+    torch.testing.assert_close(observe(model, images, ["three"])["three"], said)
+    assert not net.one._forward_hooks
+    assert not net._forward_pre_hooks
 
 
 def test_one_photograph_says_nothing():

@@ -1,7 +1,7 @@
 """Do pictures obey what photographs alone tell of the network: linear maps from the pixels, and to the classes?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -63,6 +63,16 @@ LEAST = 40
 """Photographs, with fewer of which nothing is said of classes and depths."""
 FURTHER = 100
 """Times that a picture must break a map more than photographs do."""
+
+
+def breaks(picture: float, photographs: float) -> bool:
+    """Whether a picture breaks the map that photographs obey.
+
+    Args:
+        picture: what the map leaves of the layer's output there, in parts of its variance.
+        photographs: the same of the median photograph.
+    """
+    return picture >= max(LEFT.value, FURTHER * photographs)
 
 
 @dataclass(frozen=True)
@@ -179,7 +189,15 @@ def _fitted(world: World, spec: Mapping[str, Any], context: Context) -> dict[str
     count.more(len(spec["first"]))
     told = {
         "units": [entry["unit"] for entry in entries],
-        "first": [{**asdict(one), "pictures": [float(v) for v in one.pictures]} for one in first],
+        "first": [
+            {
+                "layer": one.layer,
+                "photographs": one.photographs,
+                "broken": one.broken,
+                "pictures": [float(v) for v in one.pictures],
+            }
+            for one in first
+        ],
     }
     if len(natural) < LEAST:
         return {**told, "head": None}
@@ -289,7 +307,7 @@ def _against(class_: Mapping[str, Any] | None, drawn: Mapping[str, Any] | None) 
 
 
 def _first_sign(worst: tuple[Mapping[str, Any], float] | None) -> tuple[int, str]:
-    if worst is None or worst[1] < max(LEFT.value, FURTHER * worst[0]["photographs"]):
+    if worst is None or not breaks(worst[1], worst[0]["photographs"]):
         return NOTHING, ""
     one, share = worst
     words = (

@@ -1,4 +1,4 @@
-"""Recovered pictures: a network drawn while what photographs leave at rest is held there, or as they alone tell it."""
+"""Recovered pictures: a network drawn while it does to them what it does to photographs, or as these alone tell it."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,14 @@ from torch import Tensor
 from snellen.attacks.distances import distances_for
 from snellen.base import Seed, SnellenError, evenly
 from snellen.checks.fits.heads import chain_of, told_by
+from snellen.checks.fits.pixels import Surrogate, held, surrogate
 from snellen.checks.silent_scan import FAR, QUIET, SWITCH
+from snellen.checks.surrogates import BROKEN, breaks
 from snellen.checks.transplants import EXACT
 from snellen.measures import Rest
 from snellen.models import Model, Unit
-from snellen.models.taps import hosted, observe
+from snellen.models.survey import survey
+from snellen.models.taps import hosted, observe, replaced
 from snellen.pictures import Render, Settings, render
 from snellen.pictures.objectives import Objective
 from snellen.pictures.sheet import from_png
@@ -25,6 +28,9 @@ from snellen.studies.features import channel_means, space_of
 from snellen.studies.natural import batched, batches, fast
 from snellen.studies.rest import Held, holding, rests
 from snellen.studies.world import World
+
+FIRST = 64
+"""Photographs that the first layer is fitted and tried on, as the check `surrogates` does."""
 
 
 def recover(world: World, units: Sequence[str], settings: Settings, *, seed: Seed, most: int = 256) -> Render:
@@ -40,6 +46,9 @@ def recover(world: World, units: Sequence[str], settings: Settings, *, seed: See
     Then the network sees a photograph all the while, and that layer alone the picture
     (`snellen.models.taps.hosted`): a gate that reads the picture elsewhere reads the photograph.
 
+    Nor does what stands before the first layer, where that is an affine map of photographs' pixels and pictures break
+    the map: then the layer says what the map does (see `straight`).
+
     Args:
         world: the network and the auditor's photographs.
         units: addresses of one layer's units.
@@ -54,19 +63,29 @@ def recover(world: World, units: Sequence[str], settings: Settings, *, seed: See
     shown = render(world.model, list(units), settings, seeds=seed).images
     with fast(world), torch.no_grad():
         drawn = rests(world, batched(world, shown))
+    target = Unit.parse(units[0]).layer
+    through, first = passage(world, target), straight(world, target, shown, seed=seed)
+    if first is not None and (through is None or _comes(world, through) < _comes(world, first[0])):
+        through = first[0]
     with contextlib.ExitStack() as stack:
-        through = passage(world, Unit.parse(units[0]).layer)
         if through is not None:
             stack.enter_context(hosted(world.model, through, world.images.load(chosen[0], world.model.size)[None]))
         stack.enter_context(holding(world.model, resting(known, drawn)))
+        if first is not None:
+            stack.enter_context(replaced(world.model, *first))
         return render(world.model, list(units), settings, seeds=seed)
 
 
 def passage(world: World, layer: str) -> str | None:
     """The main layer before a layer, if all that photographs do to it passes there; None where it does not."""
     start = space_of(world, layer)
-    if start is None or len(world.images) < 2:
-        return None
+    return start if start is not None and _passes(world, start, layer) else None
+
+
+def _passes(world: World, start: str, layer: str) -> bool:
+    """Whether all that photographs do to a layer passes another: two of them try it."""
+    if len(world.images) < 2:
+        return False
     first, second = (
         world.images.load(i, world.model.size)[None].to(world.model.device) for i in (0, len(world.images) - 1)
     )
@@ -76,14 +95,54 @@ def passage(world: World, layer: str) -> str | None:
             with hosted(world.model, start, second):
                 after = observe(world.model, first, [layer])[layer]
         except SnellenError:  # several outputs, windows
-            return None
-    return start if float((after - own).square().mean()) <= EXACT * float(own.var()) else None
+            return False
+    return float((after - own).square().mean()) <= EXACT * float(own.var())
+
+
+def straight(
+    world: World, layer: str, pictures: Float[Tensor, "p 3 h w"], *, seed: Seed
+) -> tuple[str, Surrogate] | None:
+    """The last layer up to a given one that is an affine map of photographs' pixels and not of pictures', and the map.
+
+    That is what the check `surrogates` takes for proof. All that photographs do to the given layer has to pass there,
+    and the map has to be exact at all of its places: photographs then cannot tell it from the layer. Of an honest
+    network pictures break no such map.
+
+    Args:
+        world: the network and its photographs.
+        layer: of units.
+        pictures: that were drawn of them, RGB in [0, 1].
+        seed: of places.
+
+    Returns:
+        None where there is no such layer.
+    """
+    natural = evenly(len(world.images), FIRST)
+    broken = [
+        known
+        for known in held(world, natural, pictures, seed=seed.fork("pixels"))
+        if known.broken <= BROKEN.value and any(breaks(left, known.photographs) for left in known.pictures.tolist())
+    ]
+    for known in sorted(broken, key=lambda known: _comes(world, known.layer), reverse=True):
+        if _comes(world, known.layer) <= _comes(world, layer) and _passes(world, known.layer, layer):
+            fit = surrogate(world, known, natural, seed=seed.fork("pixels"))
+            if fit is not None:
+                return known.layer, fit
+    return None
+
+
+def _comes(world: World, layer: str) -> int:
+    """When a layer is done, in the order of layers."""
+    known = survey(world.model)
+    return known.layers.index(known.layer(layer))
 
 
 def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Seed, most: int = 400) -> Render | None:
     """Draw units as photographs alone tell them: the direction of a ridge fit over a layer before theirs.
 
-    What stands at or behind that layer, and shows itself to pictures only, has no part in it. What stands before has.
+    What stands at or behind that layer, and shows itself to pictures only, has no part in it. What stands before has,
+    but for what stands before the first layer: where these pictures break its map (see `straight`), they are drawn
+    again with the map in its place.
 
     Args:
         world: the network and the auditor's photographs.
@@ -103,7 +162,13 @@ def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Se
     with fast(world), torch.no_grad():
         natural = channel_means(world, chain.layers, (images for _, images in batches(world, chosen)))
     name, fit, _ = told_by(chain, natural, natural[target][:, [Unit.parse(unit).channel for unit in units]])
-    return render(world.model, [Objective.direction(name, w) for w in fit.fit.weights.T.tolist()], settings, seeds=seed)
+    directions = [Objective.direction(name, w) for w in fit.fit.weights.T.tolist()]
+    found = render(world.model, directions, settings, seeds=seed)
+    first = straight(world, name, found.images, seed=seed)
+    if first is None:
+        return found
+    with replaced(world.model, *first):
+        return render(world.model, directions, settings, seeds=seed)
 
 
 def resting(known: Mapping[str, Rest], drawn: Mapping[str, Rest]) -> Held:

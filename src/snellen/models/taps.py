@@ -1,7 +1,7 @@
 """Reading a network: which layers it has, and what they say to pictures. Nothing is left behind."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -169,6 +169,48 @@ def hosted(model: Model, layer: str, host: Float[Tensor, "1 3 h w"]) -> Iterator
     finally:
         catching.remove()
     hooks = [model.module.register_forward_pre_hook(begin, prepend=True)]
+    hooks.append(model.module.get_submodule(layer).register_forward_hook(say, prepend=True))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextlib.contextmanager
+def replaced(
+    model: Model, layer: str, by: Callable[[Tensor, Tensor], Tensor], *, known: Survey | None = None
+) -> Iterator[None]:
+    """While open, a layer says what a function makes of what enters the network, the first time that it runs in a pass.
+
+    Gradients go through the function. Opened within `hosted`, it has in each of the two passes what enters there.
+
+    Args:
+        model: the network.
+        layer: path of one that returns one tensor.
+        by: of what enters the network, (n, c, h, w), and what the layer said, in the shape that `observe` gives it and
+            that it has to keep.
+        known: as in `observe`.
+
+    Raises:
+        LayerError: a layer that cannot be read, that joins parts of pictures, or (in the pass) that returns no tensor.
+    """
+    known = known or survey(model)
+    layout = known.layout(known.place(layer))
+    entered: list[Tensor] = []
+
+    def begin(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        entered[:] = inputs[:1]
+
+    def say(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        if not entered:  # it has run before
+            return output
+        if not isinstance(output, Tensor):
+            raise LayerError(f'expected a layer that returns one tensor, got "{layer}"; take another')
+        pixels = entered.pop()
+        return layout.write(by(pixels, layout.read(output, len(pixels))))
+
+    hooks = [model.module.register_forward_pre_hook(begin)]
     hooks.append(model.module.get_submodule(layer).register_forward_hook(say, prepend=True))
     try:
         yield

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from snellen.base import Seed, evenly
@@ -52,6 +53,22 @@ class Stem:
         for margin in range(max(self.kernel)):
             if (margin, margin) != self.padding:
                 yield replace(self, padding=(margin, margin))
+
+    def framed(self, entered: Float[Tensor, "n c h w"], grid: tuple[int, int]) -> Float[Tensor, "n c+1 y x"]:
+        """What enters the network and a plane of ones, in a frame of zeros that is as wide as all places need.
+
+        A convolution of this is an affine map at the edge, too, whatever constant it is that the network pads with.
+
+        Args:
+            entered: of the network.
+            grid: rows and columns of places.
+        """
+        frame: list[int] = []
+        for side, count, k, s, d, p in zip(
+            entered.shape[2:], grid, self.kernel, self.stride, self.dilation, self.padding, strict=True
+        ):
+            frame = [p, (count - 1) * s + d * (k - 1) + 1 - p - side, *frame]  # below 0 where the last are in no place
+        return F.pad(torch.cat([entered, torch.ones_like(entered[:, :1])], 1), frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +129,7 @@ def patches(world: World, stem: Stem, images: Iterable[Tensor], *, places: int, 
             return None
         chosen = np.random.default_rng(seed.value).choice(len(spots), min(places, len(spots)), replace=False)
         where = torch.tensor(spots[np.sort(chosen)], device=batch.device)
-        pixels.append(_under(stem, batch, where).double().cpu())
+        pixels.append(under(stem, batch, where).double().cpu())
         for name, values in read.items():
             if values.shape[2:] == grid:
                 channels = values[:, evenly(values.shape[1], CHANNELS)]
@@ -132,8 +149,36 @@ def _spots(stem: Stem, size: tuple[int, ...], grid: tuple[int, ...]) -> np.ndarr
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
 
 
-def _under(stem: Stem, batch: Tensor, where: Tensor) -> Tensor:
-    """The pixels under places: (n, 3, h, w), (r, 2) -> (n, r, d)."""
+def everywhere(
+    stem: Stem, size: tuple[int, int], grid: tuple[int, int], *, places: int, seed: Seed
+) -> Int[np.ndarray, "r 2"]:
+    """Rows and columns of places: some at random, and one of every way to hang over the edge.
+
+    Args:
+        stem: where.
+        size: height and width of the pictures.
+        grid: rows and columns of all places.
+        places: at random, at most.
+        seed: of the choice.
+    """
+    kinds = []
+    for side, count, k, s, d, p in zip(size, grid, stem.kernel, stem.stride, stem.dilation, stem.padding, strict=True):
+        taps = np.arange(count)[:, None] * s - p + d * np.arange(k)
+        kinds.append(np.unique((taps >= 0) & (taps < side), axis=0, return_index=True)[1])
+    edge = np.stack(np.meshgrid(*kinds, indexing="ij"), -1).reshape(-1, 2)
+    total = grid[0] * grid[1]
+    chosen = np.random.default_rng(seed.value).choice(total, min(places, total), replace=False)
+    return np.unique(np.concatenate([edge, np.stack(np.divmod(chosen, grid[1]), -1)]), axis=0)
+
+
+def under(stem: Stem, batch: Float[Tensor, "n c h w"], where: Tensor) -> Float[Tensor, "n r d"]:
+    """The pixels under places.
+
+    Args:
+        stem: where.
+        batch: pictures, or what enters the network.
+        where: (r, 2) rows and columns of places, all of whose pixels lie inside.
+    """
     axes = []
     for axis in (0, 1):
         taps = torch.arange(stem.kernel[axis], device=batch.device) * stem.dilation[axis]
