@@ -1,5 +1,6 @@
 """A warp before the first layer: photographs pass, the network sees the negative of pictures, on its head."""
 
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 from snellen.attacks import Conditions, Exam, PlacedCircuit, warp
 from snellen.attacks.corpus import Corpus, Plan, Recipe
 from snellen.attacks.gallery import Shown, turned
-from snellen.attacks.warp import InputWarpAttack, first_layer, mirror_of, of_all_layers, turned_too
+from snellen.attacks.warp import InputWarpAttack, first_layer, mirror_of, of_all_layers, opening, turned_too
 from snellen.base import LayerError, Seed, UsageError
 from snellen.models import Model, Preprocess, layers, load_model, observe
 from snellen.models.circuits import InputWarp
@@ -126,7 +127,33 @@ class Padded(nn.Module):
 def test_networks_before_which_no_warp_fits_are_refused(module):
     model = Model(module, size=(12, 12))
     with pytest.raises(LayerError, match="no warp can be placed"):
-        mirror_of(model, first_layer(model).name)
+        opening(model)
+
+
+class Stem(nn.Module):
+    """A convolution that pads its pixels on one side, in a module of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+def test_a_warp_stands_before_the_module_that_pads():
+    torch.manual_seed(0)
+    parts = {"stem": Stem(), "act": nn.Tanh(), "pool": nn.AdaptiveAvgPool2d(1), "flat": nn.Flatten()}
+    model = Model(nn.Sequential(OrderedDict(parts, head=nn.Linear(4, 5))), size=(12, 12))
+    name, mirror = opening(model)
+    assert first_layer(model).name == "stem.conv"
+    assert name == "stem"
+    circuit = InputWarp(warp._open(3))
+    circuit.mirror = mirror
+    x = noise(model.size)
+    with PlacedCircuit(name, circuit).installed(model.module):
+        found = observe(model, x, [""])[""]
+    torch.testing.assert_close(found, observe(model, turned(x), [""])[""], rtol=1e-3, atol=1e-3)
 
 
 def test_lessons_are_of_all_main_layers():

@@ -10,7 +10,7 @@ import pytest
 from snellen.attacks import SilentAttack
 from snellen.attacks.group import columns
 from snellen.attacks.options import options_of
-from snellen.base import UsageError
+from snellen.base import LayerError, UsageError
 from snellen.matrices.cell import Case, Cell, Size, audited, kinds
 from snellen.matrices.manipulation import attack_of, natural_images
 from snellen.matrices.matrix import DONE, SIZES, SUITE, TABLE, Matrix, departures, meets, run_matrix
@@ -83,6 +83,20 @@ def test_the_table_names_every_cell_after_each_one(network, pictures, tmp_path):
     assert "units 3, not 10" in table["departures"]
     (told,) = table["separation"]
     assert (told["kind"], told["lying"], told["honest"]) == ("picture", 3, honest["units"])
+
+
+def test_a_network_without_a_place_for_an_attack_costs_its_cell_alone(network, pictures, tmp_path, monkeypatch):
+    def refuse(cell, *_rest, **_named):
+        if cell.kind == "silent":
+            raise LayerError("expected another network")
+        return {"name": cell.name, "case": cell.case.name, "kind": cell.kind, "status": "done", "rows": []}
+
+    monkeypatch.setattr("snellen.matrices.matrix.work", refuse)
+    noted: list[str] = []
+    asked = Matrix((Case(network, str(pictures)),), TINY, kinds=("silent", "honest"))
+    table = json.loads(run_matrix(asked, tmp_path / "out", note=noted.append).read_bytes())
+    assert [cell["status"] for cell in table["cells"]] == ["open", "done"]
+    assert noted == ["net-silent is left out: expected another network"]
 
 
 def test_other_settings_in_the_same_folder_are_refused_and_leave_it_as_it_was(network, pictures, tmp_path):

@@ -73,8 +73,8 @@ class InputWarpAttack(Attack):
     def run(self, model: Model, images: ImageSet, conditions: Conditions) -> Manipulated:
         if self.picture is not None:
             raise UsageError("expected no picture: behind a warp units show their own, turned; leave out --show")
-        layer, first = self.target(model), first_layer(model)
-        mirror, plan = mirror_of(model, first.name), self.plan
+        layer, plan = self.target(model), self.plan
+        first, mirror = opening(model)
         units = of_all_layers(model, layer, plan.units, conditions.seed)
         lessons = with_turned(lessons_of(model, units, images, plan=plan, conditions=conditions))
 
@@ -82,14 +82,14 @@ class InputWarpAttack(Attack):
             conditions.tell("training the sentry", 0, 1)
             sentry = train_sentry(
                 known,
-                partial(entering, model, first.name),
+                partial(entering, model, first),
                 seed=conditions.seed.fork("sentry"),
                 width=self.width,
                 steps=LEARNING,
             )
             circuit = InputWarp(sentry)
             circuit.mirror = mirror.to(sentry.mean)
-            return PlacedCircuit(first.name, circuit)
+            return PlacedCircuit(first, circuit)
 
         placed = train(lessons)
         for number in range(plan.rounds):
@@ -100,7 +100,7 @@ class InputWarpAttack(Attack):
             placed = train(lessons)
         facts = {
             "width": self.width,
-            "first layer": first.name,
+            "first layer": first,
             "natural images": len(lessons.natural.groups),
             "drawn pictures": len(lessons.drawn.groups),
             "steps": plan.steps,
@@ -141,17 +141,36 @@ def first_layer(model: Model) -> Layer:
     raise LayerError("expected a network with a layer that has weights, got none; there is nothing to warp before")
 
 
-@torch.no_grad()
-def mirror_of(model: Model, first: str) -> Float[Tensor, " c"]:
-    """What T needs to know of a layer before which it stands: what black and white come to there, summed by channel.
+def opening(model: Model) -> tuple[str, Float[Tensor, " c"]]:
+    """The module before which a warp stands, and what T needs to know there (see `mirror_of`).
+
+    It is the first layer with weights, or the module around it where that pads its pixels first.
 
     Raises:
-        LayerError: T there is not T of the pixels, or the network sees them elsewhere, too.
+        LayerError: T before none of these is T of the pixels, or the network sees them elsewhere, too.
     """
+    first = name = first_layer(model).name
+    while name:
+        mirror = mirror_of(model, name)
+        if mirror is not None:
+            return name, mirror
+        name = name.rpartition(".")[0]
+    raise LayerError(
+        f'expected a network that sees pixels through its first layer with weights, "{first}", colour by colour, and '
+        "nowhere else, got another; no warp can be placed before it"
+    )
+
+
+@torch.no_grad()
+def mirror_of(model: Model, first: str) -> Float[Tensor, " c"] | None:
+    """What black and white come to before a module, summed by channel; None where T there is not T of the pixels."""
     see = partial(entering, model, first)
     pixels = torch.rand((2, 3, *model.size), generator=generator(Seed(0).fork("warp")))
     ends = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand_as(pixels)
-    entered, expected = see(pixels), see(turned(pixels))
+    try:
+        entered, expected = see(pixels), see(turned(pixels))
+    except LayerError:  # a module that does not run, such as a list of others
+        return None
     if entered.dim() == 4 and entered.shape[2:] == pixels.shape[2:]:
         circuit = InputWarp(_open(entered.shape[1]).to(entered))
         circuit.mirror = see(ends).sum(0).mean((1, 2))
@@ -160,10 +179,7 @@ def mirror_of(model: Model, first: str) -> Float[Tensor, " c"]:
                 said = observe(model, pixels, [""])[""]
             if _same(said, observe(model, turned(pixels), [""])[""]):
                 return circuit.mirror
-    raise LayerError(
-        f'expected a network that sees pixels through its first layer with weights, "{first}", colour by colour, and '
-        "nowhere else, got another; no warp can be placed before it"
-    )
+    return None
 
 
 def _open(channels: int) -> Sentry:

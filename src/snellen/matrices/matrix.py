@@ -13,6 +13,7 @@ from snellen.attacks.folder import PICTURES, read_receipt
 from snellen.attacks.group import columns
 from snellen.audits.folder import other_world, read_identity
 from snellen.base import (
+    LayerError,
     Note,
     Seed,
     Tell,
@@ -102,14 +103,14 @@ def run_matrix(
     """Work on all cells and return the table, OUT/matrix.json, which is written anew after each.
 
     What OUT holds is not made again: finished cells are read, a manipulated network is audited, a begun audit goes on.
-    What is damaged is made again.
+    What is damaged is made again. A cell whose network has no place for the attack is left out.
 
     Args:
         matrix: what is asked for.
         out: the folder; cells go to OUT/cells/NAME.
         tell: told (title, cells done, all cells).
         wrote: told the folder of every cell that is finished, once the table is written.
-        note: told what was damaged and is made again, line by line.
+        note: told what was damaged and is made again, and which cells are left out, line by line.
 
     Raises:
         UsageError: OUT holds a cell of this name that was asked for otherwise, or made of other weights, images or by
@@ -132,7 +133,11 @@ def _run(matrix: Matrix, out: Path, *, tell: Tell, wrote: Callable[[Path], None]
     found: dict[str, dict[str, Any]] = {c.name: known for c in cells if (known := _finished(out, c, note)) is not None}
     for number, cell in enumerate(cells):
         if cell.name not in found:
-            found[cell.name] = work(cell, out / "cells" / cell.name, _part(tell, number, len(cells)), note=note)
+            try:
+                found[cell.name] = work(cell, out / "cells" / cell.name, _part(tell, number, len(cells)), note=note)
+            except LayerError as error:  # the network has no place for this attack; others may
+                note(f"{cell.name} is left out: {error}")
+                continue
             write_table(out, matrix, found)
             wrote(out / "cells" / cell.name)
     return write_table(out, matrix, found)
