@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from snellen.base import Seed
 from snellen.checks.silent_scan import FAR
 from snellen.matrices import recovery
-from snellen.matrices.recovery import foretold, holding, recover, resting, straight
+from snellen.matrices.recovery import foretold, holding, recover, resting, slopes, straight
 from snellen.measures import Rest
-from snellen.models import load_model
+from snellen.models import Model, load_model
 from snellen.pictures import Settings, render
 from snellen.studies.request import Request
-from snellen.studies.world import open_world
+from snellen.studies.world import Given, open_world
 
 NETWORKS = """
 import torch
@@ -166,6 +167,33 @@ def test_what_photographs_tell_draws_the_honest_pictures_behind_a_switch(network
     reached, lied = (honest(images).diagonal() for images in (told.images, shown))
     assert (reached > lied).sum() >= 3
     assert foretold(world, ["conv:0"], SETTINGS, seed=Seed(1)) is None, "nothing comes before"
+
+
+class Misled(nn.Module):
+    """A network whose classes answer as they are, with gradients of the next one."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside, self.act, self.fc = inside, nn.Tanh(), nn.Linear(6, 5)
+
+    def forward(self, x):
+        y = self.fc(self.act(self.inside(x)).mean((2, 3)))
+        return y + y.roll(1, 1) - y.roll(1, 1).detach()
+
+
+def test_slopes_are_those_of_what_the_network_says_whatever_its_gradients(pictures):
+    torch.manual_seed(2)
+    network = Misled(nn.Conv2d(3, 6, 3, 2)).double()
+    world = open_world(Request("net", str(pictures), size=24), Given(Model(network, size=(24, 24))))
+    steps = np.full(6, 1e-3)
+    steps[4] = 0
+    found = slopes(world, "inside", {"fc:1": 0, "fc:3": 2}, steps)
+    for row, (place, channel) in enumerate([(0, 1), (2, 3)]):
+        image = world.images.load(place, (24, 24))[None].double()
+        inside = network.inside(image).detach()
+        share = (1 - inside.tanh().square()).mean((0, 2, 3))
+        expected = (network.fc.weight[channel] * share).detach().numpy() * (steps > 0)
+        np.testing.assert_allclose(found[row], expected, atol=2e-3 * np.abs(expected).max())
 
 
 DEEP, FEW = ["fc:0", "fc:1"], Settings(steps=12, rate=0.3)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.attacks.distances import distances_for
-from snellen.base import Seed, SnellenError, evenly
+from snellen.base import LayerError, Seed, SnellenError, evenly
 from snellen.checks.fits.heads import chain_of, told_by
 from snellen.checks.fits.pixels import Surrogate, held, surrogate
 from snellen.checks.silent_scan import FAR, QUIET, SWITCH
@@ -20,7 +20,8 @@ from snellen.checks.transplants import EXACT
 from snellen.measures import Rest
 from snellen.models import Model, Unit
 from snellen.models.survey import survey
-from snellen.models.taps import hosted, observe, replaced
+from snellen.models.taps import hosted, observe, replaced, response, saying
+from snellen.models.unit import channel_axis
 from snellen.pictures import Render, Settings, render
 from snellen.pictures.objectives import Objective
 from snellen.pictures.sheet import from_png
@@ -140,6 +141,9 @@ def _comes(world: World, layer: str) -> int:
 def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Seed, most: int = 400) -> Render | None:
     """Draw units as photographs alone tell them: the direction of a ridge fit over a layer before theirs.
 
+    Where photographs are too few for that, or no fit is exact, it is the direction in which the unit grows when the
+    last main layer is moved at its top photograph (see `slopes`).
+
     What stands at or behind that layer, and shows itself to pictures only, has no part in it. What stands before has,
     but for what stands before the first layer: where these pictures break its map (see `straight`), they are drawn
     again with the map in its place.
@@ -161,14 +165,53 @@ def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Se
     chosen = evenly(len(world.images), most)
     with fast(world), torch.no_grad():
         natural = channel_means(world, chain.layers, (images for _, images in batches(world, chosen)))
-    name, fit, _ = told_by(chain, natural, natural[target][:, [Unit.parse(unit).channel for unit in units]])
-    directions = [Objective.direction(name, w) for w in fit.fit.weights.T.tolist()]
+    truth = natural[target][:, [Unit.parse(unit).channel for unit in units]]
+    name, fit, exact = told_by(chain, natural, truth)
+    weights = fit.fit.weights.T
+    if not exact:
+        before, tops = chain.last[0], dict(zip(units, (chosen[k] for k in truth.argmax(0)), strict=True))
+        with contextlib.suppress(LayerError), fast(world), torch.no_grad():  # else the fit is all that is known
+            name, weights = before, slopes(world, before, tops, natural[before].std(0))
+    directions = [Objective.direction(name, w) for w in weights.tolist()]
     found = render(world.model, directions, settings, seeds=seed)
     first = straight(world, name, found.images, seed=seed)
     if first is None:
         return found
     with replaced(world.model, *first):
         return render(world.model, directions, settings, seeds=seed)
+
+
+def slopes(
+    world: World, layer: str, tops: Mapping[str, int], steps: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, "u d"]:
+    """How much a unit's response changes with every channel of a layer, at a photograph: by differences.
+
+    Gradients may lie; what the network says may not, and at photographs a gate that opens for pictures is shut.
+
+    Args:
+        world: the network and its photographs.
+        layer: before the units' own.
+        tops: by unit the index of a photograph, u of them.
+        steps: by which a whole channel is moved.
+
+    Raises:
+        LayerError: the layer cannot be told what to say.
+    """
+    found, model, known = np.zeros((len(tops), len(steps))), world.model, survey(world.model)
+    moved = np.flatnonzero(steps > 0)
+    for row, (unit, place) in enumerate((Unit.parse(name), place) for name, place in tops.items()):
+        image = world.images.load(place, model.size)[None].to(model.device, model.dtype)
+        own = observe(model, image, [layer], known=known)[layer]
+        axis = channel_axis(tuple(own.shape[1:])) + 1
+        for part in np.array_split(moved, -(-len(moved) // world.batch)):
+            said = own.repeat(len(part) + 1, *[1] * (own.dim() - 1))
+            for k, channel in enumerate(part.tolist()):  # the last row is as it was
+                said[k].select(axis - 1, channel).add_(float(steps[channel]))
+            with saying(model, layer, said, known=known):
+                read = observe(model, image.repeat(len(said), 1, 1, 1), [unit.address], known=known)
+            answers = response(read[unit.address], unit).double().cpu().numpy()
+            found[row, part] = (answers[:-1] - answers[-1]) / steps[part]
+    return found
 
 
 def resting(known: Mapping[str, Rest], drawn: Mapping[str, Rest]) -> Held:
