@@ -35,7 +35,7 @@ UNTOLD = Threshold(
     "part of the changes of the response towards other photographs, or towards the picture, that its gradient does not "
     "tell",
     "untold",
-    honest="at most 0.005",
+    honest="at most 0.004",
 )
 SIDEWAYS = (2.0**-12, 2.0**-14)
 """Steps towards other images. There the response changes less than along its gradient, and roundings count sooner."""
