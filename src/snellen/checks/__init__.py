@@ -9,6 +9,7 @@ from snellen.checks.agreement import Agreement
 from snellen.checks.check import Check, Exhibit, Threshold, UnitCheck
 from snellen.checks.decoding import Decoding
 from snellen.checks.early_layers import EarlyLayers
+from snellen.checks.extrapolation import Extrapolation
 from snellen.checks.finding import Finding, Verdict
 from snellen.checks.gradient_honesty import GradientHonesty
 from snellen.checks.jumps import Jumps
@@ -28,6 +29,7 @@ __all__ = [
     "Decoding",
     "EarlyLayers",
     "Exhibit",
+    "Extrapolation",
     "Finding",
     "GradientHonesty",
     "Jumps",
