@@ -160,9 +160,9 @@ def test_a_row_that_lies_off_photographs_is_seen_alone(lying, some):
 @pytest.mark.parametrize(
     ("part", "share", "strength"),
     [
-        (7.0, 0.3, 2),
-        (7.0, None, 1),
-        (7.0, 0.7, 0),
+        (9.0, 0.3, 2),
+        (9.0, None, 1),
+        (9.0, 0.7, 0),
         (4.5, 0.3, 1),
         (3.9, 0.3, 0),
         (1.0, 0.01, 1),
@@ -171,8 +171,9 @@ def test_a_row_that_lies_off_photographs_is_seen_alone(lying, some):
     ],
 )
 def test_both_weights_and_pictures_have_to_be_known_for_proof(part, share, strength):
-    row = _row("fc:0", part, share)
+    row = _row("fc:0", part, share, dense=True)
     assert (row.strength, row.figure) == (strength, part)
+    assert _row("fc:0", part, share, dense=False).strength == min(strength, 1), "linear maps of tokens have such rows"
 
 
 def test_honest_units_of_a_block_are_not(some):

@@ -28,7 +28,7 @@ UNSEEN = Threshold(
     "figure",
     honest="at most 3.7 with random weights; beyond it at least 0.73 of the picture is foretold",
 )
-BEYOND = Threshold(6.0, "the same, where it is proof", "", honest="at most 3.7")
+BEYOND = Threshold(8.0, "the same, where with the share foretold it is proof", honest="at most 5.5 in convolutions")
 FORETOLD = Threshold(
     0.05,
     "share of the response to its picture that follows from most of what it does to photographs",
@@ -160,6 +160,7 @@ class Extrapolation(UnitCheck):
         natural = look(count.through(images for _, images in batches(world, chosen)))
         shown = look(count.through(batched(world, exhibit.pictures)))
         found: dict[str, tuple[float | None, float | None]] = {str(unit): (None, None) for unit in units}
+        dense: set[str] = set()
         for writer in writers:
             known = natural[writer.layer]
             if known is None:
@@ -168,11 +169,13 @@ class Extrapolation(UnitCheck):
             parts = unseen(fitted, _weights(world, writer))
             mine = [i for i, unit in enumerate(units) if unit.layer == writer.layer]
             shares = foretold(fitted, known, shown[writer.layer], mine)
+            if isinstance(world.model.module.get_submodule(writer.name), nn.Conv2d):
+                dense.add(writer.layer)
             for i, channel, share in zip(mine, writer.channels, shares, strict=True):
                 own = units[i].position is None
                 found[str(units[i])] = (None if parts is None else float(parts[channel]), share if own else None)
         for unit in units:
-            yield _row(str(unit), *found[str(unit)])
+            yield _row(str(unit), *found[str(unit)], dense=unit.layer in dense)
 
     def claim(self, rows: Sequence[UnitRow]) -> str:
         """How much weight there is on what photographs hardly vary."""
@@ -363,7 +366,7 @@ def _patches(module: nn.Module, x: Tensor) -> Tensor:
     return F.unfold(x, module.kernel_size, module.dilation, 0, module.stride).transpose(1, 2)
 
 
-def _row(unit: str, part: float | None, share: float | None) -> UnitRow:
+def _row(unit: str, part: float | None, share: float | None, *, dense: bool) -> UnitRow:
     details = {"foretold": None if share is None else number(share, 4)}
     said = []
     if part is not None:
@@ -374,7 +377,7 @@ def _row(unit: str, part: float | None, share: float | None) -> UnitRow:
         return UnitRow(unit, "Nothing that photographs suffice for was found to write its layer.", details=details)
     off = part is not None and part >= UNSEEN.value and (share is None or share < MADE_OF)
     odd = off or (share is not None and share < FORETOLD.value)
-    sure = off and share is not None and part is not None and part >= BEYOND.value
+    sure = off and dense and share is not None and part is not None and part >= BEYOND.value
     words = "; ".join(said)
     words = f"{words[0].upper()}{words[1:]}."
     figure = None if part is None else number(part, 4)
