@@ -1,6 +1,5 @@
 """Does a unit weigh what photographs hardly vary, and is its picture made of that?"""
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from snellen.checks.finding import number
 from snellen.checks.rows import NOTHING, PROVES, SUPPORTS, UnitRow
 from snellen.models import Unit
 from snellen.models.survey import survey
-from snellen.models.taps import observe
+from snellen.models.taps import entered, observe
 from snellen.studies.natural import Counter, batched, batches
 from snellen.studies.world import World
 
@@ -66,6 +65,7 @@ class Writer:
         address: where the layer's units are read: before a closing ReLU.
         channels: of the units in question.
         beside: whether the layer's own input can pass by.
+        dense: whether it is a convolution.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Writer:
     address: str
     channels: tuple[int, ...]
     beside: bool
+    dense: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +161,6 @@ class Extrapolation(UnitCheck):
         natural = look(count.through(images for _, images in batches(world, chosen)))
         shown = look(count.through(batched(world, exhibit.pictures)))
         found: dict[str, tuple[float | None, float | None]] = {str(unit): (None, None) for unit in units}
-        dense: set[str] = set()
         for writer in writers:
             known = natural[writer.layer]
             if known is None:
@@ -169,11 +169,10 @@ class Extrapolation(UnitCheck):
             parts = unseen(fitted, _weights(world, writer))
             mine = [i for i, unit in enumerate(units) if unit.layer == writer.layer]
             shares = foretold(fitted, known, shown[writer.layer], mine)
-            if isinstance(world.model.module.get_submodule(writer.name), nn.Conv2d):
-                dense.add(writer.layer)
             for i, channel, share in zip(mine, writer.channels, shares, strict=True):
                 own = units[i].position is None
                 found[str(units[i])] = (None if parts is None else float(parts[channel]), share if own else None)
+        dense = {writer.layer for writer in writers if writer.dense}
         for unit in units:
             yield _row(str(unit), *found[str(unit)], dense=unit.layer in dense)
 
@@ -206,7 +205,7 @@ def writers_of(world: World, units: Sequence[Unit]) -> tuple[Writer, ...]:
             if dense or isinstance(module, nn.Linear):
                 channels = tuple(unit.channel for unit in units if unit.layer == name)
                 address = f"{name}/pre" if layer.rectified else name
-                found.append(Writer(part.name, name, address, channels, part.name != name))
+                found.append(Writer(part.name, name, address, channels, part.name != name, dense))
                 break
     return tuple(found)
 
@@ -290,7 +289,7 @@ def _read(
     """By layer what enters and comes out at some places of every image; None where that cannot be told apart."""
     parts: dict[str, list[tuple[np.ndarray, ...]] | None] = {writer.layer: [] for writer in writers}
     known = survey(world.model)  # before anything is hooked
-    with _inputs(world, {name for writer in writers for name in (writer.name, writer.layer)}) as inputs:
+    with entered(world.model, {name for writer in writers for name in (writer.name, writer.layer)}) as inputs:
         for batch in images if writers else ():
             inputs.clear()
             read = observe(world.model, batch, [writer.address for writer in writers], known=known)
@@ -328,23 +327,6 @@ def _places(
         chosen = [one[some].double().cpu().numpy() for one in pair]
         found.append((*chosen, *(one.double().mean(0).cpu().numpy() for one in pair)))
     return found
-
-
-@contextlib.contextmanager
-def _inputs(world: World, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
-    """While open, what enters modules the first time is kept by name; whoever reads it clears it between passes."""
-    found: dict[str, Tensor] = {}
-
-    def keep(name: str, _module: nn.Module, inputs: tuple[object, ...]) -> None:
-        if name not in found and inputs and isinstance(inputs[0], Tensor):
-            found[name] = inputs[0].detach().clone()  # what runs next may write over it
-
-    hooks = [world.model.module.get_submodule(n).register_forward_pre_hook(partial(keep, n)) for n in sorted(names)]
-    try:
-        yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _rows(x: Tensor) -> Tensor:

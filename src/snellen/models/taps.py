@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from snellen.base import LayerError
 from snellen.models.layout import responses as responses
@@ -115,11 +117,8 @@ def saying(model: Model, layer: str, activation: Tensor, *, known: Survey | None
 
     hooks = [model.module.register_forward_pre_hook(begin)]
     hooks.append(model.module.get_submodule(layer).register_forward_hook(say))
-    try:
+    with _open(hooks):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextlib.contextmanager
@@ -163,18 +162,12 @@ def hosted(model: Model, layer: str, host: Float[Tensor, "1 3 h w"]) -> Iterator
             raise Reached
         return said[0].clone() if said else output
 
-    catching = model.module.register_forward_pre_hook(keep)
-    try:
+    with _open([model.module.register_forward_pre_hook(keep)]):
         run(model, host.to(model.device, model.dtype))
-    finally:
-        catching.remove()
     hooks = [model.module.register_forward_pre_hook(begin, prepend=True)]
     hooks.append(model.module.get_submodule(layer).register_forward_hook(say, prepend=True))
-    try:
+    with _open(hooks):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextlib.contextmanager
@@ -212,11 +205,8 @@ def replaced(
 
     hooks = [model.module.register_forward_pre_hook(begin)]
     hooks.append(model.module.get_submodule(layer).register_forward_hook(say, prepend=True))
-    try:
+    with _open(hooks):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tensor:
@@ -225,29 +215,41 @@ def entering(model: Model, name: str, images: Float[Tensor, "n 3 h w"]) -> Tenso
     Raises:
         LayerError: the layer does not run.
     """
-    with torch.no_grad(), _catching(model, name, images) as caught:
+    known = survey(model, (images.shape[2], images.shape[3]))  # before anything is kept
+    with torch.no_grad(), entered(model, [name]) as found, tapped(model, [name], {}, like=images, known=known):
         run(model, images.to(model.device, model.dtype))
-    if not caught:
+    if name not in found:
         raise LayerError(f'expected "{name}" to run, but it did not; choose another layer')
-    return caught[0]
+    return found[name]
 
 
 @contextlib.contextmanager
-def _catching(model: Model, name: str, images: Tensor) -> Iterator[list[Tensor]]:
-    """While open, passes end at a layer and what entered it is kept."""
-    caught: list[Tensor] = []
+def entered(model: Model, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+    """While open, what enters layers the first time is kept by name; whoever reads it clears it between passes.
 
-    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not caught:
-            caught.append(inputs[0].detach())
+    Args:
+        model: the network.
+        names: paths.
+    """
+    found: dict[str, Tensor] = {}
 
-    known = survey(model, (images.shape[2], images.shape[3]))  # before anything is kept
-    handle = model.module.get_submodule(name).register_forward_pre_hook(keep)
+    def keep(name: str, _module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if name not in found and inputs and isinstance(inputs[0], Tensor):
+            found[name] = inputs[0].detach().clone()  # what runs next may write over it
+
+    modules = {name: model.module.get_submodule(name) for name in names}
+    with _open([module.register_forward_pre_hook(partial(keep, name)) for name, module in modules.items()]):
+        yield found
+
+
+@contextlib.contextmanager
+def _open(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
+    """While open, hooks stay; then they are taken away."""
     try:
-        with tapped(model, [name], {}, like=images, known=known):
-            yield caught
+        yield
     finally:
-        handle.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 class _Reader:
