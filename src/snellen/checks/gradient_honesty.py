@@ -145,11 +145,8 @@ class Slopes:
         nan where g is 0. 1 where g is the gradient of f, up to its kinks: a wrong one has another share at every step.
         """
         length = self.gradients.flatten(1).double().norm(dim=1)
-        found = torch.full_like(length, torch.nan)
-        for changes in self._changes(_unit_length(self.gradients), STEPS):
-            share = changes / length
-            found = torch.where(found.isnan() | ((share - 1).abs() < (found - 1).abs()), share, found)
-        return torch.where(length > 0, found, torch.nan).cpu()
+        found = self._changes(_unit_length(self.gradients), length, STEPS)
+        return torch.where(length > 0, found / length, torch.nan).cpu()
 
     def untold(self, directions: Float[Tensor, "k 3 h w"]) -> float:
         """Part of the response's changes along directions that gradients do not tell.
@@ -172,19 +169,22 @@ class Slopes:
     def _against(self, ahead: Float[Tensor, "n 3 h w"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
         """Squares of what gradients miss of changes along unit vectors, and of the changes, where there are any."""
         said = (self.gradients * ahead).flatten(1).double().sum(1)
-        found = torch.full_like(said, torch.nan)
-        for changes in self._changes(ahead, SIDEWAYS):
-            found = torch.where(found.isnan() | ((changes - said).abs() < (found - said).abs()), changes, found)
+        found = self._changes(ahead, said, SIDEWAYS)
         size = torch.maximum(found.abs(), said.abs())
         known = size * 2 * max(SIDEWAYS) * self._pixels > ROUNDED * self.responses.double().abs()
         return (found - said).square()[known], size.square()[known]
 
-    def _changes(self, ahead: Tensor, steps: Sequence[float]) -> Iterator[Float[Tensor, " n"]]:
-        """Central differences of the response, by step."""
+    @torch.no_grad()
+    def _changes(
+        self, ahead: Float[Tensor, "n 3 h w"], said: Float[Tensor, " n"], steps: Sequence[float]
+    ) -> Float[Tensor, " n"]:
+        """Central differences of the response along unit vectors, at the step where each is nearest to what is said."""
+        found = torch.full_like(said, torch.nan)
         for step in (step * self._pixels for step in steps):
-            with torch.no_grad():
-                ends = [_respond(self.model, self.unit, self.points + sign * step * ahead).double() for sign in (1, -1)]
-            yield (ends[0] - ends[1]) / (2 * step)
+            ends = [_respond(self.model, self.unit, self.points + sign * step * ahead).double() for sign in (1, -1)]
+            change = (ends[0] - ends[1]) / (2 * step)
+            found = torch.where(found.isnan() | ((change - said).abs() < (found - said).abs()), change, found)
+        return found
 
     @property
     def _pixels(self) -> float:
