@@ -185,6 +185,9 @@ class Extrapolation(UnitCheck):
             )
         odd = sum(row.strength >= SUPPORTS for row in rows)
         told = f"Units weigh what photographs hardly vary up to {max(known):.2g} times as much as their layers' median"
+        shares = [row.details["foretold"] for row in rows if row.details["foretold"] is not None]
+        if shares:
+            told += f", and photographs foretell {100 * min(shares):.0f} % of a picture's response at least"
         return f"{told}; {odd} of {len(rows)} stand out." if odd else f"{told}."
 
 
