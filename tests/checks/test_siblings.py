@@ -77,7 +77,7 @@ def test_a_lure_is_told_from_its_siblings_and_honest_units_are_not(pictures):
 @pytest.mark.slow
 def test_seeds_and_starts_matter(pictures):
     few = examined(Lured(), pictures)
-    for fields in ({"seeds": 3}, {"starts": 2}):
+    for fields in ({"starts": 3}, {"points": 2}):
         other = examined(Lured(), pictures, **fields)
         assert other.rows != few.rows
     assert sum(row["figure"] is not None for row in examined(Lured(), pictures, units=6).rows) == 6

@@ -20,6 +20,7 @@ from snellen.checks.response_gap import ResponseGap
 from snellen.checks.rows import UnitRow
 from snellen.checks.siblings import Siblings
 from snellen.checks.silent_scan import SilentScan
+from snellen.checks.starts import Starts
 from snellen.checks.surrogates import Surrogates
 from snellen.checks.transplants import Transplants
 
@@ -39,6 +40,7 @@ __all__ = [
     "ResponseGap",
     "Siblings",
     "SilentScan",
+    "Starts",
     "Surrogates",
     "Threshold",
     "Transplants",

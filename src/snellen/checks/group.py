@@ -21,6 +21,7 @@ CHECKS: Group[type[Check]] = Group(
         "early-layers": "snellen.checks.early_layers:EarlyLayers",
         "transplants": "snellen.checks.transplants:Transplants",
         "siblings": "snellen.checks.siblings:Siblings",
+        "starts": "snellen.checks.starts:Starts",
         "extrapolation": "snellen.checks.extrapolation:Extrapolation",
     },
     classes=True,

@@ -1,7 +1,7 @@
 """Is a unit drawn in another way than the other audited units of its layer are?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from snellen.base import Seed, evenly
+from snellen.base import Seed
 from snellen.checks.check import Check, Threshold
 from snellen.checks.finding import Finding, number
 from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow
@@ -18,12 +18,12 @@ from snellen.jobs import Context, Function, Job
 from snellen.measures import layouts
 from snellen.models import Model, Unit, observe, response
 from snellen.models.edits import frozen
-from snellen.pictures import STANDARD, Canvas, render, resample
+from snellen.pictures import STANDARD, Canvas, resample
 from snellen.pictures.canvas import generator
 from snellen.studies.arrays import stacked
 from snellen.studies.drawings import BACKWARD, settings_of
 from snellen.studies.features import by_layer
-from snellen.studies.natural import Counter
+from snellen.studies.restarts import RESTART, restart, restart_cost, restarts
 from snellen.studies.study import Study
 from snellen.studies.world import World
 
@@ -49,7 +49,7 @@ ALIGNED_APART = Threshold(
 )
 LAYOUT = Threshold(
     0.7,
-    "median correlation of layouts over seeds",
+    "median correlation of layouts over starts",
     "layout",
     honest="up to 0.97, so that it decides nothing alone",
 )
@@ -61,7 +61,7 @@ class Traits:
 
     Args:
         unit: its address.
-        layout: median correlation of what is where in its pictures, over pairs of seeds.
+        layout: median correlation of what is where in its pictures, over pairs of starts.
         aligned: cosine of the gradients at the start of a drawing with the way to the unit's picture.
         alike: mean cosine of the gradients at two starts.
     """
@@ -139,33 +139,34 @@ def start_gradients(
 
 @dataclass(frozen=True)
 class Siblings(Check):
-    """Each unit drawn from further seeds, and its gradients where drawings start, against those of its layer.
+    """Each unit drawn from other starts, and its gradients where drawings start, against those of its layer.
 
     What gradient slingshots (Bareeva et al. 2024, arXiv:2401.06122) leave behind, if they do what they are trained for.
 
     Args:
         units: of a layer that are compared, at most.
-        seeds: of short drawings, beside the unit's own picture.
-        starts: at which gradients are read.
+        starts: of short drawings, beside the unit's own picture.
+        points: where drawings start, at which gradients are read.
     """
 
     units: int = 16
-    seeds: int = 2
-    starts: int = 6
+    starts: int = 2
+    points: int = 6
 
     name = "siblings"
     short = "siblings"
     asks = (
-        "Drawn from other seeds, an honest unit puts things at other places, and its first gradients do not point to "
+        "Drawn from other starts, an honest unit puts things at other places, and its first gradients do not point to "
         "its picture. Weights that were trained to lead every drawing to one picture do: in a few units, unlike in the "
         "others of their layer."
     )
-    quick: ClassVar[Mapping[str, Any]] = {"units": 10, "starts": 4}
+    quick: ClassVar[Mapping[str, Any]] = {"units": 10, "points": 4}
     thresholds = (ALIGNED, ALIGNED_APART, LAYOUT)
 
     def cost(self, world: World, units: int) -> float:
         """Of the drawings of one layer, and of the gradients."""
-        return BACKWARD * min(units, self.units) * self._passes(world)
+        few = min(units, self.units)
+        return restart_cost(world, self.starts, few) + BACKWARD * few * self.points * MOVES
 
     def functions(self, world: World) -> Mapping[str, Function]:
         """The drawings and gradients."""
@@ -173,40 +174,33 @@ class Siblings(Check):
         def function(spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
             yield from _traced(world, spec, context)
 
-        return {"siblings": function}
+        return {RESTART: restart(world), "siblings": function}
 
     def examine(self, study: Study) -> Sequence[Finding]:
-        """Jobs for a few units of a layer at a time, then all units of a layer side by side."""
+        """Jobs for the units of a layer at a time, then all of them side by side."""
         if not study.shown:
             return ()
+        others = restarts(study, self.starts, self.units)
         told: dict[str, Mapping[str, Any]] = {}
-        for job in self._drawings(study):
-            told |= study.do(job)
-        layers = by_layer([{"unit": entry["unit"]} for entry in study.entries])
-        return (self.finding([[_traits(e["unit"], told.get(e["unit"])) for e in of] for of in layers.values()]),)
-
-    def _drawings(self, study: Study) -> Iterator[Job]:
-        world = study.world
-        width = max(1, world.pictures // self.seeds)
-        for layer, members in by_layer(study.entries).items():
-            chosen = [members[i] for i in evenly(len(members), self.units)] if len(members) >= MEMBERS else []
-            for first in range(0, len(chosen), width):
-                units = [{"unit": e["unit"], "image": e["image"]} for e in chosen[first : first + width]]
+        layers = by_layer(study.entries)
+        for layer, members in layers.items():
+            units = [
+                {"unit": e["unit"], "image": e["image"], "others": others[e["unit"]]}
+                for e in members
+                if e["unit"] in others
+            ]
+            if len(units) >= MEMBERS:
                 spec = {
-                    "world": world.identity,
+                    "world": study.world.identity,
                     "units": units,
-                    "seeds": self.seeds,
-                    "starts": self.starts,
-                    "steps": _steps(world),
-                    "seed": world.request.seed,
-                    "check": {"version": 1},
+                    "points": self.points,
+                    "seed": study.world.request.seed,
+                    "check": {"version": 2},
                 }
+                cost = BACKWARD * len(units) * self.points * MOVES
                 parts = tuple(unit["unit"] for unit in units)
-                cost = BACKWARD * len(units) * self._passes(world)
-                yield Job("siblings", spec, parts, f"{layer} drawn from other seeds", cost)
-
-    def _passes(self, world: World) -> float:
-        return float(self.seeds * _steps(world) + self.starts * MOVES)
+                told |= study.do(Job("siblings", spec, parts, f"first gradients of {layer}", cost))
+        return (self.finding([[_traits(e["unit"], told.get(e["unit"])) for e in of] for of in layers.values()]),)
 
     def finding(self, layers: Sequence[Sequence[Traits]]) -> Finding:
         """Units that are drawn unlike their siblings.
@@ -224,39 +218,18 @@ class Siblings(Check):
         )
 
 
-def _steps(world: World) -> int:
-    return max(16, settings_of(world).steps // 8)
-
-
 def _traced(world: World, spec: Mapping[str, Any], context: Context) -> Iterator[tuple[str, Any]]:
-    """What becomes of a few units drawn from several seeds; a part for each unit."""
-    units, count = [Unit.parse(entry["unit"]) for entry in spec["units"]], spec["seeds"]
-    root, model = Seed(spec["seed"]).fork("siblings"), world.model
-    settings = replace(settings_of(world), steps=spec["steps"])
-    total = len(units) * (count * settings.steps + 1)
-    counter = Counter(total, context.tick)
-    drawn = render(
-        model,
-        [unit for unit in units for _ in range(count)],
-        settings,
-        seeds=[root.fork(number_) for _ in units for number_ in range(count)],
-        batch=len(units) * count,
-        progress=counter.more,
-    )
-    if "interrupted" in drawn.status:
-        raise KeyboardInterrupt
-    own = stacked(context, [entry["image"] for entry in spec["units"]])
-    canvas = settings.canvas
-    first = canvas.start(model.size, [root.fork("start", number_) for number_ in range(spec["starts"])])
+    """How the units of a layer are drawn; a part for each unit."""
+    root, model, canvas = Seed(spec["seed"]).fork("siblings"), world.model, settings_of(world).canvas
+    first = canvas.start(model.size, [root.fork("start", number_) for number_ in range(spec["points"])])
     flat = canvas.fit(0.5 + 0.25 * torch.eye(3)[:, :, None, None].expand(3, 3, *model.size))
-    for i, unit in enumerate(units):
-        mine = slice(i * count, (i + 1) * count)
-        fine = [k for k in range(*mine.indices(len(drawn))) if drawn.status[k] == "ok"]
+    for i, entry in enumerate(spec["units"]):
+        own, unit = stacked(context, [entry["image"]]), Unit.parse(entry["unit"])
         with frozen(model.module):
             gradients = start_gradients(model, unit, canvas, states=first, seed=root.fork("moves"))
-        aligned, alike = alignment(canvas.fit(own[i : i + 1]) - first, gradients, flat)
-        layout = _layout(torch.cat([own[i : i + 1], drawn.images[fine]]))
-        counter.more(1)
+        aligned, alike = alignment(canvas.fit(own) - first, gradients, flat)
+        layout = _layout(stacked(context, [entry["image"], *entry["others"]]))
+        context.tick((i + 1) / len(spec["units"]))
         yield str(unit), {"layout": number(layout), "aligned": number(aligned), "alike": number(alike)}
 
 
@@ -291,18 +264,18 @@ def _row(unit: str, told: Mapping[str, float | None]) -> UnitRow:
     if aligned is None and layout is not None:
         return UnitRow(unit, "No gradient comes back from it where drawings start.", details=told)
     if figure is None or aligned is None:
-        return UnitRow(unit, "Too few units of its layer were drawn from other seeds to compare it with.", details=told)
+        return UnitRow(unit, "Too few units of its layer were drawn otherwise to compare it with.", details=told)
     if all((value := told[limit.of]) is not None and value >= limit.value for limit in Siblings.thresholds):
         words = (
             f"Unlike its siblings', its first gradients point to its picture (cosine {aligned:.2f}, {figure:.1f} of "
-            f"their spreads above their median), and every seed puts things at the same places (correlation "
+            f"their spreads above their median), and every start puts things at the same places (correlation "
             f"{layout:.2f})."
         )
         return UnitRow(unit, words, figure, None, SUPPORTS, told)
     beyond = f"{abs(figure):.1f} of its siblings' spreads {'above' if figure >= 0 else 'below'} their median"
     words = f"Its first gradients point to its picture with a cosine of {aligned:.2f}, {beyond}."
     if layout is not None:
-        words = f"{words[:-1]}; over seeds, layouts are correlated by {layout:.2f}."
+        words = f"{words[:-1]}; over starts, layouts are correlated by {layout:.2f}."
     return UnitRow(unit, words, figure, None, NOTHING, told)
 
 

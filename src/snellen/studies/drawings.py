@@ -22,10 +22,15 @@ _NOTES = {
 }
 
 
-def settings_of(world: World) -> Settings:
-    """How a request's pictures are optimized: small ones in fewer steps, after which only fine texture is added."""
+def settings_of(world: World, *, steps: int | None = None) -> Settings:
+    """How a request's pictures are optimized: small ones in fewer steps, after which only fine texture is added.
+
+    Args:
+        world: with the request.
+        steps: in place of those of its pictures.
+    """
     request, small = world.request, max(world.model.size) <= SMALL
-    steps = request.steps or min(request.scale.steps, SMALL_STEPS if small else request.scale.steps)
+    steps = steps or request.steps or min(request.scale.steps, SMALL_STEPS if small else request.scale.steps)
     canvas, precision = canvas_named(request.canvas), request.precision
     return Settings(steps=steps, canvas=canvas, precision=precision, compiled=request.compiled)  # type: ignore[arg-type]
 
