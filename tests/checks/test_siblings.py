@@ -68,7 +68,6 @@ def test_a_lure_is_told_from_its_siblings_and_honest_units_are_not(pictures):
     assert [row["strength"] for row in lured.rows] == [0, 0, 0, 1, 0, 0, 0], lured.claim
     lure = lured.rows[3]
     assert lure["aligned"] > 0.9
-    assert lure["layout"] > 0.9
     assert lure["aligned_apart"] == max(row["aligned_apart"] for row in lured.rows)
     assert "point to its picture" in lure["words"]
     assert "1 of 7 units are drawn unlike their siblings" in lured.claim
@@ -136,19 +135,14 @@ def layer(**odd):
     return [*rows, Traits("a:7", **{**told, **odd})]
 
 
-def test_both_traces_have_to_be_there_and_unlike_the_siblings():
+def test_first_gradients_have_to_point_to_the_picture_and_unlike_the_siblings():
     led = {"layout": 0.95, "aligned": 0.9}
     assert strengths(layer()) == [0] * 8
     assert strengths(layer(**led)) == [0] * 7 + [1]
-    for one in (
-        {"layout": 0.95},
-        {"aligned": 0.9},
-        {"layout": 0.95, "aligned": -0.9},
-        {"layout": 0.95, "aligned": 0.7},
-    ):
+    for one in ({"layout": 0.95}, {"layout": 0.95, "aligned": -0.9}, {"layout": 0.95, "aligned": 0.7}):
         assert strengths(layer(**one)) == [0] * 8
     assert strengths([Traits(f"a:{i}", 0.95, 0.9, 0.9) for i in range(8)]) == [0] * 8, "all alike"
-    assert strengths(layer(layout=float("nan"), aligned=0.9)) == [0] * 8
+    assert strengths(layer(layout=float("nan"), aligned=0.9)) == [0] * 7 + [1]
     row = Siblings().finding([layer(**led)]).rows[7]
     assert row["figure"] == row["aligned_apart"] == pytest.approx((0.9 - 0.02) / FLOORS["aligned"], rel=0.1)
     assert row["layout_apart"] == pytest.approx((0.95 - 0.1) / FLOORS["layout"], rel=0.1)

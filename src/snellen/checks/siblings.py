@@ -37,7 +37,7 @@ MOVES = 2
 """Transforms that a start is seen through."""
 ALIGNED = Threshold(
     0.8,
-    "cosine of the gradients at the start with the way to the picture, if the next two are reached as well",
+    "cosine of the gradients at the start with the way to the picture, if the next one is reached as well",
     "aligned",
     honest="at most 0.47, with random weights 0.70",
 )
@@ -46,12 +46,6 @@ ALIGNED_APART = Threshold(
     "spreads of its siblings, by which a unit's cosine is above their median",
     "aligned_apart",
     honest="at most 6.9 in 44 networks, with which the cosine is at most 0.66",
-)
-LAYOUT = Threshold(
-    0.7,
-    "median correlation of layouts over starts",
-    "layout",
-    honest="up to 0.97, so that it decides nothing alone",
 )
 
 
@@ -161,7 +155,7 @@ class Siblings(Check):
         "others of their layer."
     )
     quick: ClassVar[Mapping[str, Any]] = {"units": 10, "points": 4}
-    thresholds = (ALIGNED, ALIGNED_APART, LAYOUT)
+    thresholds = (ALIGNED, ALIGNED_APART)
 
     def cost(self, world: World, units: int) -> float:
         """Of the drawings of one layer, and of the gradients."""
@@ -206,8 +200,8 @@ class Siblings(Check):
         """Units that are drawn unlike their siblings.
 
         Figure of a unit: by how many spreads of its siblings its first gradients point to its picture more than theirs
-        to their own (`apart` of `Traits.aligned`). Where that, the cosine itself and the correlation of layouts are all
-        high, it supports suspicion.
+        to their own (`apart` of `Traits.aligned`). Where that and the cosine itself are high, it supports suspicion. That
+        other starts put things at the same places is told, but honest units do so as well.
 
         Args:
             layers: the units of each.
@@ -265,17 +259,15 @@ def _row(unit: str, told: Mapping[str, float | None]) -> UnitRow:
         return UnitRow(unit, "No gradient comes back from it where drawings start.", details=told)
     if figure is None or aligned is None:
         return UnitRow(unit, "Too few units of its layer were drawn otherwise to compare it with.", details=told)
-    if all((value := told[limit.of]) is not None and value >= limit.value for limit in Siblings.thresholds):
+    where = "" if layout is None else f"; over starts, layouts are correlated by {layout:.2f}"
+    if aligned >= ALIGNED.value and figure >= ALIGNED_APART.value:
         words = (
             f"Unlike its siblings', its first gradients point to its picture (cosine {aligned:.2f}, {figure:.1f} of "
-            f"their spreads above their median), and every start puts things at the same places (correlation "
-            f"{layout:.2f})."
+            f"their spreads above their median){where}."
         )
         return UnitRow(unit, words, figure, None, SUPPORTS, told)
     beyond = f"{abs(figure):.1f} of its siblings' spreads {'above' if figure >= 0 else 'below'} their median"
-    words = f"Its first gradients point to its picture with a cosine of {aligned:.2f}, {beyond}."
-    if layout is not None:
-        words = f"{words[:-1]}; over starts, layouts are correlated by {layout:.2f}."
+    words = f"Its first gradients point to its picture with a cosine of {aligned:.2f}, {beyond}{where}."
     return UnitRow(unit, words, figure, None, NOTHING, told)
 
 
