@@ -14,8 +14,8 @@ from snellen.checks.finding import number
 from snellen.checks.rows import NOTHING, SUPPORTS, UnitRow
 from snellen.measures import own_places
 from snellen.measures.surrogates import ridge
-from snellen.studies.features import by_layer, channel_means, spaces_of
-from snellen.studies.natural import batched, batches
+from snellen.studies.features import by_layer, channel_means, natural_means, spaces_of
+from snellen.studies.natural import batched
 from snellen.studies.world import World
 
 KNOWN = Threshold(
@@ -101,7 +101,7 @@ class EarlyLayers(UnitCheck):
             return {}
         layers = tuple(dict.fromkeys(name for layer in groups for name in spaces_of(world, layer)))
         with torch.no_grad():
-            natural = channel_means(world, layers, (images for _, images in batches(world, chosen)))
+            natural = natural_means(world, layers, chosen)
             shown = channel_means(world, layers, batched(world, exhibit.pictures))
         found = {}
         for layer, rows in groups.items():

@@ -200,8 +200,8 @@ class Siblings(Check):
         """Units that are drawn unlike their siblings.
 
         Figure of a unit: by how many spreads of its siblings its first gradients point to its picture more than theirs
-        to their own (`apart` of `Traits.aligned`). Where that and the cosine itself are high, it supports suspicion. That
-        other starts put things at the same places is told, but honest units do so as well.
+        to their own (`apart` of `Traits.aligned`). Where that and the cosine itself are high, it supports suspicion.
+        That other starts put things at the same places is told, too, but honest units do so as well.
 
         Args:
             layers: the units of each.

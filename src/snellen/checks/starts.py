@@ -16,8 +16,8 @@ from snellen.jobs import Context, Function, Job
 from snellen.measures import rank_vectors, unit_length
 from snellen.models import Unit
 from snellen.studies.arrays import natural_responses, stacked
-from snellen.studies.features import by_layer, channel_means, space_of
-from snellen.studies.natural import batched, batches, fast
+from snellen.studies.features import by_layer, channel_means, natural_means, space_of
+from snellen.studies.natural import batched, fast
 from snellen.studies.restarts import RESTART, restart, restart_cost, restarts
 from snellen.studies.study import Study
 from snellen.studies.world import World
@@ -116,7 +116,7 @@ def _rows(world: World, spec: Mapping[str, Any], context: Context) -> Iterator[U
     if len(chosen) < LEAST or not layers:
         natural, shown = {}, {}
     else:
-        natural = channel_means(world, layers, (images for _, images in batches(world, chosen)))
+        natural = natural_means(world, layers, chosen)
         shown = channel_means(world, layers, batched(world, stacked(context, names)))
     first = 0
     for i, entry in enumerate(entries):

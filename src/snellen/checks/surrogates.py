@@ -23,8 +23,8 @@ from snellen.pictures.objectives import Objective
 from snellen.pictures.sheet import png
 from snellen.studies.arrays import natural_responses, stacked
 from snellen.studies.drawings import BACKWARD, settings_of
-from snellen.studies.features import channel_means
-from snellen.studies.natural import Counter, batched, batches, fast
+from snellen.studies.features import channel_means, natural_means
+from snellen.studies.natural import Counter, batched, fast
 from snellen.studies.study import Study
 from snellen.studies.world import World
 
@@ -203,7 +203,7 @@ def _fitted(world: World, spec: Mapping[str, Any], context: Context) -> dict[str
         return {**told, "head": None}
     chain = chain_of(world)
     with fast(world), torch.no_grad():
-        seen = channel_means(world, chain.layers, count.through(images for _, images in batches(world, natural)))
+        seen = natural_means(world, chain.layers, natural, more=count.more)
         shown = channel_means(world, chain.layers, count.through(batched(world, pictures)))
     rows = [i for i, entry in enumerate(entries) if entry["unit"] in spec["classes"]]
     head = None

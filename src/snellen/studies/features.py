@@ -1,6 +1,6 @@
 """Features of pictures and photographs, read before the layer in question."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from snellen.measures import textures
 from snellen.models import Unit, observe, responses
+from snellen.studies.natural import batches
 from snellen.studies.world import World
 
 TEXTURES = "textures"
@@ -36,6 +37,30 @@ def channel_means(world: World, layers: Sequence[str], images: Iterable[Tensor])
         images: batches, at least one.
     """
     return _joined([_means(world, layers, batch) for batch in images])
+
+
+def natural_means(
+    world: World, layers: Sequence[str], chosen: Sequence[int], *, more: Callable[[int], None] = lambda _count: None
+) -> Features:
+    """The same of natural images, looked at once for all checks that ask for the same ones.
+
+    Args:
+        world: the network, as it is: nothing may stand in for a part of it.
+        layers: addresses.
+        chosen: indices of the images.
+        more: told how many more are looked at.
+    """
+    known = world.means.setdefault(tuple(chosen), {})
+    missing = [name for name in layers if name not in known]
+    if missing:
+        parts = []
+        for chunk, images in batches(world, chosen):
+            parts.append(_means(world, missing, images))
+            more(len(chunk))
+        known |= _joined(parts)
+    else:
+        more(len(chosen))
+    return {name: known[name] for name in layers}
 
 
 def _means(world: World, layers: Sequence[str], batch: Tensor) -> Features:

@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from numpy import ndarray
 
 from snellen import __version__
 from snellen.base import ModelError, Tell, evenly
@@ -70,6 +72,11 @@ class World:
             "images": self.images.digest(),
             "environment": {what: told for what, told in self.environment.items() if what != "threads"},
         }
+
+    @cached_property
+    def means(self) -> dict[tuple[int, ...], dict[str, Float[ndarray, "n c"]]]:
+        """By images and layer what `snellen.studies.features.natural_means` has seen."""
+        return {}
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:
