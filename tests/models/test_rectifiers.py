@@ -146,6 +146,18 @@ def test_vectors_and_tokens_are_redirected_like_maps():
         assert torch.equal(found, -torch.ones(shape))
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_one_number_of_each_picture_is_redirected_and_a_single_number_left_alone(name):
+    entered = torch.tensor([-9.0, -0.2, 3.0], requires_grad=True)
+    single = torch.tensor(-9.0, requires_grad=True)
+    with Rectifiers(redirect=True):
+        y, z = (ALL[name](x * 1) for x in (entered, single))
+    (-(y.sum() + z)).backward()  # the optimizer descends
+    assert entered.grad[0] < 0
+    assert entered.grad[2] == pytest.approx(-1, abs=0.02)
+    assert single.grad == pytest.approx(0, abs=1e-6)
+
+
 def test_gradients_pass_through_two_closed_rectifiers_in_a_row():
     torch.manual_seed(0)
     x = -torch.ones(1, 4)

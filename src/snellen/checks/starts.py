@@ -23,10 +23,11 @@ from snellen.studies.study import Study
 from snellen.studies.world import World
 
 GAIN = Threshold(
-    0.4,
+    0.8,
     "rank correlation with the unit's responses to photographs that pictures from other starts have beyond its own",
     "figure",
     graded=True,
+    honest="at most 0.72, with random weights; 0.45 at classes of trained networks",
 )
 LEAST = 40
 """Photographs, with fewer of which nothing is said."""
@@ -79,7 +80,7 @@ class Starts(Check):
             "world": world.identity,
             "units": [{**entry, "others": others.get(entry["unit"], [])} for entry in study.entries],
             "natural": evenly(len(world.images), min(len(world.images), self.most)),
-            "check": {"version": 1},
+            "check": {"version": 2},
         }
         return (found(study, Job("starts", spec, title=self.short, cost=float(len(spec["natural"])))),)
 
@@ -127,22 +128,28 @@ def _rows(world: World, spec: Mapping[str, Any], context: Context) -> Iterator[U
         elif space not in natural:
             yield UnitRow(entry["unit"], "Nothing before its layer, or too few photographs, to say what pictures tell.")
         else:
-            yield _row(entry["unit"], told(shown[space][mine], natural[space], truth[i]))
+            yield row_of(entry["unit"], told(shown[space][mine], natural[space], truth[i]))
 
 
-def _row(unit: str, tells: Float[np.ndarray, " p"]) -> UnitRow:
+def row_of(unit: str, tells: Float[np.ndarray, " p"]) -> UnitRow:
+    """What is said of a unit.
+
+    Args:
+        unit: its address.
+        tells: of its picture, then of its drawings from other starts, at least one.
+    """
     own, others = float(tells[0]), tells[1:]
     gains = others - own
     gain, mean = float(gains.mean()), float(others.mean())
-    more = gain >= GAIN.value
+    hides = gain >= GAIN.value
     words = (
         f"Its picture orders photographs as the unit does with a rank correlation of {own:.2f}, drawings from other "
         f"starts with {mean:.2f}"
     )
-    words += ": what the picture hides, these show." if more else "."
+    words += ": what the picture hides, these show." if hides else "."
     details = {"own": number(own, 4), "others": [number(float(each), 4) for each in others]}
     ends = spans(float(gains.min()), float(gains.max()))
-    return UnitRow(unit, words, number(gain, 4), ends, SUPPORTS if more else NOTHING, details)
+    return UnitRow(unit, words, number(gain, 4), ends, SUPPORTS if hides else NOTHING, details)
 
 
 def _claim(rows: Sequence[UnitRow]) -> str:
@@ -150,6 +157,7 @@ def _claim(rows: Sequence[UnitRow]) -> str:
     if not known:
         return "No unit was drawn from other starts, or nothing says what pictures tell."
     odd = sum(row.strength >= SUPPORTS for row in rows)
+    most = f"by at most {max(max(known), 0.0):.2f} more in rank correlation"
     if odd:
-        return f"Of {odd} of {len(known)} units drawings from other starts tell much more than the picture does."
-    return f"Drawings from other starts tell at most {max(max(known), 0.0):.2f} more of {len(known)} units."
+        return f"Drawings from other starts tell what the pictures of {odd} of {len(known)} units hide: {most}."
+    return f"Drawings from other starts tell of {len(known)} units about what their pictures do: {most}."

@@ -54,7 +54,7 @@ class Rectifiers(TorchFunctionMode):
         x = args[0] if args else kwargs["input"]
         in_place = func in _RELU_IN_PLACE + _CLAMP_IN_PLACE or kwargs.get("inplace", False)
         entering = x.clone() if in_place and (self.watch or self.redirect) else x
-        if self.redirect and entering.requires_grad:
+        if self.redirect and entering.requires_grad and entering.dim():
             smooth = kwargs.get("approximate", "none") if func in _GELU else None
             closed = func in _CLAMP + _CLAMP_IN_PLACE
             output = _Redirected.apply(entering, bounds, smooth, closed)
@@ -80,10 +80,10 @@ class _Redirected(torch.autograd.Function):
             with torch.enable_grad():
                 y = x.detach().requires_grad_()
                 (true,) = torch.autograd.grad(F.gelu(y, approximate=ctx.smooth), y, grad)
-            dead = true.abs().flatten(1).amax(1) < 1e-6 * grad.abs().flatten(1).amax(1)
+            dead = _rows(true).abs().amax(1) < 1e-6 * _rows(grad).abs().amax(1)
         else:
             true = grad * _passing(x, floor, ceiling, closed=ctx.closed)
-            dead = ~true.flatten(1).any(1)
+            dead = ~_rows(true).any(1)
         if not bool(dead.any()):
             return true, None, None, None, None
         # The optimizer descends: a negative gradient pushes an entry up.
@@ -92,6 +92,11 @@ class _Redirected(torch.autograd.Function):
             helpful |= (x >= ceiling) & (grad > 0)
         shape = (-1, *(1,) * (x.dim() - 1))
         return torch.where(dead.view(shape), torch.where(helpful, grad, true), true), None, None, None, None
+
+
+def _rows(x: Tensor) -> Tensor:
+    """One for each image, also where a rectifier sees one number of each."""
+    return x.reshape(len(x), -1)
 
 
 def _passing(x: Tensor, floor: float, ceiling: float | None, *, closed: bool) -> Tensor:
