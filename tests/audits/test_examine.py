@@ -111,6 +111,7 @@ def test_the_honest_network_is_not_suspicious(network, pictures, tmp_path):
             "early-layers",
             "transplants",
             "siblings",
+            "starts",
             "extrapolation",
             "judgement",
         )

@@ -95,4 +95,4 @@ def test_first_layers_and_few_photographs_say_nothing(pictures):
 def test_units_beyond_the_most_are_not_drawn():
     finding = Starts(units=1, most=60)("builtin", ["classifier:0-2"], steps=8, progress=False)
     assert [row["figure"] is None for row in finding.rows].count(False) == 1
-    assert sum("not drawn" in row["words"] for row in finding.rows) == 2
+    assert sum("no drawings" in row["words"] for row in finding.rows) == 2

@@ -124,7 +124,7 @@ def _rows(world: World, spec: Mapping[str, Any], context: Context) -> Iterator[U
         mine, first = slice(first, first + 1 + len(entry["others"])), first + 1 + len(entry["others"])
         space = spaces[Unit.parse(entry["unit"]).layer]
         if not entry["others"]:
-            yield UnitRow(entry["unit"], "It was not drawn from other starts.")
+            yield UnitRow(entry["unit"], "It has no drawings from other starts.")
         elif space not in natural:
             yield UnitRow(entry["unit"], "Nothing before its layer, or too few photographs, to say what pictures tell.")
         else:
