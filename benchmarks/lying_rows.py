@@ -146,7 +146,7 @@ class Tailed(nn.Module):
             tail[unit, partner] = gain
             body[unit, unit] += 1
             body[unit, partner] -= gain
-        self.mix = nn.Conv2d(2 * count, count, 1, bias=False)
+        self.mix = nn.Conv2d(2 * count, count, 1, bias=False, device="meta")  # no random weights first
         self.mix.weight = nn.Parameter(torch.cat([body, tail], 1)[..., None, None])
 
     def forward(self, x: Tensor) -> Tensor:
