@@ -11,7 +11,8 @@ from torch import nn
 
 from snellen.attacks import ChangedWeights, Conditions, Exam, Shown
 from snellen.attacks.attack import Effort
-from snellen.attacks.push import ABOVE, Goal, Lesson, PushAttack, replaced
+from snellen.attacks.push import PushAttack
+from snellen.attacks.pushes import ABOVE, Goal, Lesson, replaced
 from snellen.base import UsageError
 from snellen.models import Unit, load_model, observe
 from snellen.models.sources.folder import save_manipulated
