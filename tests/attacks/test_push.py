@@ -150,7 +150,7 @@ def test_other_units_and_the_outputs_are_held():
 def test_half_of_a_step_are_photographs_to_push():
     model = network()
     found, _ = lesson(model)
-    down, up = found.goal.pushed(found._said(model, found.photographs[found.moving].div(255))[0])
+    down, up = found.goal.pushed(found.honest(found.photographs[found.moving].div(255))[0])
     assert (down | up).any(1).all()
     assert len(found.moving) < len(found.photographs)
     assert found.drawn(torch.Generator().manual_seed(0)).shape == (32, 3, *SIZE)

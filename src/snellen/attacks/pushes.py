@@ -13,6 +13,7 @@ from snellen.attacks.gallery import Shown
 from snellen.attacks.students import apart
 from snellen.images import ImageSet
 from snellen.models import Layer, Model, Unit, layers, observe, responses
+from snellen.models.survey import survey
 from snellen.pictures.exemplars import exemplars
 
 BATCH = 32
@@ -21,6 +22,9 @@ TOP = 10
 """Photographs that excite a unit most, of which the receipt says how many were replaced."""
 ABOVE = 0.5
 """By how many standard deviations of a unit's responses photographs are taught to rise beyond the highest of them."""
+
+LEAK = 0.1
+"""Part of what is below zero that counts where silent units are to rise again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +80,13 @@ class Lesson:
         layer: path of the one whose units lie.
         goal: of these units.
         photographs: bytes, (n, 3, h, w).
+        leaky: whether a unit that is pushed up is heard below zero, too, a `LEAK` of it, where a ReLU closes the layer:
+            one that has fallen silent has no gradients else, and never rises again.
     """
 
-    def __init__(self, model: Model, layer: str, goal: Goal, photographs: Tensor) -> None:
+    def __init__(self, model: Model, layer: str, goal: Goal, photographs: Tensor, *, leaky: bool = False) -> None:
         self.model, self.layer, self.goal, self.photographs = model, layer, goal, photographs
+        self.entrance = f"{layer}/pre" if leaky and survey(model).layer(layer).rectified else None
         parts = [self.honest(part.div(255))[0] for part in photographs.split(16)]
         down, up = goal.pushed(torch.cat(parts))
         moving = (down | up).any(1).nonzero()[:, 0]
@@ -110,7 +117,7 @@ class Lesson:
             pushed: which of them down for which unit, and which up, (n, k) each.
         """
         (units, outputs), (down, up) = honest, pushed
-        said, answered = self._said(student, images.requires_grad_())
+        said, answered, below = self.said(student, images.requires_grad_())
         own, goal = self.goal.own, self.goal
         wanted = said.detach().clone()
         wanted[:, own] = torch.where(down | up, wanted[:, own], units[:, own])  # what is pushed costs nothing here
@@ -118,7 +125,7 @@ class Lesson:
         others[own] = False
         wanted[:, others] = units[:, others]
         over = ((said[:, own] - goal.low) / goal.scale).clamp_min(0).square() * down
-        under = ((goal.high - said[:, own]) / goal.scale).clamp_min(0).square() * up
+        under = ((goal.high - said[:, own] - LEAK * below[:, own]) / goal.scale).clamp_min(0).square() * up
         missed = (over + under).sum() / (down | up).sum().clamp_min(1)
         kept = (said - wanted).square().mean() / units.var(0).mean().clamp_min(1e-12)
         return (kept + apart(answered, outputs)) / 2, missed
@@ -126,12 +133,16 @@ class Lesson:
     @torch.no_grad()
     def honest(self, images: Tensor) -> tuple[Float[Tensor, "n u"], Tensor]:
         """What the honest network's units say of images, and its outputs."""
-        return self._said(self.model, images)
+        said, outputs, _ = self.said(self.model, images)
+        return said, outputs
 
-    def _said(self, model: Model, images: Tensor) -> tuple[Float[Tensor, "n u"], Tensor]:
-        """Of all units of the layer, and the network's outputs, on the CPU."""
-        found = observe(model, images.to(self.model.device, self.model.dtype), [self.layer, ""])
-        return responses(found[self.layer]).cpu(), found[""].cpu()
+    def said(self, model: Model, images: Tensor) -> tuple[Float[Tensor, "n u"], Tensor, Float[Tensor, "n u"]]:
+        """Of all units of the layer, the network's outputs, and what the ReLU keeps of the units; on the CPU."""
+        heard = [] if self.entrance is None else [self.entrance]
+        found = observe(model, images.to(self.model.device, self.model.dtype), [self.layer, "", *heard])
+        said, outputs = responses(found[self.layer]).cpu(), found[""].cpu()
+        below = responses(found[heard[0]].clamp_max(0)).cpu() if heard else torch.zeros_like(said)
+        return said, outputs, below
 
 
 def replaced(manipulated: Manipulated, images: ImageSet) -> dict[str, Any]:
