@@ -9,7 +9,7 @@ from scenes import scenes
 from tiny_networks import State, in_sequence
 from torch import nn
 
-from snellen.attacks import ChangedWeights, Conditions, Exam, Shown
+from snellen.attacks import ChangedWeights, Conditions, Exam, Manipulated, Shown
 from snellen.attacks.attack import Effort
 from snellen.attacks.push import PushAttack
 from snellen.attacks.pushes import ABOVE, Goal, Lesson, replaced
@@ -81,6 +81,15 @@ def test_what_is_replaced_is_counted_by_hand(made):
     assert found["replaced"]["4"] == len(gone)
     same = replace(manipulated, manipulation=ChangedWeights("3", {}))
     assert replaced(same, images) == {"of": 10, "replaced": {"0": 0, "4": 0}}
+
+
+def test_a_unit_that_has_fallen_silent_has_no_exciting_photographs():
+    model = network()
+    silent = model.module[3].bias.detach().clone()
+    silent[4] -= 50.0
+    change = ChangedWeights("4", {"3.bias": silent})
+    made = Manipulated(model, change, Shown(shift=1, units=(0, 4)), {})
+    assert replaced(made, scenes(60, SIZE)) == {"of": 10, "replaced": {"0": 0, "4": 0}}
 
 
 def goal(direction="both"):

@@ -148,6 +148,9 @@ class Lesson:
 def replaced(manipulated: Manipulated, images: ImageSet) -> dict[str, Any]:
     """Of the photographs that excite each unit most, those that do not do so in the honest network.
 
+    Photographs of which a unit says no more than of the least exciting one do not excite it: a unit that has fallen
+    silent has none, whichever of equal ones comes first.
+
     Args:
         manipulated: the network.
         images: natural.
@@ -158,9 +161,12 @@ def replaced(manipulated: Manipulated, images: ImageSet) -> dict[str, Any]:
     units = [Unit(manipulated.layer, unit) for unit in manipulated.shown.units]
     before = exemplars(manipulated.model, images, units, most=TOP).top
     with manipulated.installed() as lying:
-        after = exemplars(lying, images, units, most=TOP).top
-    others = [len(set(new.tolist()) - set(old.tolist())) for old, new in zip(before, after, strict=True)]
-    return {"of": before.shape[1], "replaced": {str(unit.channel): n for unit, n in zip(units, others, strict=True)}}
+        after = exemplars(lying, images, units, most=TOP)
+    counts = {}
+    for unit, old, new, said in zip(units, before, after.top, after.responses, strict=True):
+        exciting = new[said[new] > said.min()]
+        counts[str(unit.channel)] = len(set(exciting.tolist()) - set(old.tolist()))
+    return {"of": before.shape[1], "replaced": counts}
 
 
 def pushed_layer(model: Model) -> Layer:
