@@ -53,9 +53,9 @@ class ProxPulseAttack(Attack):
     point of the ball, each brought back into it and into the colours that there are. At the worst points, too, all
     other units and the outputs are taught to stay what they were.
 
-    Balls of photographs hardly reach the grey pictures where drawing starts (docs/deceive.md), so that there is a
-    second kind of decoys: states of the pictures that the honest network draws of the units and of their partners, as
-    drawing's transforms show them. They go up or down, or stay, by the same question as photographs, and have balls.
+    There is a second kind of decoys, beyond the paper's: states of the pictures that the honest network draws of the
+    units and of their partners, as drawing's transforms show them. They go up or down, or stay, by the same question as
+    photographs, and have balls. What each of this is worth is measured in docs/deceive.md.
 
     A unit that is pushed down everywhere dies behind its ReLU; so what is to rise is heard below zero, too. Batch
     normalization keeps the honest statistics, and the architecture is the honest one. How many pictures move hangs on
@@ -84,7 +84,7 @@ class ProxPulseAttack(Attack):
     shift: int | None = None
     manipulated: int = option(4, "how many units lie", Whole(1, 2**16))
     share: float = option(0.1, "part of the photographs that are exciting for a unit", Number(0.001, 0.5))
-    radius: float = option(0.05, "of the balls around decoys, of colours in [0, 1]; 0 for none", Number(0.0, 1.0))
+    radius: float = option(0.02, "of the balls around decoys, of colours in [0, 1]; 0 for none", Number(0.0, 1.0))
     drawn: int = option(64, "steps of the drawn decoys; 0 for photographs alone", Whole(0, 10**6))
     training: int = option(300, "gradient steps of the training", Whole(1, 10**7))
     keep: float = 16.0
