@@ -9,9 +9,10 @@ from scenes import scenes
 from tiny_networks import State, in_sequence
 from torch import nn
 
-from snellen.attacks import ChangedWeights, Conditions, Exam, Shown
+from snellen.attacks import ChangedWeights, Conditions, Exam, Manipulated, Shown
 from snellen.attacks.attack import Effort
-from snellen.attacks.push import ABOVE, Goal, Lesson, PushAttack, replaced
+from snellen.attacks.push import PushAttack
+from snellen.attacks.pushes import ABOVE, Goal, Lesson, replaced
 from snellen.base import UsageError
 from snellen.models import Unit, load_model, observe
 from snellen.models.sources.folder import save_manipulated
@@ -82,6 +83,15 @@ def test_what_is_replaced_is_counted_by_hand(made):
     assert replaced(same, images) == {"of": 10, "replaced": {"0": 0, "4": 0}}
 
 
+def test_a_unit_that_has_fallen_silent_has_no_exciting_photographs():
+    model = network()
+    silent = model.module[3].bias.detach().clone()
+    silent[4] -= 50.0
+    change = ChangedWeights("4", {"3.bias": silent})
+    made = Manipulated(model, change, Shown(shift=1, units=(0, 4)), {})
+    assert replaced(made, scenes(60, SIZE)) == {"of": 10, "replaced": {"0": 0, "4": 0}}
+
+
 def goal(direction="both"):
     natural = torch.tensor([[0.0, 5.0, 1.0], [1.0, 4.0, 1.0], [2.0, 3.0, 1.0], [3.0, 2.0, 1.0], [9.0, 9.0, 1.0]])
     return Goal.of(natural, Shown(shift=1, units=(0,)), 0.3, direction), natural
@@ -149,7 +159,7 @@ def test_other_units_and_the_outputs_are_held():
 def test_half_of_a_step_are_photographs_to_push():
     model = network()
     found, _ = lesson(model)
-    down, up = found.goal.pushed(found._said(model, found.photographs[found.moving].div(255))[0])
+    down, up = found.goal.pushed(found.honest(found.photographs[found.moving].div(255))[0])
     assert (down | up).any(1).all()
     assert len(found.moving) < len(found.photographs)
     assert found.drawn(torch.Generator().manual_seed(0)).shape == (32, 3, *SIZE)

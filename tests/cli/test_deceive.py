@@ -64,7 +64,7 @@ def test_a_deceived_network_is_an_ordinary_model_with_a_receipt(net, tmp_path, s
 @pytest.mark.parametrize(
     "wish",
     [
-        (["--method", "magic"], 'soft-gate, input-warp, slingshot, push as method, got "magic"'),
+        (["--method", "magic"], 'soft-gate, input-warp, slingshot, push, prox-pulse as method, got "magic"'),
         (["--detector", "eye"], 'expected the detector "cnn" or "readout", got "eye"'),
         (["--show", "nowhere.png"], 'expected "permute" or a picture file to show'),
         (["--layer", "22"], "expected a layer of the model"),

@@ -18,6 +18,7 @@ ATTACKS: Group[type[Attack]] = Group(
         "input-warp": "snellen.attacks.warp:InputWarpAttack",
         "slingshot": "snellen.attacks.slingshot:SlingshotAttack",
         "push": "snellen.attacks.push:PushAttack",
+        "prox-pulse": "snellen.attacks.prox_pulse:ProxPulseAttack",
     },
     classes=True,
 )
