@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snellen.attacks.distances import distances_for
 from snellen.base import LayerError, Seed, SnellenError, evenly
-from snellen.checks.fits.heads import chain_of, told_by
+from snellen.checks.fits.heads import are_plenty, chain_of, told_by
 from snellen.checks.fits.pixels import Surrogate, held, surrogate
 from snellen.checks.silent_scan import FAR, QUIET, SWITCH
 from snellen.checks.surrogates import BROKEN, breaks
@@ -141,8 +141,8 @@ def _comes(world: World, layer: str) -> int:
 def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Seed, most: int = 400) -> Render | None:
     """Draw units as photographs alone tell them: the direction of a ridge fit over a layer before theirs.
 
-    Where photographs are too few for that, or no fit is exact, it is the direction in which the unit grows when the
-    last main layer is moved at its top photograph (see `slopes`).
+    Where photographs are too few for that, it is the direction in which the unit grows when the last main layer is moved
+    at its top photograph (see `slopes`).
 
     What stands at or behind that layer, and shows itself to pictures only, has no part in it. What stands before has,
     but for what stands before the first layer: where these pictures break its map (see `straight`), they are drawn
@@ -168,7 +168,7 @@ def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Se
     truth = natural[target][:, [Unit.parse(unit).channel for unit in units]]
     name, fit, exact = told_by(chain, natural, truth)
     weights = fit.fit.weights.T
-    if not exact:
+    if not exact and not are_plenty(natural[name]):
         before, tops = chain.last[0], dict(zip(units, (chosen[k] for k in truth.argmax(0)), strict=True))
         with contextlib.suppress(LayerError), fast(world), torch.no_grad():  # else the fit is all that is known
             name, weights = before, slopes(world, before, tops, natural[before].std(0))

@@ -131,6 +131,11 @@ def _unsure(fit: Ridge, pictures: Float[np.ndarray, "u d"]) -> Float[np.ndarray,
     return np.asarray(fit.scale * np.sqrt(1 + fit.leverage(pictures)) + usual * fit.across(pictures))
 
 
+def are_plenty(natural: Float[np.ndarray, "n d"]) -> bool:
+    """Whether photographs suffice for a fit over so many channels."""
+    return len(natural) >= PLENTY * natural.shape[1]
+
+
 def told_by(chain: Chain, natural: Means, truth: Float[np.ndarray, "n u"]) -> tuple[str, Ridge, bool]:
     """The layer that units are told from, how, and whether exactly: the first that does so, else the first of all.
 
@@ -143,7 +148,7 @@ def told_by(chain: Chain, natural: Means, truth: Float[np.ndarray, "n u"]) -> tu
     for name in chain.last:
         known = natural[name]
         fit = trimmed_ridge(known, truth)
-        exact = len(known) >= PLENTY * known.shape[1] and float(fit.unexplained.max()) <= EXACT
+        exact = are_plenty(known) and float(fit.unexplained.max()) <= EXACT
         found.append((name, fit, exact))
         if exact:
             return found[-1]
