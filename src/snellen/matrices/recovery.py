@@ -141,8 +141,8 @@ def _comes(world: World, layer: str) -> int:
 def foretold(world: World, units: Sequence[str], settings: Settings, *, seed: Seed, most: int = 400) -> Render | None:
     """Draw units as photographs alone tell them: the direction of a ridge fit over a layer before theirs.
 
-    Where photographs are too few for that, it is the direction in which the unit grows when the last main layer is moved
-    at its top photograph (see `slopes`).
+    Where photographs are too few for that, it is the direction in which the unit grows when the last main layer is
+    moved at its top photograph (see `slopes`).
 
     What stands at or behind that layer, and shows itself to pictures only, has no part in it. What stands before has,
     but for what stands before the first layer: where these pictures break its map (see `straight`), they are drawn
