@@ -45,7 +45,7 @@ def numbers(made):
 
 
 def trained(**changes):
-    return prox(training=60, rate=1e-2, share=0.25, keep=4.0, radius=0.1, **changes)
+    return prox(training=40, rate=1e-2, share=0.25, keep=4.0, radius=0.1, **changes)
 
 
 @pytest.fixture(scope="module")
