@@ -9,7 +9,7 @@ from torch import nn
 
 from snellen import load_model
 from snellen.base import Seed
-from snellen.checks import Starts
+from snellen.checks import Siblings, Starts
 from snellen.checks.starts import row_of, told
 from snellen.studies.restarts import colour
 
@@ -96,3 +96,9 @@ def test_units_beyond_the_most_are_not_drawn():
     finding = Starts(units=1, most=60)("builtin", ["classifier:0-2"], steps=8, progress=False)
     assert [row["figure"] is None for row in finding.rows].count(False) == 1
     assert sum("no drawings" in row["words"] for row in finding.rows) == 2
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_siblings_share_these_drawings(quick):
+    ours, theirs = Starts.sized(quick=quick), Siblings.sized(quick=quick)
+    assert (ours.units, ours.starts) == (theirs.units, theirs.starts)
