@@ -157,7 +157,7 @@ def _claim(rows: Sequence[UnitRow]) -> str:
     if not known:
         return "No unit was drawn from other starts, or nothing says what pictures tell."
     odd = sum(row.strength >= SUPPORTS for row in rows)
-    most = f"by at most {max(max(known), 0.0):.2f} more in rank correlation"
+    more = f"{np.median(known):+.2f} at the median of {len(known)} units, {max(known):+.2f} at most"
     if odd:
-        return f"Drawings from other starts tell what the pictures of {odd} of {len(known)} units hide: {most}."
-    return f"Drawings from other starts tell of {len(known)} units about what their pictures do: {most}."
+        return f"Drawings from other starts tell what the pictures of {odd} of {len(known)} units hide ({more})."
+    return f"Drawings from other starts have this much of a rank correlation beyond the pictures': {more}."
