@@ -63,6 +63,19 @@ def test_every_cell_is_told_in_words(tmp_path):
     assert "<b>images</b>" not in page
 
 
+def test_what_proves_comes_before_what_supports_and_most_units_first(tmp_path):
+    counts = {"agreement": (0, 2), "jumps": (3, 0), "starts": (0, 4), "transplants": (5, 1), "siblings": (0, 0)}
+    checks = {check: {"proves": proves, "supports": supports} for check, (proves, supports) in counts.items()}
+    others = [cell("honest", 0, 2, checks={}), OPEN, cell("silent", 3, 3)]
+    page = build_matrix(table(tmp_path, [others[0], cell("permuted", 5, 5, checks=checks), *others[1:]])).read_text()
+    said = re.findall(r"<li>([^<]+)</li>", page[page.index("5 of 5<") :])[:3]
+    assert said == [
+        "transplants: 5 proven",
+        "jumps: 3 proven",
+        "supported by starts (4), agreement (2), transplants (1)",
+    ]
+
+
 def test_squares_count_units(tmp_path):
     cells = [cell("honest", 1, 20), cell("permuted", 12, 12), OPEN, cell("silent", 0, 3)]
     page = build_matrix(table(tmp_path, cells)).read_text()

@@ -227,13 +227,13 @@ def _squares(cell: Cell) -> Markup:
 
 
 def _said(cell: Cell, shorts: Mapping[str, str]) -> list[str]:
-    """Which checks prove or support suspicion, in how many units."""
-    found = []
-    for check in (name for name in shorts if name in cell.checks):
-        count = cell.checks[check]
-        parts = [f"{units} {how}" for how, units in (("proven", count.proves), ("supported", count.supports)) if units]
-        if parts:
-            found.append(f"{shorts[check]}: {', '.join(parts)}")
+    """Which checks prove suspicion, a line for each, and which support it; those of most units first."""
+    counts = {short: cell.checks[check] for check, short in shorts.items() if check in cell.checks}
+    proven = sorted(((c.proves, short) for short, c in counts.items() if c.proves), key=lambda one: -one[0])
+    supported = sorted(((c.supports, short) for short, c in counts.items() if c.supports), key=lambda one: -one[0])
+    found = [f"{short}: {units} proven" for units, short in proven]
+    if supported:
+        found.append("supported by " + ", ".join(f"{short} ({units})" for units, short in supported))
     if cell.by_layer:
         found.append(f"by their layer alone: {cell.by_layer}")
     return found
