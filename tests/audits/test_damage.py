@@ -41,7 +41,13 @@ def content(run: Path) -> dict[str, bytes]:
 
 
 def some(run: Path, suffix: str) -> Path:
-    return sorted((run / "blobs").rglob(f"*{suffix}"))[0]
+    """A result, or a picture of the record."""
+    return some_of(run, suffix, recorded=suffix != ".json")
+
+
+def some_of(run: Path, suffix: str, *, recorded: bool) -> Path:
+    record = (run / "audit.json").read_text()
+    return next(p for p in sorted((run / "blobs").rglob(f"*{suffix}")) if (p.name in record) == recorded)
 
 
 def healing(told: list[str]) -> Callable[[str], None]:
@@ -64,6 +70,17 @@ def test_whatever_is_damaged_is_named_and_made_again(finished, ask, suffix, how)
     assert path.relative_to(finished).as_posix() in told[0]
     assert "damaged or gone, and made again" in told[0]
     build(finished)
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_picture_that_only_checks_look_at_is_made_again(finished, ask, how):
+    before, path = content(finished), some_of(finished, ".png", recorded=False)
+    path.write_bytes(DAMAGES[how](path.read_bytes()))
+    told: list[str] = []
+    run_audit(ask(), out=finished, note=healing(told))
+    assert content(finished) == before
+    assert len(told) == 1
+    assert path.relative_to(finished).as_posix() in told[0]
 
 
 def test_an_edited_response_does_not_reach_the_record(finished, ask):
